@@ -1,0 +1,1 @@
+"""Pure rules of annotation: no Django, no torch."""

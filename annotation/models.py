@@ -1,0 +1,209 @@
+"""Annotation as rows: projects, tasks, assignments (leases), annotations, reviews.
+
+Rules are in domain, changes in services. Whether an example may teach is provenance's question, not asked here.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from flywheel.capture.models import Example, Source, Suggestion
+
+User = settings.AUTH_USER_MODEL
+
+
+class Project(models.Model):
+    """Work to be done on examples of some sources: guidelines, label configuration, overlap, routing."""
+
+    class Routing(models.TextChoices):
+        OLDEST_FIRST = "oldest_first", "Oldest first"
+
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=100, unique=True)
+    guidelines = models.TextField(blank=True)
+    label_config = models.TextField()
+    overlap = models.PositiveSmallIntegerField(default=1)
+    routing = models.CharField(max_length=20, choices=Routing, default=Routing.OLDEST_FIRST)
+    lease_seconds = models.PositiveIntegerField(default=15 * 60)
+    sources = models.ManyToManyField(Source, related_name="projects", blank=True)
+    # How far the job that makes tasks of new examples has read; see annotation.jobs.
+    last_example_id = models.BigIntegerField(default=0)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person in a project with one role. `cursor` is how far this person's next-task search has come."""
+
+    class Role(models.TextChoices):
+        ANNOTATOR = "annotator", "Annotator"
+        REVIEWER = "reviewer", "Reviewer"
+        LEAD = "lead", "Lead"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role)
+    # Tasks up to this id are known to be no work for this person, unless they were handed back (Task.returned_at).
+    cursor = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user", "role"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} in {self.project_id}"
+
+
+class Task(models.Model):
+    """One example to be annotated by `overlap` people.
+
+    `slots_taken` counts people who hold or have submitted it; `available` is `slots_taken < overlap` while open, kept
+    as a column so that finding the next task is one look into an index however many tasks are taken.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "To annotate"
+        IN_REVIEW = "in_review", "In review"
+        SETTLED = "settled", "Settled"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    example = models.ForeignKey(Example, on_delete=models.PROTECT, related_name="tasks")
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    overlap = models.PositiveSmallIntegerField(default=1)
+    slots_taken = models.PositiveSmallIntegerField(default=0)
+    submitted_count = models.PositiveSmallIntegerField(default=0)
+    available = models.BooleanField(default=True)
+    # Set when a lease ran out or a task was skipped or handed back, so that people whose cursor is past it find it.
+    returned_at = models.DateTimeField(null=True, blank=True)
+    settled_annotation = models.ForeignKey(
+        "Annotation", null=True, blank=True, on_delete=models.SET_NULL, related_name="settles"
+    )
+    settled_at = models.DateTimeField(null=True, blank=True)
+    in_review_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "example"], name="task_once_per_example")]
+        indexes = [
+            models.Index(fields=["project", "id"], name="task_available", condition=models.Q(available=True)),
+            models.Index(
+                fields=["project", "id"], name="task_returned",
+                condition=models.Q(available=True, returned_at__isnull=False),
+            ),
+            models.Index(fields=["project", "state", "id"], name="task_by_state"),
+            models.Index(fields=["settled_at", "id"], name="task_settled", condition=models.Q(state="settled")),
+        ]
+
+    def __str__(self) -> str:
+        return f"task {self.pk}"
+
+
+class Assignment(models.Model):
+    """A person's hold on a task: a lease with an expiry while active, the record of what became of it after."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUBMITTED = "submitted", "Submitted"
+        SKIPPED = "skipped", "Skipped"
+        EXPIRED = "expired", "Expired"
+        RETURNED = "returned", "Returned by review"
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="assignments")
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    leased_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    skip_reason = models.CharField(max_length=500, blank=True)
+    # The draft: the controls' values as typed so far, saved as one types; survives a crash of the browser.
+    draft = models.JSONField(default=list)
+    draft_version = models.PositiveIntegerField(default=0)
+    draft_saved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "user"], name="assignment_once_per_person")]
+        indexes = [
+            models.Index(fields=["user", "project", "status"], name="assignment_by_person"),
+            models.Index(fields=["expires_at"], name="assignment_expiry", condition=models.Q(status="active")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} on {self.task_id}: {self.status}"
+
+
+class Annotation(models.Model):
+    """One person's answer, append-only: a fix is a new annotation whose `parent` is the fixed one.
+
+    `result` is Label Studio's list of results. `submission_id` is made by the browser, so that a repeated submit of
+    the same answer is one annotation.
+    """
+
+    class State(models.TextChoices):
+        SUBMITTED = "submitted", "Submitted"
+        ACCEPTED = "accepted", "Accepted"
+        FIXED = "fixed", "Replaced by a fix"
+        REJECTED = "rejected", "Rejected"
+        NOT_CHOSEN = "not_chosen", "Another answer was chosen"
+        UNDONE = "undone", "Undone"
+
+    class SuggestionUse(models.TextChoices):
+        NONE = "none", "No suggestion was shown"
+        ACCEPTED = "accepted", "Accepted as it was"
+        EDITED = "edited", "Edited"
+        REPLACED = "replaced", "Written anew"
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="annotations")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotations")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="annotations")
+    submission_id = models.UUIDField(default=uuid.uuid4, unique=True)
+    result = models.JSONField(default=list)
+    state = models.CharField(max_length=12, choices=State, default=State.SUBMITTED)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="fixes")
+    suggestion = models.ForeignKey(
+        Suggestion, null=True, blank=True, on_delete=models.SET_NULL, related_name="annotations"
+    )
+    suggestion_origin = models.CharField(max_length=200, blank=True)
+    suggestion_use = models.CharField(max_length=10, choices=SuggestionUse, default=SuggestionUse.NONE)
+    # Normalised Levenshtein distance between suggestion and answer: 0 the same, 1 nothing in common.
+    edit_distance = models.FloatField(null=True, blank=True)
+    lead_time_seconds = models.FloatField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["author", "project", "-id"], name="annotation_by_author"),
+            models.Index(fields=["task", "id"], name="annotation_by_task"),
+            models.Index(fields=["suggestion_origin", "id"], name="annotation_by_origin"),
+        ]
+
+    def __str__(self) -> str:
+        return f"annotation {self.pk}"
+
+
+class Review(models.Model):
+    """A reviewer's decision on one annotation."""
+
+    class Decision(models.TextChoices):
+        ACCEPT = "accept", "Accept"
+        FIX = "fix", "Fix and accept"
+        REJECT = "reject", "Reject"
+
+    annotation = models.ForeignKey(Annotation, on_delete=models.CASCADE, related_name="reviews")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="reviews")
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
+    decision = models.CharField(max_length=10, choices=Decision)
+    comment = models.TextField(blank=True)
+    fixed_annotation = models.OneToOneField(
+        Annotation, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by_review"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.decision} of {self.annotation_id}"

@@ -1,0 +1,202 @@
+"""The outside world as rows: sources, raw captures, the examples made of them and the suggestions on them.
+
+Rules are in domain, changes in services. Who annotates, clears or trains on an example is left to the apps above.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from provenance.models import ProvenanceRecord
+
+
+class Source(models.Model):
+    """Where captures come from, and the terms under which. It must exist before anything is captured from it."""
+
+    class Kind(models.TextChoices):
+        GENERIC = "generic", "Generic API"
+        FILES = "files", "Files"
+        ZENDESK = "zendesk", "Zendesk"
+        FRESHDESK = "freshdesk", "Freshdesk"
+        INTERCOM = "intercom", "Intercom"
+        TWILIO = "twilio", "Twilio"
+
+    class ConsentPolicy(models.TextChoices):
+        EXPLICIT = "explicit", "Every subject needs a consent record"
+        RECORDED_BASIS = "recorded_basis", "A recorded lawful basis for the whole source"
+
+    name = models.SlugField(max_length=100, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.GENERIC)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sources")
+    license_spdx = models.CharField(max_length=100, blank=True)
+    copyright = models.CharField(max_length=300, blank=True)
+    purposes = models.JSONField(default=list)
+    prohibited_purposes = models.JSONField(default=list)
+    region = models.CharField(max_length=40, default="EU")
+    consent_policy = models.CharField(max_length=20, choices=ConsentPolicy, default=ConsentPolicy.EXPLICIT)
+    subject_namespace = models.CharField(max_length=100, blank=True)
+    include_notes = models.BooleanField(default=False)
+    retention_days = models.PositiveIntegerField(null=True, blank=True)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Capture(models.Model):
+    """One delivery, raw and immutable. Idempotent on (source, external id, version)."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", "Received"
+        PROCESSED = "processed", "Processed"
+        DEAD = "dead", "Could not be processed"
+
+    class Kind(models.TextChoices):
+        TICKET = "ticket", "Ticket"
+        CALL = "call", "Call"
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="captures")
+    external_id = models.CharField(max_length=200)
+    version = models.CharField(max_length=80)
+    kind = models.CharField(max_length=10, choices=Kind)
+    payload = models.TextField()
+    payload_sha256 = models.CharField(max_length=64)
+    # What decides which version is the newest: a function of the content alone, so that arrival order is not.
+    order_key = models.CharField(max_length=120)
+    received_at = models.DateTimeField(auto_now_add=True)
+    received_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=10, choices=Status, default=Status.RECEIVED)
+    error = models.TextField(blank=True)
+    processed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id", "version"], name="capture_once"),
+        ]
+        indexes = [
+            models.Index(fields=["source", "external_id", "-order_key"], name="capture_newest_version"),
+            models.Index(fields=["id"], name="capture_waiting", condition=models.Q(status="received")),
+            models.Index(fields=["-id"], name="capture_dead", condition=models.Q(status="dead")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id}/{self.external_id}@{self.version}"
+
+
+class Example(models.Model):
+    """One conversation in the one shape, with its personal data found and redacted.
+
+    `conversation` and `redacted` are lists of `{role, author, at, text}`; `pii` is a list of
+    `{message, start, end, type, score, placeholder}` with offsets into `conversation[message].text`.
+    `group_key` is shared by near-duplicates. `uid` is a function of source and external id, so that the same
+    conversation has the same identifier in every installation.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+        ERASED = "erased", "Erased"
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="examples")
+    external_id = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Capture.Kind)
+    capture = models.ForeignKey(Capture, on_delete=models.PROTECT, related_name="examples")
+    provenance = models.OneToOneField(ProvenanceRecord, on_delete=models.PROTECT, related_name="example")
+    subject_line = models.CharField(max_length=500, blank=True)
+    conversation = models.JSONField(default=list)
+    redacted = models.JSONField(default=list)
+    redacted_subject_line = models.CharField(max_length=500, blank=True)
+    pii = models.JSONField(default=list)
+    context_length = models.PositiveIntegerField(default=0)
+    label = models.CharField(max_length=200, blank=True)
+    tags = models.JSONField(default=list)
+    language = models.CharField(max_length=20, blank=True)
+    text_sha256 = models.CharField(max_length=64)
+    group_key = models.CharField(max_length=64)
+    duplicate_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="duplicates"
+    )
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    occurred_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "external_id"], name="example_once")]
+        indexes = [
+            models.Index(fields=["text_sha256"], name="example_by_text"),
+            models.Index(fields=["group_key"], name="example_by_group"),
+            models.Index(fields=["source", "id"], name="example_by_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id}/{self.external_id}"
+
+
+class MinHashBand(models.Model):
+    """One band of an example's MinHash signature: examples that share a band are candidates for near-duplicates."""
+
+    example = models.ForeignKey(Example, on_delete=models.CASCADE, related_name="bands")
+    band = models.PositiveSmallIntegerField()
+    digest = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["band", "digest"], name="minhash_lookup")]
+        constraints = [models.UniqueConstraint(fields=["example", "band"], name="minhash_band_once")]
+
+    def __str__(self) -> str:
+        return f"{self.example_id}/{self.band}"
+
+
+class Suggestion(models.Model):
+    """A reply offered to the annotator as an editable draft: the agent's own past reply, or a model's."""
+
+    class Origin(models.TextChoices):
+        AGENT = "agent", "The agent's reply"
+        MODEL = "model", "A model's reply"
+
+    example = models.ForeignKey(Example, on_delete=models.CASCADE, related_name="suggestions")
+    origin = models.CharField(max_length=10, choices=Origin)
+    # The model version's name for a model's suggestion, "agent" otherwise: runs stand above and are not referred to.
+    origin_name = models.CharField(max_length=200)
+    text = models.TextField()
+    score = models.FloatField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["example", "origin", "origin_name"], name="suggestion_once_per_origin")
+        ]
+        indexes = [models.Index(fields=["origin_name", "-id"], name="suggestion_by_origin")]
+
+    def __str__(self) -> str:
+        return f"{self.origin_name} on {self.example_id}"
+
+
+class FileImport(models.Model):
+    """A file being captured: how far it got, so that it can be taken up again, and which rows were bad."""
+
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="imports")
+    path = models.CharField(max_length=1000)
+    sha256 = models.CharField(max_length=64)
+    format = models.CharField(max_length=40)
+    position = models.BigIntegerField(default=0)
+    rows_read = models.BigIntegerField(default=0)
+    rows_captured = models.BigIntegerField(default=0)
+    rows_repeated = models.BigIntegerField(default=0)
+    rows_bad = models.BigIntegerField(default=0)
+    bad_rows = models.JSONField(default=list)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "sha256"], name="file_import_once")]
+
+    def __str__(self) -> str:
+        return self.path

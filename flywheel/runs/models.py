@@ -1,0 +1,228 @@
+"""The control plane of training: recipes, prices, budgets, runs with their events, models, batches of suggestions.
+
+Rules are in domain, changes in services; torch is never imported here. Training itself is the trainer's, reached
+over HTTP through worker_api.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from annotation.models import Project
+from flywheel.curation.models import Snapshot
+
+
+class Recipe(models.Model):
+    """How to train: method, tuning, base model and hyperparameters (fields of training.contract.Hyperparameters)."""
+
+    name = models.CharField(max_length=120, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    method = models.CharField(max_length=30, default="sft")
+    tuning = models.CharField(max_length=10, default="lora")
+    base_model = models.CharField(max_length=200)
+    base_revision = models.CharField(max_length=64, blank=True)
+    base_parameters = models.BigIntegerField(default=0)
+    hyperparameters = models.JSONField(default=dict)
+    evaluation = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Device(models.Model):
+    """What an hour of a trainer costs and how fast it is; set and dated by an admin."""
+
+    name = models.CharField(max_length=100, unique=True)
+    price_per_hour = models.DecimalField(max_digits=10, decimal_places=4)
+    currency = models.CharField(max_length=3, default="EUR")
+    # Peak rate of matrix multiplication, in GFLOP/s.
+    peak_gflops = models.FloatField()
+    priced_on = models.DateField()
+    default = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Budget(models.Model):
+    """What training may cost in one calendar month. Reserved when a run is approved, settled when it ends."""
+
+    month = models.DateField(unique=True)
+    cap = models.DecimalField(max_digits=12, decimal_places=2)
+    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    spent = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    currency = models.CharField(max_length=3, default="EUR")
+    # A run whose high estimate is above this needs the approval of somebody other than its requester.
+    second_person_above = models.DecimalField(max_digits=12, decimal_places=2, default=50)
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class LeasedJob(models.Model):
+    """What a trainer leases over HTTP: common to training runs and batches of suggestions.
+
+    `token_sha256` is the hash of the token that is good for this job's current attempt only; queueing it again mints
+    a new one, so that a worker believed dead can no longer write.
+    """
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested", "Waits for approval"
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        CANCELLING = "cancelling", "Cancelling"
+        DONE = "done", "Done"
+        STOPPED = "stopped", "Stopped at a limit"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    status = models.CharField(max_length=12, choices=Status, default=Status.REQUESTED)
+    token_sha256 = models.CharField(max_length=64, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    worker_name = models.CharField(max_length=200, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class TrainingRun(LeasedJob):
+    """One training of one recipe on one snapshot."""
+
+    name = models.CharField(max_length=200)
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
+    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="runs")
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="runs")
+    budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="runs")
+    # The RunSpec (training.contract) as it was approved, with the snapshot's path left to the worker.
+    spec = models.JSONField(default=dict)
+    # {tokens, seconds_low, seconds_high, cost_low, cost_high, currency, assumptions: [...]}
+    estimate = models.JSONField(default=dict)
+    max_cost = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True)
+    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    step = models.PositiveIntegerField(default=0)
+    total_steps = models.PositiveIntegerField(default=0)
+    last_seq = models.PositiveBigIntegerField(default=0)
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-id"], name="run_newest"),
+            models.Index(fields=["status", "lease_expires_at"], name="run_by_lease"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunEvent(models.Model):
+    """One event that the trainer reported (training.contract.RunEvent). A repeated report is one row."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=12)
+    data = models.JSONField(default=dict)
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "seq"], name="run_event_once")]
+        indexes = [models.Index(fields=["run", "kind", "seq"], name="run_event_by_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.seq} of {self.run_id}"
+
+
+class RunArtifact(models.Model):
+    """One file that a run produced, in file storage."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="artifacts")
+    path = models.CharField(max_length=300)
+    storage_path = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "path"], name="run_artifact_once")]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class ModelVersion(models.Model):
+    """A trained model. One champion at most per project."""
+
+    class Status(models.TextChoices):
+        CANDIDATE = "candidate", "Candidate"
+        CHAMPION = "champion", "Champion"
+        RETIRED = "retired", "Retired"
+        RETRAIN_REQUIRED = "retrain_required", "Retraining required"
+
+    name = models.CharField(max_length=200, unique=True)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="models")
+    generation = models.PositiveIntegerField()
+    run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, related_name="model")
+    status = models.CharField(max_length=20, choices=Status, default=Status.CANDIDATE)
+    promoted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    promoted_at = models.DateTimeField(null=True, blank=True)
+    override_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "generation"], name="model_generation_once"),
+            models.UniqueConstraint(
+                fields=["project"], name="model_one_champion", condition=models.Q(status="champion")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Evaluation(models.Model):
+    """Base and tuned model on a held-out split: losses in nats per assistant token, replies side by side."""
+
+    run = models.OneToOneField(TrainingRun, on_delete=models.CASCADE, related_name="evaluation")
+    split = models.CharField(max_length=12)
+    rows = models.PositiveIntegerField()
+    tokens = models.BigIntegerField()
+    base_loss = models.FloatField()
+    tuned_loss = models.FloatField()
+    samples = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.base_loss:.3f} -> {self.tuned_loss:.3f}"
+
+
+class SuggestionBatch(LeasedJob):
+    """The champion's suggestions onto unannotated tasks of its project."""
+
+    model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="batches")
+    total = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    prompts_path = models.CharField(max_length=300, blank=True)
+    cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["status", "lease_expires_at"], name="batch_by_lease")]
+
+    def __str__(self) -> str:
+        return f"suggestions of {self.model_id}"

@@ -1,0 +1,1 @@
+"""Settings: base holds everything, dev (embedded), production and test override."""

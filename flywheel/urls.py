@@ -1,0 +1,33 @@
+"""The composition root's addresses: each app's pages and REST endpoints, sign-in, admin, health."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answers as soon as the process does."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+api = [
+    *(
+        path("", include(f"{app}.api_urls"))
+        for app in ("flywheel.capture", "provenance", "annotation", "flywheel.curation", "flywheel.runs")
+    ),
+    path("schema/", SpectacularAPIView.as_view(), name="api_schema"),
+]
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.account.urls")),
+    path("api/v1/", include(api)),
+    path("", include("flywheel.home.urls")),
+    path("", include("flywheel.capture.urls")),
+    path("", include("provenance.urls")),
+    path("", include("annotation.urls")),
+    path("", include("flywheel.curation.urls")),
+    path("", include("flywheel.runs.urls")),
+]

@@ -1,0 +1,1 @@
+"""Pure rules of provenance: no Django, no torch."""

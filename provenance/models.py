@@ -1,0 +1,251 @@
+"""Where data comes from and what it may be used for: subjects, consent, licences' verdicts, the ledger.
+
+Knows no example, annotation or snapshot: every key points down to here. Rules are in domain, changes in services.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Subject(models.Model):
+    """A person whose data is held. `external_ref` is what the source system calls them, within `namespace`."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    namespace = models.CharField(max_length=100)
+    external_ref = models.CharField(max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["namespace", "external_ref"], name="subject_once")]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.external_ref}"
+
+
+class ConsentRecord(models.Model):
+    """A consent record (ISO/IEC TS 27560; field names after W3C DPV). Its state is the newest of its events."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    record_id = models.CharField(max_length=200, unique=True)
+    schema_version = models.CharField(max_length=20, default="1")
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="consents")
+    purposes = models.JSONField(default=list)
+    lawful_basis = models.CharField(max_length=60, default="eu-gdpr:A6-1-a")
+    privacy_notice = models.CharField(max_length=500, blank=True)
+    language = models.CharField(max_length=20, blank=True)
+    controllers = models.JSONField(default=list)
+    collection_method = models.CharField(max_length=200, blank=True)
+    storage_locations = models.JSONField(default=list)
+    retention_period = models.CharField(max_length=40, blank=True)
+    geographic_restrictions = models.JSONField(default=list)
+    jurisdiction = models.CharField(max_length=60, blank=True)
+    recipient_third_parties = models.JSONField(default=list)
+    withdrawal_method = models.CharField(max_length=300, blank=True)
+    privacy_rights = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.record_id
+
+
+class ConsentEvent(models.Model):
+    """What happened to a consent record. Append-only; `event_time` is when it happened, not when it was told."""
+
+    record = models.ForeignKey(ConsentRecord, on_delete=models.PROTECT, related_name="events")
+    event_time = models.DateTimeField()
+    validity_seconds = models.BigIntegerField(null=True, blank=True)
+    entity_id = models.CharField(max_length=200)
+    event_type = models.CharField(max_length=60)
+    event_state = models.CharField(max_length=60)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["event_time", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["record", "event_time", "event_state"], name="consent_event_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_state} at {self.event_time:%Y-%m-%d}"
+
+
+class LawfulBasis(models.Model):
+    """A recorded basis other than consent, for a whole source system or one subject, with document and reviewer."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    source_system = models.CharField(max_length=100)
+    subject = models.ForeignKey(Subject, null=True, blank=True, on_delete=models.PROTECT, related_name="bases")
+    basis = models.CharField(max_length=60)
+    purposes = models.JSONField(default=list)
+    document = models.CharField(max_length=500)
+    reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    reviewed_at = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.basis} for {self.source_system}"
+
+
+class ProvenanceRecord(models.Model):
+    """Everything the gate needs to know of one example, without knowing the example."""
+
+    class PersonalData(models.TextChoices):
+        UNKNOWN = "unknown", "Not looked for yet"
+        NONE = "none", "None found"
+        REDACTED = "redacted", "Redacted"
+        CLEARED = "cleared", "Cleared for use by a steward"
+        PRESENT = "present", "Present"
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    source_system = models.CharField(max_length=100, db_index=True)
+    source_record_id = models.CharField(max_length=300)
+    content_sha256 = models.CharField(max_length=64)
+    captured_at = models.DateTimeField()
+    captured_by = models.CharField(max_length=200)
+    activity_id = models.CharField(max_length=200, blank=True)
+    derived_from = models.JSONField(default=list)
+    generation_method = models.CharField(max_length=60, default="human-conversation")
+    origin_geography = models.CharField(max_length=60, blank=True)
+    format = models.CharField(max_length=60, default="application/json")
+    classification = models.JSONField(default=list)
+    privacy_enhancing = models.JSONField(default=list)
+    personal_data = models.CharField(max_length=12, choices=PersonalData, default=PersonalData.UNKNOWN)
+    license_spdx = models.CharField(max_length=100, blank=True)
+    copyright = models.CharField(max_length=300, blank=True)
+    intended_purposes = models.JSONField(default=list)
+    prohibited_purposes = models.JSONField(default=list)
+    processing_included = models.JSONField(default=list)
+    processing_excluded = models.JSONField(default=list)
+    storage_allowed = models.JSONField(default=list)
+    storage_forbidden = models.JSONField(default=list)
+    retention_until = models.DateTimeField(null=True, blank=True)
+    legal_hold = models.BooleanField(default=False)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    quarantine_reason = models.CharField(max_length=500, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+    subjects = models.ManyToManyField(Subject, related_name="records")
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source_system", "source_record_id"], name="provenance_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_system}/{self.source_record_id}"
+
+
+class GateVerdict(models.Model):
+    """The last verdict on a record for a purpose and region, kept so that pages need not judge again.
+
+    Freezing a snapshot never trusts it: the gate is asked again, inside the freezing transaction.
+    """
+
+    record = models.ForeignKey(ProvenanceRecord, on_delete=models.CASCADE, related_name="verdicts")
+    purpose = models.CharField(max_length=40)
+    region = models.CharField(max_length=40)
+    cleared = models.BooleanField()
+    flags = models.JSONField(default=list)
+    reasons = models.JSONField(default=list)
+    judged_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["record", "purpose", "region"], name="verdict_one_per_purpose")
+        ]
+        indexes = [
+            models.Index(fields=["purpose", "region", "cleared", "-id"], name="verdict_by_outcome"),
+            models.Index(fields=["expires_at"], name="verdict_expiry", condition=models.Q(expires_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.record_id} {self.purpose} {'cleared' if self.cleared else 'refused'}"
+
+
+class GateReason(models.Model):
+    """One reason of a refusing verdict, a row of its own so that each count opens into its list."""
+
+    verdict = models.ForeignKey(GateVerdict, on_delete=models.CASCADE, related_name="reason_rows")
+    purpose = models.CharField(max_length=40)
+    region = models.CharField(max_length=40)
+    rule = models.CharField(max_length=60)
+
+    class Meta:
+        indexes = [models.Index(fields=["purpose", "region", "rule", "-id"], name="reason_by_rule")]
+
+    def __str__(self) -> str:
+        return self.rule
+
+
+class StewardReview(models.Model):
+    """A steward's decision on a record: quarantine, release, or clearing the use of personal data."""
+
+    class Decision(models.TextChoices):
+        QUARANTINE = "quarantine", "Quarantine"
+        RELEASE = "release", "Release"
+        CLEAR_PERSONAL_DATA = "clear_personal_data", "Clear personal data"
+
+    record = models.ForeignKey(ProvenanceRecord, on_delete=models.PROTECT, related_name="steward_reviews")
+    decision = models.CharField(max_length=30, choices=Decision)
+    reason = models.CharField(max_length=500)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    record_hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.decision} {self.record_id}"
+
+
+class Withdrawal(models.Model):
+    """A withdrawal of consent: it blocks at once, a job then walks what was derived, and the receipt lists it."""
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="withdrawals")
+    purposes = models.JSONField(default=list)
+    reason = models.CharField(max_length=500, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    receipt = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"withdrawal {self.uid}"
+
+
+class LedgerHead(models.Model):
+    """The one row that appending locks: the length and the last hash of the chain."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    seq = models.BigIntegerField(default=0)
+    entry_sha256 = models.CharField(max_length=64, default="0" * 64)
+
+    def __str__(self) -> str:
+        return f"head at {self.seq}"
+
+
+class LedgerEntry(models.Model):
+    """One link of the hash chain over every change of state. The database refuses to change or delete one."""
+
+    seq = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=200)
+    action = models.CharField(max_length=80)
+    object = models.CharField(max_length=200)
+    payload = models.JSONField(default=dict)
+    payload_sha256 = models.CharField(max_length=64)
+    previous = models.CharField(max_length=64)
+    entry_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [models.Index(fields=["object", "-seq"], name="ledger_by_object")]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.action} {self.object}"
