@@ -1,0 +1,132 @@
+"""What a run leaves on disk, whole or not at all: atomic files and folders, the model, its card, the manifest.
+
+Never writes a pickle. Checkpoints are left to `training.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from training.contract import RunResult, RunSpec
+from training.models import BaseModel, file_sha256, folder_files
+
+MANIFEST = "manifest.json"
+MANIFEST_SCHEMA = "flywheel.manifest/1"
+MODEL_FOLDER = "model"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def bytes_write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: temporary neighbour, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def json_write(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    bytes_write(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+@contextlib.contextmanager
+def folder_replace(target: Path) -> Iterator[Path]:
+    """Give a new empty folder that becomes `target` when the block ends well and vanishes when it does not."""
+    work = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        yield work
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    for path in work.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)  # safetensors writes for the owner alone
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    work.rename(target)
+    fsync_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def manifest_write(folder: Path, facts: dict[str, Any]) -> None:
+    """Write manifest.json last: SHA-256 and size of every file below `folder`."""
+    digests = folder_files(folder, frozenset({MANIFEST}))
+    files = {name: {"sha256": digest, "bytes": (folder / name).stat().st_size} for name, digest in digests.items()}
+    json_write(folder / MANIFEST, {"schema": MANIFEST_SCHEMA, **facts, "files": files})
+
+
+def manifest_problems(folder: Path) -> list[str]:
+    """What of a folder differs from its manifest; a missing manifest is a problem."""
+    try:
+        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        stated = {name: entry["sha256"] for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return [f"{folder} has no readable {MANIFEST}"]
+    problems = []
+    for name, digest in stated.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif file_sha256(path) != digest:
+            problems.append(f"{name} has changed")
+    return problems
+
+
+def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: BaseModel) -> Path:
+    """Write OUT_DIR/model: adapter or full weights as safetensors, tokenizer with chat template, base's revision."""
+    target = out / MODEL_FOLDER
+    with folder_replace(target) as work:
+        if spec.tuning == "lora":
+            config = model.peft_config["default"]
+            # The folder on this machine means nothing elsewhere; name and digest do.
+            config.base_model_name_or_path, config.revision = base.name, base.revision
+        model.save_pretrained(str(work))
+        tokenizer.save_pretrained(str(work))
+        (work / "README.md").write_text(f"# {spec.run_id}\n\nWritten before evaluation.\n")
+    return target
+
+
+def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict[str, Any]) -> None:
+    """The model card, with the metadata block that model hubs read and only figures that were measured."""
+    licenses = snapshot.get("licenses") or {}
+    evaluation = result.evaluation
+    lines = ["---", f"base_model: {json.dumps(base.name)}"]
+    lines += ["library_name: peft" if spec.tuning == "lora" else "library_name: transformers"]
+    if licenses:
+        lines += ["license: other", f"license_name: {json.dumps(', '.join(sorted(licenses)))}"]
+    lines += ["datasets:", f"- {json.dumps(str(snapshot.get('name') or spec.snapshot.merkle_root[:12]))}"]
+    lines += ["pipeline_tag: text-generation", "---", "", f"# {spec.run_id}", ""]
+    lines += [f"{spec.method} with {spec.tuning} tuning of `{base.name}` (revision `{base.revision}`).", ""]
+    lines += ["| | |", "|---|---|", f"| snapshot root | `{spec.snapshot.merkle_root}` |"]
+    lines += [f"| licences of the rows | {', '.join(f'{k}: {v}' for k, v in sorted(licenses.items())) or 'not stated'} |"]
+    lines += [f"| steps, epochs | {result.steps}, {result.epochs:.2f} |", f"| seed | {spec.seed} |"]
+    lines += [f"| tokens kept / supervised | {result.tokens.get('kept', 0)} / {result.tokens.get('supervised', 0)} |"]
+    lines += [f"| code, libraries | {result.code_version}; "
+              + ", ".join(f"{k} {v}" for k, v in sorted(result.libraries.items())) + " |"]
+    if evaluation.get("tuned_loss") is not None:
+        lines += [f"| loss on {evaluation['split']} ({evaluation['rows']} rows), base | {evaluation['base_loss']:.4f} |",
+                  f"| the same, tuned | {evaluation['tuned_loss']:.4f} |"]
+    lines += ["", "Losses are nats per assistant token on rows that were never trained on."]
+    bytes_write(out / MODEL_FOLDER / "README.md", ("\n".join(lines) + "\n").encode())

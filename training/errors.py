@@ -1,0 +1,22 @@
+"""How a run ends other than well. The command line turns each into one line on stderr and an exit code.
+
+Errors of the contract (ContractError, RowError) live with the contract; crashes keep their own types.
+"""
+
+from __future__ import annotations
+
+
+class BadInput(ValueError):
+    """Nothing was trained because of what was given: exit code 2. The message names the thing, value and mend."""
+
+
+class SnapshotError(BadInput):
+    """A snapshot that does not verify."""
+
+
+class StopRequested(Exception):  # noqa: N818 - it is a request that is carried out, not an error
+    """Someone asked the run to stop (a signal): exit code 3."""
+
+
+class Diverged(RuntimeError):  # noqa: N818 - named for what happened
+    """The loss or the gradient is not a number any more, or far above where it began: exit code 1."""

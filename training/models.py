@@ -1,0 +1,134 @@
+"""Base models on disk: finding them, checking their revision, loading weights and tokenizer from safetensors.
+
+Making them is left to `training.base_models`. Nothing here ever opens a pickle or asks a hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import BadInput
+
+REVISION_FILE = "revision.json"
+MODELS_ENV = "FLYWHEEL_MODELS_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A complete model folder: its name, and the digest over its files."""
+
+    path: Path
+    name: str
+    revision: str
+    weight_bytes: int
+
+
+def models_dir() -> Path:
+    """The folder of base models: FLYWHEEL_MODELS_DIR, else var/models below the working folder."""
+    return Path(os.environ.get(MODELS_ENV) or "var/models")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_revision(files: dict[str, str]) -> str:
+    """One digest over a folder's files: SHA-256 of the sorted lines "<sha256>  <name>", hex."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def folder_files(folder: Path, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
+    """SHA-256 of every file below `folder` by its relative name."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return {name: file_sha256(folder / name) for name in names if name not in leave_out}
+
+
+def base_find(name: str, expected_revision: str = "") -> BaseModel:
+    """Find a base model by folder or name and check its files. Raises BadInput."""
+    path = Path(name) if Path(name).is_dir() else models_dir() / name
+    if not path.is_dir():
+        raise BadInput(
+            f"base model {name!r} is neither a folder nor in {models_dir()}; make one with "
+            f"`python -m training base-model NAME {models_dir()}/NAME`"
+        )
+    weights = sorted(path.glob("*.safetensors"))
+    if not (path / "config.json").is_file() or not weights:
+        raise BadInput(f"base model {path} lacks config.json or *.safetensors; only safetensors are read")
+    if not (path / "tokenizer.json").is_file():
+        raise BadInput(f"base model {path} has no tokenizer.json; save its fast tokenizer beside the weights")
+    files = folder_files(path, frozenset({REVISION_FILE}))
+    revision = files_revision(files)
+    _revision_check(path, files, revision, expected_revision)
+    return BaseModel(path, path.resolve().name, revision, sum(p.stat().st_size for p in weights))
+
+
+def _revision_check(path: Path, files: dict[str, str], revision: str, expected: str) -> None:
+    record = path / REVISION_FILE
+    if record.is_file():
+        try:
+            stated = json.loads(record.read_bytes()).get("files", {})
+        except (ValueError, AttributeError):
+            raise BadInput(f"{record} is not readable JSON; make the base model again") from None
+        changed = sorted(name for name in stated.keys() | files.keys() if stated.get(name) != files.get(name))
+        if changed:
+            raise BadInput(f"base model {path}: {changed[0]} differs from {REVISION_FILE}; make the base model again")
+    if expected and expected != revision:
+        raise BadInput(
+            f"base model {path} has revision {revision}, the run asks for {expected}; name that one or clear "
+            "base_revision"
+        )
+
+
+def tokenizer_load(folder: Path) -> Any:
+    """The fast tokenizer of a model folder. Raises BadInput without an end-of-sequence token."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise BadInput(f"the tokenizer of {folder} cannot be loaded ({_first_line(error)})") from error
+    if not tokenizer.is_fast:
+        raise BadInput(f"the tokenizer of {folder} gives no character offsets; save a fast tokenizer")
+    if tokenizer.eos_token_id is None:
+        raise BadInput(f"the tokenizer of {folder} has no end-of-sequence token; set eos_token")
+    if tokenizer.pad_token_id is None:
+        # Padding is masked by position and label, never by token id, so that sharing EOS is safe.
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def model_load(folder: Path, dtype: Any = None) -> Any:
+    """The causal language model of a folder, from safetensors. Raises BadInput."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True,
+            trust_remote_code=False, attn_implementation="sdpa",
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"the weights of {folder} cannot be loaded ({_first_line(error)})") from error
+    return model
+
+
+def vocabulary_check(tokenizer: Any, config: Any, folder: Path) -> None:
+    """Refuse a tokenizer that makes ids the model has no row for. Raises BadInput."""
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= config.vocab_size:
+        raise BadInput(
+            f"base model {folder}: the tokenizer makes ids up to {highest}, the model has {config.vocab_size} rows; "
+            "use the tokenizer it was trained with"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
