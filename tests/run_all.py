@@ -1,0 +1,130 @@
+"""Everything `make test` runs, in order from quick to slow; stops at nothing, ends in one line of counts.
+
+Lint, types and import contracts; the unit suite on SQLite; the same suite on PostgreSQL; then what starts processes,
+trains models or drives a browser. With CI set, an absent server is a failure and not a skip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import servers
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = "not slow and not browser"
+
+
+@dataclass
+class Tally:
+    """What has been counted so far."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+def _run(name: str, command: list[str], tally: Tally, env: dict[str, str] | None = None) -> None:
+    print(f"\n=== {name}", flush=True)
+    started = time.monotonic()
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    counted = _count(lines, tally)
+    if process.returncode != 0 and not (process.returncode == 5 and counted):
+        tally.broken.append(name)
+    print(f"=== {name}: {'ok' if process.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _count(lines: list[str], tally: Tally) -> bool:
+    """Read pytest's closing line."""
+    for line in reversed(lines[-5:]):
+        found = dict((word, int(n)) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", line))
+        if found:
+            tally.passed += found.get("passed", 0)
+            tally.failed += found.get("failed", 0) + found.get("error", 0)
+            tally.skipped += found.get("skipped", 0)
+            return True
+    return False
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def lint(tally: Tally) -> None:
+    """Style, types, contracts, templates, migrations, deployment checks."""
+    python = sys.executable
+    production = {
+        "DJANGO_SETTINGS_MODULE": "flywheel.settings.production",
+        "FLYWHEEL_SECRET_KEY": "k" * 64 + "0123456789",
+        "DATABASE_URL": "sqlite:////tmp/never-opened.sqlite3",
+        "CELERY_BROKER_URL": "redis://127.0.0.1:6379/0",
+        "FLYWHEEL_ALLOWED_HOSTS": "flywheel.example",
+    }
+    _run("ruff", [_tool("ruff"), "check", "."], tally)
+    _run("mypy", [_tool("mypy"), "flywheel", "annotation", "provenance", "training"], tally)
+    _run("import contracts", [_tool("lint-imports")], tally)
+    _run("templates", [_tool("djlint"), "--lint", "--quiet", "templates"], tally)
+    _run("yaml", [_tool("yamllint"), "-d", "relaxed", ".docker"], tally)
+    _run("migrations", [python, "manage.py", "makemigrations", "--check", "--dry-run"], tally,
+         {"DJANGO_SETTINGS_MODULE": "flywheel.settings.test"})
+    _run("deployment checks", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], tally, production)
+
+
+def _pytest(*args: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", *args]
+
+
+def unit(tally: Tally) -> None:
+    """The quick suite on SQLite."""
+    _run("unit tests on SQLite", _pytest("-n", "2", "-m", QUICK, "tests"), tally)
+
+
+def integration(tally: Tally) -> None:
+    """PostgreSQL, processes, models, browser."""
+    found = servers.available()
+    if found["PostgreSQL"]:
+        env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
+        _run("the same tests on PostgreSQL", _pytest("-n", "2", "-m", QUICK, "tests", "--ignore=tests/training"), tally, env)
+    _run("processes and models", _pytest("-m", "slow and not browser", "tests"), tally)
+    if found["Chromium"]:
+        _run("browser", _pytest("-m", "browser", "tests"), tally)
+
+
+def main() -> int:
+    """Run the parts asked for and print the counts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=["lint", "unit", "integration"])
+    only = parser.parse_args().only
+    tally = Tally()
+    absent = [name for name, here in servers.available().items() if not here]
+    for name in absent:
+        print(f"{name} does not answer: the tests that need it are skipped", flush=True)
+    if absent and os.environ.get("CI"):
+        tally.broken.append(f"servers absent: {', '.join(absent)}")
+    for part in (lint, unit, integration):
+        if only in (None, part.__name__):
+            part(tally)
+    for name in tally.broken:
+        print(f"FAILED: {name}")
+    failed = max(tally.failed, len(tally.broken))
+    print(f"\n{tally.passed} passed, {failed} failed, {tally.skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
