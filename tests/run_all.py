@@ -79,7 +79,7 @@ def lint(tally: Tally) -> None:
     _run("mypy", [_tool("mypy"), "flywheel", "annotation", "provenance", "training"], tally)
     _run("import contracts", [_tool("lint-imports")], tally)
     _run("templates", [_tool("djlint"), "--lint", "--quiet", "templates"], tally)
-    _run("yaml", [_tool("yamllint"), "-d", "relaxed", ".docker"], tally)
+    _run("yaml", [_tool("yamllint"), "-s", "-d", "{extends: relaxed, rules: {line-length: {max: 120}}}", ".docker"], tally)
     _run("migrations", [python, "manage.py", "makemigrations", "--check", "--dry-run"], tally,
          {"DJANGO_SETTINGS_MODULE": "flywheel.settings.test"})
     _run("deployment checks", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], tally, production)

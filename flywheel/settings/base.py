@@ -134,7 +134,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = Path(env.str("FLYWHEEL_STATIC_ROOT", default=str(VAR_DIR / "static")))
 STATICFILES_DIRS: list[Any] = [BASE_DIR / "flywheel" / "static"] + [
     (f"vendor/{name}", BASE_DIR / "node_modules" / path)
     for name, path in (("htmx", "htmx.org/dist"), ("uplot", "uplot/dist"))
