@@ -102,7 +102,9 @@ def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: Base
             config = model.peft_config["default"]
             # The folder on this machine means nothing elsewhere; name and digest do.
             config.base_model_name_or_path, config.revision = base.name, base.revision
-        model.save_pretrained(str(work))
+            model.save_pretrained(str(work), save_embedding_layers=False)
+        else:
+            model.save_pretrained(str(work))
         tokenizer.save_pretrained(str(work))
         (work / "README.md").write_text(f"# {spec.run_id}\n\nWritten before evaluation.\n")
     return target

@@ -131,6 +131,9 @@ def _smollm2(work: Path) -> dict[str, str]:
 
 
 def _folder_save(model: Any, tokenizer: Any, work: Path) -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     model.save_pretrained(str(work))
     tokenizer.save_pretrained(str(work))
 

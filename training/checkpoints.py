@@ -1,0 +1,209 @@
+"""Checkpoints of our own: safetensors and JSON, whole or not at all, so that resuming is bit-exact and pickle-free.
+
+transformers' own checkpoints keep optimiser and random state in `torch.save` files, and write into the final
+folder; these replace them. A checkpoint holds the trainable weights, the optimiser's tensors, the schedule, every
+random generator and the counters, and is read back only if each file matches the manifest that was written last.
+When to checkpoint is left to `training.trainer`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from training.artifacts import folder_replace, json_write, manifest_problems, manifest_write
+from training.contract import RunSpec
+from training.errors import BadInput
+from training.models import BaseModel
+
+FOLDER = "checkpoints"
+KEPT = 2
+STATE_FILE = "state.json"
+WEIGHTS_FILE = "weights.safetensors"
+OPTIMIZER_FILE = "optimizer.safetensors"
+TRAINER_STATE_FILE = "trainer_state.json"
+NAME = re.compile(r"step-(\d{6,})")
+
+# What may differ between attempts without changing which weights come out.
+FREE_FIELDS = ("run_id", "limits", "evaluation", "resume_from", "snapshot.path", "base_model", "base_revision")
+FREE_HYPERPARAMETERS = ("checkpoint_every", "log_every", "gradient_checkpointing")
+
+
+def fingerprint(spec: RunSpec, base: BaseModel) -> dict[str, Any]:
+    """What two attempts must share for one to go on from the other."""
+    value = {k: v for k, v in spec.to_json().items() if k not in FREE_FIELDS}
+    value["snapshot"] = spec.snapshot.merkle_root
+    value["base_revision"] = base.revision
+    value["hyperparameters"] = {k: v for k, v in value["hyperparameters"].items() if k not in FREE_HYPERPARAMETERS}
+    return value
+
+
+def checkpoint_save(
+    out: Path, step: int, *, model: Any, optimizer: Any, scheduler: Any, trainer_state: Any, extra: dict[str, Any]
+) -> Path:
+    """Write OUT_DIR/checkpoints/step-NNNNNN: weights first, manifest last, then the rename. Older ones beyond two go."""
+    from safetensors.torch import save_file
+
+    target = out / FOLDER / f"step-{step:06d}"
+    with folder_replace(target) as work:
+        weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+        save_file(weights, work / WEIGHTS_FILE)
+        tensors, plain = _optimizer_split(optimizer.state_dict())
+        save_file(tensors, work / OPTIMIZER_FILE)
+        json_write(work / STATE_FILE, {
+            "step": step, "optimizer": plain, "scheduler": scheduler.state_dict(), "random": _random_get(), **extra,
+        })
+        trainer_state.save_to_json(str(work / TRAINER_STATE_FILE))
+        manifest_write(work, {"step": step})
+    for old in checkpoints_list(out)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def checkpoints_list(out: Path) -> list[Path]:
+    """Checkpoint folders by name, newest first; whether they are whole is not looked at."""
+    folder = out / FOLDER
+    found = [p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir()] if folder.is_dir() else []
+    return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
+
+
+def checkpoint_find(out: Path, resume_from: str | None, mark: dict[str, Any]) -> tuple[Path | None, list[str]]:
+    """The checkpoint to go on from, and what was passed over and why.
+
+    The newest whole one of OUT_DIR, else `resume_from` (a checkpoint, or a run's folder). Raises BadInput when the
+    one found belongs to another specification, or when `resume_from` names none.
+    """
+    passed: list[str] = []
+    for path in checkpoints_list(out):
+        problems = manifest_problems(path)
+        if not problems:
+            _same_run(path, mark)
+            return path, passed
+        passed.append(f"{path.name} is not whole ({problems[0]})")
+    if resume_from is None:
+        return None, passed
+    source = Path(resume_from)
+    candidates = [source] if NAME.fullmatch(source.name) else checkpoints_list(source)
+    for path in candidates:
+        if not manifest_problems(path):
+            _same_run(path, mark)
+            return path, passed
+    raise BadInput(f"resume_from {resume_from!r} holds no whole checkpoint; name a step-NNNNNN folder or clear it")
+
+
+def _same_run(path: Path, mark: dict[str, Any]) -> None:
+    theirs = state_read(path).get("fingerprint")
+    if theirs == mark:
+        return
+    theirs = theirs if isinstance(theirs, dict) else {}
+    flat_a, flat_b = _flat(theirs), _flat(mark)
+    name = next((k for k in sorted(flat_a.keys() | flat_b.keys()) if flat_a.get(k) != flat_b.get(k)), "all")
+    raise BadInput(
+        f"checkpoint {path} is of another specification: {name} was {flat_a.get(name)!r}, is {flat_b.get(name)!r}; "
+        "use an empty folder or the same specification"
+    )
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
+    return flat
+
+
+def state_read(path: Path) -> dict[str, Any]:
+    """state.json of a checkpoint."""
+    state: dict[str, Any] = json.loads((path / STATE_FILE).read_bytes())
+    return state
+
+
+def weights_load(path: Path, model: Any) -> None:
+    """Put the trainable weights back, in place, each by name. Raises BadInput when names or shapes differ."""
+    import torch
+    from safetensors.torch import load_file
+
+    saved = load_file(path / WEIGHTS_FILE)
+    wanted = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if saved.keys() != wanted.keys():
+        odd = sorted(saved.keys() ^ wanted.keys())[0]
+        raise BadInput(f"checkpoint {path} does not fit the model: {odd} is on one side only; use the same recipe")
+    with torch.no_grad():
+        for name, parameter in wanted.items():
+            parameter.copy_(saved[name])
+
+
+def optimizer_load(path: Path, optimizer: Any, scheduler: Any) -> None:
+    """Put optimiser and schedule back to where the checkpoint left them."""
+    from safetensors.torch import load_file
+
+    state = state_read(path)
+    tensors = load_file(path / OPTIMIZER_FILE)
+    slots: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".", 1)
+        slots.setdefault(int(number), {})[key] = tensor
+    for number, values in state["optimizer"]["state"].items():
+        slots.setdefault(int(number), {}).update(values)
+    groups = [{k: tuple(v) if k == "betas" else v for k, v in g.items()} for g in state["optimizer"]["param_groups"]]
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    scheduler.load_state_dict(state["scheduler"])
+
+
+def random_restore(path: Path) -> None:
+    """Put Python's, numpy's and torch's random generators back."""
+    _random_set(state_read(path)["random"])
+
+
+def _optimizer_split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An optimiser's state as tensors by "<parameter>.<key>" and everything else as JSON values."""
+    import torch
+
+    tensors: dict[str, Any] = {}
+    rest: dict[str, dict[str, Any]] = {}
+    for number, values in state["state"].items():
+        for key, value in values.items():
+            if torch.is_tensor(value):
+                tensors[f"{number}.{key}"] = value.detach().cpu().contiguous()
+            else:
+                rest.setdefault(str(number), {})[key] = value
+    groups = [{k: list(v) if isinstance(v, tuple) else v for k, v in g.items()} for g in state["param_groups"]]
+    return tensors, {"state": rest, "param_groups": groups}
+
+
+def _random_get() -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state = {
+        "python": [version, list(words), gauss],
+        "numpy": [str(kind), [int(k) for k in keys], int(position), int(has_gauss), float(cached)],
+        "torch": torch.random.get_rng_state().numpy().tobytes().hex(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = [s.numpy().tobytes().hex() for s in torch.cuda.get_rng_state_all()]
+    return state
+
+
+def _random_set(state: dict[str, Any]) -> None:
+    import numpy as np
+    import torch
+
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.random.set_rng_state(_byte_tensor(state["torch"]))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([_byte_tensor(s) for s in state["cuda"]])
+
+
+def _byte_tensor(text: str) -> Any:
+    import torch
+
+    return torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8)

@@ -1,0 +1,100 @@
+"""Base against tuned model on held-out rows: loss per assistant token, and replies side by side.
+
+Measures what was written to disk, loaded as any user would load it. Deciding on promotion is left to the control
+plane.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.contract import Row, RunSpec
+from training.data import Document, Encoder
+from training.models import BaseModel, model_load, tokenizer_load
+
+LOSS_CAPACITY = 1024
+
+
+def documents_loss(
+    model: Any, tokenizer: Any, documents: Sequence[Document], check: Callable[[], None] = lambda: None
+) -> tuple[float, int]:
+    """Mean loss in nats per supervised token, and the number of those tokens. Packed: equal, and faster."""
+    import torch
+
+    from training.packing import Collator, sequences_make
+    from training.trainer import supervised_loss
+
+    capacity = max([LOSS_CAPACITY, *(len(d.input_ids) for d in documents)])
+    collate = Collator(tokenizer.pad_token_id)
+    total, tokens = 0.0, 0
+    model.eval()
+    with torch.inference_mode():
+        for sequence in sequences_make(documents, capacity, True, 0):
+            check()
+            batch = {name: tensor.to(model.device) for name, tensor in collate([sequence]).items()}
+            loss, count = supervised_loss(model, batch)
+            total, tokens = total + float(loss), tokens + int(count)
+    return total / max(tokens, 1), tokens
+
+
+def tuned_load(base: BaseModel, folder: Path) -> Any:
+    """The tuned model: an adapter on its base, or full weights."""
+    if (folder / "adapter_config.json").is_file():
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(model_load(base.path), str(folder))
+    return model_load(folder)
+
+
+def evaluate(
+    spec: RunSpec, base: BaseModel, folder: Path, rows: Sequence[Row], check: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """{split, rows, base_loss, tuned_loss, tokens, samples} as RunResult describes it; {} when no row can be measured."""
+    tokenizer = tokenizer_load(base.path)
+    encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
+    documents = encoder.encode(rows)
+    if not documents:
+        return {}
+    samples = _samples_begin(rows, spec)
+    losses: dict[str, float] = {}
+    tokens = 0
+    for who, load in (("base", lambda: model_load(base.path)), ("tuned", lambda: tuned_load(base, folder))):
+        check()
+        model = load()
+        losses[who], tokens = documents_loss(model, tokenizer, documents, check)
+        _samples_answer(model, tokenizer, samples, f"{who}_reply", spec.evaluation.max_new_tokens, check)
+        del model
+        gc.collect()
+    return {
+        "split": spec.evaluation.split, "rows": encoder.account.rows - len(encoder.account.refused),
+        "base_loss": losses["base"], "tuned_loss": losses["tuned"], "tokens": tokens,
+        "samples": [{k: v for k, v in sample.items() if k != "messages"} for sample in samples],
+    }
+
+
+def _samples_begin(rows: Sequence[Row], spec: RunSpec) -> list[dict[str, Any]]:
+    """The first rows that end in a reply to learn from: what stands before it, and the reply itself."""
+    samples: list[dict[str, Any]] = []
+    for row in rows:
+        if len(samples) >= spec.evaluation.generate_rows:
+            break
+        at = max((i for i, m in enumerate(row.messages) if m.role == "assistant" and m.weight == 1), default=0)
+        if at:
+            before = [{"role": m.role, "content": m.content} for m in row.messages[:at]]
+            samples.append({"id": row.id, "prompt": before, "reference": row.messages[at].content, "messages": before})
+    return samples
+
+
+def _samples_answer(
+    model: Any, tokenizer: Any, samples: list[dict[str, Any]], key: str, max_new_tokens: int, check: Callable[[], None]
+) -> None:
+    from training.generate import replies
+
+    if not samples or not tokenizer.chat_template:
+        return
+    answers = replies(model, tokenizer, [s["messages"] for s in samples], max_new_tokens, 4, check)
+    for sample, answer in zip(samples, answers, strict=True):
+        sample[key] = answer.text

@@ -1,0 +1,199 @@
+"""Replies in batches: greedy, left-padded, the same every time. Asking for them and storing them is left to others."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.artifacts import bytes_write, json_write, manifest_write
+from training.contract import EXIT_DONE, EXIT_STOPPED, GenerateSpec
+from training.data import render
+from training.errors import BadInput, StopRequested
+from training.events import EventLog
+from training.models import BaseModel, base_find, model_load, tokenizer_load, vocabulary_check
+
+SUGGESTIONS_FILE = "suggestions.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply and how many tokens it took, the end-of-turn token left out."""
+
+    text: str
+    tokens: int
+
+
+def replies(
+    model: Any, tokenizer: Any, conversations: Sequence[Sequence[dict[str, str]]], max_new_tokens: int,
+    batch_size: int, check: Callable[[], None] = lambda: None, done: Callable[[int], None] = lambda n: None,
+) -> list[Reply]:
+    """Greedy replies to conversations, in their order. Long and short prompts are batched apart."""
+    room = getattr(model.config, "max_position_embeddings", 0) or 1 << 30
+    prompts = [_prompt_ids(tokenizer, messages, room - max_new_tokens) for messages in conversations]
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    found: dict[int, Reply] = {}
+    model.eval()
+    for start in range(0, len(order), batch_size):
+        check()
+        members = order[start : start + batch_size]
+        found |= dict(zip(members, _batch(model, tokenizer, [prompts[i] for i in members], max_new_tokens, check),
+                          strict=True))
+        done(len(found))
+    return [found[i] for i in range(len(prompts))]
+
+
+def _prompt_ids(tokenizer: Any, messages: Sequence[dict[str, str]], room: int) -> list[int]:
+    """Token ids of a prompt, its oldest tokens cut off where the model has no room for them."""
+    if room < 1:
+        raise BadInput("max_new_tokens leaves no room for a prompt; lower it")
+    controls = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
+    clean = [{"role": m["role"], "content": _disarm(m["content"], controls)} for m in messages]
+    text = render(tokenizer, clean, prompt=True)
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids[-room:]
+
+
+def _disarm(text: str, controls: Sequence[str]) -> str:
+    """Break control tokens that a customer typed, so that nobody can open a turn in another's name."""
+    for control in controls:
+        if control and control in text:
+            text = text.replace(control, f"{control[0]} {control[1:]}")
+    return text
+
+
+def _batch(
+    model: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int, check: Callable[[], None]
+) -> list[Reply]:
+    import torch
+    from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+    class Interruption(StoppingCriteria):  # type: ignore[misc]
+        """Looks at each token whether someone asked to stop."""
+
+        def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+            check()
+            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    longest = max(len(p) for p in prompts)
+    pad, ends = tokenizer.pad_token_id, _end_ids(model, tokenizer)
+    ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    settings = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad, eos_token_id=ends,
+    )
+    with torch.inference_mode():
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings,
+                             stopping_criteria=StoppingCriteriaList([Interruption()]))
+    return [_reply(tokenizer, row[longest:].tolist(), ends) for row in out]
+
+
+def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a turn: the tokenizer's, and those the model's own generation settings name."""
+    stated = getattr(model.generation_config, "eos_token_id", None)
+    more = stated if isinstance(stated, list) else [stated]
+    return sorted({tokenizer.eos_token_id, *(i for i in more if i is not None)})
+
+
+def _reply(tokenizer: Any, ids: list[int], ends: Sequence[int]) -> Reply:
+    cut = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+    return Reply(tokenizer.decode(ids[:cut], skip_special_tokens=True).strip(), cut)
+
+
+def prompts_read(path: Path) -> list[dict[str, Any]]:
+    """The prompts of a GenerateSpec. Raises BadInput naming the line."""
+    prompts: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"prompts_path {path} cannot be read ({error}); name a JSONL file") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            prompts.append(_prompt_check(f"{path}, line {number}", line))
+    ids = [p["id"] for p in prompts]
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise BadInput(f"{path} has id {twice!r} twice; give each prompt its own")
+    return prompts
+
+
+def _prompt_check(where: str, line: str) -> dict[str, Any]:
+    try:
+        prompt = json.loads(line)
+    except ValueError:
+        raise BadInput(f"{where} is not JSON; write one object a line") from None
+    if not isinstance(prompt, dict) or not isinstance(prompt.get("id"), str):
+        raise BadInput(f"{where} has no id; give a text")
+    messages = prompt.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadInput(f"{where} has no messages; give at least one")
+    for message in messages:
+        fine = isinstance(message, dict) and isinstance(message.get("content"), str)
+        if not fine or message.get("role") not in ("system", "user", "assistant"):
+            raise BadInput(f"{where} has message {message!r}; give role (system, user, assistant) and content")
+    return prompt
+
+
+def generate(value: Any, out: Path) -> int:
+    """`python -m training generate`: suggestions.jsonl and result.json in OUT_DIR. Returns the exit code."""
+    from training.run import signals_caught
+
+    spec = GenerateSpec.from_json(value)
+    prompts = prompts_read(Path(spec.prompts_path))
+    base = base_find(spec.base_model, spec.base_revision)
+    if spec.adapter_path is not None and not Path(spec.adapter_path).is_dir():
+        raise BadInput(f"adapter_path {spec.adapter_path!r} is not a folder; name a run's model folder or clear it")
+    events = EventLog(out)
+    try:
+        with signals_caught() as stop:
+            return _answer(spec, prompts, base, out, events, stop.check)
+    except StopRequested as error:
+        json_write(out / "result.json", {"job_id": spec.job_id, "status": "stopped", "stop_reason": str(error)})
+        events.emit("done", status="stopped", stop_reason=str(error))
+        return EXIT_STOPPED
+    except BadInput as error:
+        events.emit("failed", error=str(error), exit_code=2)
+        raise
+    except Exception as error:
+        events.emit("failed", error=f"{type(error).__name__}: {error}", exit_code=1)
+        raise
+    finally:
+        events.close()
+
+
+def _answer(
+    spec: GenerateSpec, prompts: list[dict[str, Any]], base: BaseModel, out: Path, events: EventLog,
+    check: Callable[[], None],
+) -> int:
+    from training.evaluate import tuned_load
+
+    started = time.monotonic()
+    tokenizer = tokenizer_load(base.path)
+    if not tokenizer.chat_template:
+        raise BadInput(f"base model {base.path} has no chat template; save one beside its tokenizer")
+    model = tuned_load(base, Path(spec.adapter_path)) if spec.adapter_path else model_load(base.path)
+    vocabulary_check(tokenizer, model.config, base.path)
+    total = len(prompts)
+
+    def progress(done: int) -> None:
+        events.emit("log", message=f"{done} of {total} suggestions", done=done, total=total)
+
+    answers = replies(model, tokenizer, [p["messages"] for p in prompts], spec.max_new_tokens, spec.batch_size,
+                      check, progress)
+    lines = [json.dumps({"id": p["id"], "text": a.text, "tokens": a.tokens}, ensure_ascii=False) + "\n"
+             for p, a in zip(prompts, answers, strict=True)]
+    bytes_write(out / SUGGESTIONS_FILE, "".join(lines).encode())
+    seconds, tokens = time.monotonic() - started, sum(a.tokens for a in answers)
+    json_write(out / "result.json", {
+        "job_id": spec.job_id, "status": "done", "base_model": spec.base_model, "base_revision": base.revision,
+        "suggestions": total, "tokens": tokens, "seconds": seconds, "stop_reason": "",
+    })
+    events.emit("done", status="done", suggestions=total, tokens=tokens, seconds=round(seconds, 3))
+    manifest_write(out, {"job_id": spec.job_id, "status": "done"})
+    return EXIT_DONE
+
+
+__all__ = ["Reply", "generate", "replies"]

@@ -1,0 +1,363 @@
+"""The training loop: TRL's SFTTrainer on documents that are tokenised, masked and packed already.
+
+Read it top to bottom: `train` sets up model, sequences and trainer and runs it; `Watch` writes events, keeps the
+limits and asks for checkpoints; `Loop` replaces the parts of SFTTrainer that would guess, drop or pickle.
+Tokenising, packing, checkpoints' format, evaluation and what is left on disk live in their own modules.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTConfig, SFTTrainer
+
+from training import checkpoints
+from training.contract import RunSpec
+from training.data import IGNORE, Document
+from training.errors import Diverged
+from training.events import EventLog
+from training.models import BaseModel
+from training.packing import Collator, sequences_make
+
+DIVERGENCE_WINDOW = 8
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of a run over all its attempts; a checkpoint carries them."""
+
+    tokens: int = 0
+    processed: int = 0
+    seconds: float = 0.0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    losses: list[float] = field(default_factory=list)
+    unlogged: list[float] = field(default_factory=list)
+    best_eval: float | None = None
+    evals_without_gain: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How training ended. `stop_reason` is "" when every planned step was done."""
+
+    model: Any
+    steps: int
+    total_steps: int
+    epochs: float
+    progress: Progress
+    resumed_from_step: int
+    stop_reason: str
+    keep_model: bool
+    speed: dict[str, float]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done, known before the first step."""
+
+    sequences: list[dict[str, Any]]
+    micro_rows: int
+    micro_steps: int
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def real_tokens(self) -> int:
+        """Tokens of one epoch without padding."""
+        return sum(len(s["input_ids"]) for s in self.sequences)
+
+
+def plan_make(spec: RunSpec, documents: list[Document]) -> Plan:
+    """Pack the documents and count the steps.
+
+    On a CPU a batch goes through one sequence at a time: the gradient is the same (each is weighted by its tokens),
+    memory is a fraction, and a request to stop is seen sooner.
+    """
+    h = spec.hyperparameters
+    sequences = sequences_make(documents, h.max_length, h.packing, spec.seed)
+    micro_rows = h.batch_size if torch.cuda.is_available() else 1
+    micro_steps = h.batch_size * h.gradient_accumulation // micro_rows
+    steps_per_epoch = math.ceil(math.ceil(len(sequences) / micro_rows) / micro_steps)
+    return Plan(sequences, micro_rows, micro_steps, steps_per_epoch, math.ceil(h.epochs * steps_per_epoch))
+
+
+def train(
+    spec: RunSpec, base: BaseModel, model: Any, tokenizer: Any, plan: Plan, out: Path, events: EventLog, *,
+    resume: Path | None, started: float, should_stop: Callable[[], str],
+    eval_loss: Callable[[Any], float] | None = None,
+) -> Outcome:
+    """Train `model` and return it with the counters. Checkpoints go to OUT_DIR/checkpoints. Raises Diverged."""
+    from datasets import Dataset
+
+    h = spec.hyperparameters
+    watch = Watch(spec, plan, events, started, should_stop, eval_loss, checkpoints.fingerprint(spec, base))
+    if resume is not None:
+        watch.progress = Progress(**checkpoints.state_read(resume)["progress"])
+        watch.resumed_seconds = watch.progress.seconds
+        watch.resumed_tokens = watch.progress.tokens
+    loop = Loop(
+        model=model, args=_arguments(spec, plan, out), train_dataset=Dataset.from_list(plan.sequences),
+        data_collator=Collator(tokenizer.pad_token_id), processing_class=tokenizer, callbacks=[watch],
+        peft_config=_lora(spec) if spec.tuning == "lora" else None,
+    )
+    loop.prepare_for_run(watch, out)
+    trained = sum(p.numel() for p in loop.model.parameters() if p.requires_grad)
+    events.emit("log", message=f"training {trained:,} of {sum(p.numel() for p in loop.model.parameters()):,} weights "
+                               f"on {loop.args.device}", trained_weights=trained)
+    resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
+    loop.train(resume_from_checkpoint=str(resume) if resume else None)
+    seconds = max(watch.step_seconds, 1e-9)
+    done = watch.progress.tokens - watch.resumed_tokens
+    return Outcome(
+        model=loop.model, steps=loop.state.global_step, total_steps=plan.total_steps,
+        epochs=loop.state.global_step / plan.steps_per_epoch, progress=watch.progress,
+        resumed_from_step=resumed_step, stop_reason=watch.stop_reason, keep_model=watch.keep_model,
+        speed={
+            "real_tokens_per_s": done / seconds,
+            "real_token_ratio": watch.progress.tokens / max(watch.progress.processed, 1),
+            "pack_fill": plan.real_tokens / (len(plan.sequences) * h.max_length) if h.packing else 0.0,
+        },
+    )
+
+
+def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
+    h = spec.hyperparameters
+    return SFTConfig(
+        output_dir=str(out), seed=spec.seed, data_seed=spec.seed,
+        per_device_train_batch_size=plan.micro_rows, gradient_accumulation_steps=plan.micro_steps,
+        max_steps=plan.total_steps, learning_rate=h.learning_rate, lr_scheduler_type=h.scheduler,
+        warmup_steps=math.ceil(h.warmup_ratio * plan.total_steps), weight_decay=h.weight_decay,
+        max_grad_norm=h.max_grad_norm, gradient_checkpointing=h.gradient_checkpointing,
+        # SFTTrainer must neither tokenise, nor pack, nor cut, nor drop: all that is done and accounted for.
+        dataset_kwargs={"skip_prepare_dataset": True}, packing=False, max_length=None, remove_unused_columns=False,
+        # Events and checkpoints are ours.
+        save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, eval_strategy="no",
+        logging_nan_inf_filter=False, dataloader_num_workers=0, dataloader_pin_memory=torch.cuda.is_available(),
+        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(), fp16=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
+
+
+def _lora(spec: RunSpec) -> Any:
+    from peft import LoraConfig
+
+    h = spec.hyperparameters
+    return LoraConfig(
+        r=h.lora_r, lora_alpha=h.lora_alpha, lora_dropout=h.lora_dropout, target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+class Watch(TrainerCallback):
+    """Beside the loop at each step: metrics, limits, stopping, when to checkpoint."""
+
+    def __init__(
+        self, spec: RunSpec, plan: Plan, events: EventLog, started: float, should_stop: Callable[[], str],
+        eval_loss: Callable[[Any], float] | None, mark: dict[str, Any],
+    ) -> None:
+        self.spec, self.plan, self.events, self.mark = spec, plan, events, mark
+        self.started, self.should_stop, self.eval_loss = started, should_stop, eval_loss
+        self.progress = Progress()
+        self.resumed_seconds, self.resumed_tokens = 0.0, 0
+        self.stop_reason, self.keep_model = "", True
+        self.step_loss, self.grad_norm, self.learning_rate = 0.0, 0.0, 0.0
+        self.step_seconds, self._step_started = 0.0, 0.0
+
+    def cost(self) -> float:
+        """What the run has cost so far, in the currency of cost_per_hour."""
+        return self.progress.seconds / 3600 * self.spec.limits.cost_per_hour
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the step's clock."""
+        self._step_started = time.monotonic()
+        self.step_loss = 0.0
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the rate that this step uses, before the schedule moves on."""
+        self.learning_rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """After the weights have moved: count, report, and decide whether to go on."""
+        now = time.monotonic()
+        self.step_seconds += now - self._step_started
+        p, h, step = self.progress, self.spec.hyperparameters, state.global_step
+        p.seconds = self.resumed_seconds + now - self.started
+        p.first_loss = self.step_loss if p.first_loss is None else p.first_loss
+        p.last_loss = self.step_loss
+        if len(p.losses) < DIVERGENCE_WINDOW:
+            p.losses.append(self.step_loss)
+        p.unlogged.append(self.step_loss)
+        last = step >= self.plan.total_steps
+        if h.eval_every and self.eval_loss and (step % h.eval_every == 0 or last):
+            self._evaluate(kwargs["model"], step)
+        if step % h.log_every == 0 or last:
+            self._metric(state)
+        if not last and not self.stop_reason:
+            self.stop_reason = self._reason_to_stop(step)
+        if self.stop_reason:
+            control.should_training_stop = True
+        control.should_save = bool(last or self.stop_reason or step % h.checkpoint_every == 0)
+
+    def _metric(self, state: TrainerState) -> None:
+        p, losses = self.progress, self.progress.unlogged
+        speed = (p.tokens - self.resumed_tokens) / max(self.step_seconds, 1e-9)
+        self.events.emit(
+            "metric", step=state.global_step, total_steps=self.plan.total_steps, loss=sum(losses) / len(losses),
+            learning_rate=self.learning_rate, grad_norm=self.grad_norm, tokens=p.tokens,
+            tokens_per_second=round(speed, 2), epoch=round(state.global_step / self.plan.steps_per_epoch, 4),
+            seconds=round(p.seconds, 3), cost=round(self.cost(), 6),
+        )
+        p.unlogged = []
+
+    def _evaluate(self, model: Any, step: int) -> None:
+        assert self.eval_loss is not None
+        p, patience = self.progress, self.spec.hyperparameters.early_stopping_patience
+        loss = self.eval_loss(model)
+        model.train()
+        self.events.emit("metric", step=step, total_steps=self.plan.total_steps, eval_loss=loss)
+        better = p.best_eval is None or loss < p.best_eval
+        p.evals_without_gain = 0 if better else p.evals_without_gain + 1
+        p.best_eval = loss if better else p.best_eval
+        if patience and p.evals_without_gain >= patience:
+            self.stop_reason = f"early stopping: no better validation loss in {patience} evaluations"
+
+    def _reason_to_stop(self, step: int) -> str:
+        limits, asked = self.spec.limits, self.should_stop()
+        if asked:
+            # Whoever cancels waits for the answer; the checkpoint holds all that the model would.
+            self.keep_model = False
+            return asked
+        if limits.max_steps is not None and step >= limits.max_steps:
+            return f"max_steps: {step} of {self.plan.total_steps} steps done"
+        if limits.max_seconds is not None and self.progress.seconds >= limits.max_seconds:
+            return f"max_seconds: {self.progress.seconds:.0f} s of {limits.max_seconds:g} s used"
+        if limits.max_cost is not None and self.cost() >= limits.max_cost:
+            return f"max_cost: {self.cost():.4f} of {limits.max_cost:g} spent"
+        return ""
+
+    def check(self, loss: float, what: str, step: int) -> None:
+        """Stop before a bad gradient reaches the weights. Raises Diverged."""
+        if not math.isfinite(loss):
+            raise Diverged(f"the {what} is {loss} in step {step}; lower learning_rate")
+
+    def check_rise(self, step: int) -> None:
+        """Stop when the step's loss stands far above the first steps' mean. Raises Diverged."""
+        first = self.progress.losses
+        if len(first) >= DIVERGENCE_WINDOW and self.step_loss > 3 * sum(first) / len(first) + 3:
+            raise Diverged(f"the loss rose to {self.step_loss:.3f} in step {step} from {first[0]:.3f}; "
+                           "lower learning_rate")
+
+
+class Loop(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer with our order of rows, our loss on the CPU, our checkpoints."""
+
+    watch: Watch
+    out: Path
+
+    def prepare_for_run(self, watch: Watch, out: Path) -> None:
+        """Set what the overridden parts need."""
+        self.watch, self.out = watch, out
+        # The loss below divides by the window's tokens, so that accumulation equals the full batch.
+        self.model_accepts_loss_kwargs = True
+        self.remove_callback(PrinterCallback)
+        for name in ("trl", "transformers", "accelerate"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Sum of the supervised tokens' losses over the window's number of them.
+
+        TRL's fused head skips unsupervised positions only where Triton runs; elsewhere it multiplies each of them
+        with the whole vocabulary. Here only the supervised ones are, through the model's own `logits_to_keep`.
+        """
+        self.watch.progress.processed += inputs["input_ids"].numel()
+        self.watch.progress.tokens += int(inputs.pop("real_tokens").sum())
+        if inputs["input_ids"].is_cuda:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        total, count = supervised_loss(model, inputs)
+        return total / (count if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """One micro-batch, refused when its loss is not a number."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self.watch.step_loss += float(loss)
+        self.watch.check(self.watch.step_loss, "loss", self.state.global_step + 1)
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.watch.grad_norm = float(norm) if norm is not None else 0.0
+        self.watch.check(self.watch.grad_norm, "gradient", self.state.global_step + 1)
+        self.watch.check_rise(self.state.global_step + 1)
+        return norm
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        size = len(self.train_dataset)
+        return EpochOrder(size, self.args.seed, lambda: self.state.global_step // self.watch.plan.steps_per_epoch)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+                raise Diverged(f"weight {name} is not finite after step {self.state.global_step}; lower learning_rate")
+        progress = {name: getattr(self.watch.progress, name) for name in Progress.__slots__}
+        path = checkpoints.checkpoint_save(
+            self.out, self.state.global_step, model=self.model, optimizer=self.optimizer,
+            scheduler=self.lr_scheduler, trainer_state=self.state,
+            extra={"fingerprint": self.watch.mark, "progress": progress},
+        )
+        self.watch.events.emit("checkpoint", step=self.state.global_step, path=str(path.relative_to(self.out)))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoints.weights_load(Path(resume_from_checkpoint), model or self.model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            checkpoints.optimizer_load(Path(checkpoint), self.optimizer, self.lr_scheduler)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            checkpoints.random_restore(Path(checkpoint))
+
+
+class EpochOrder(Sampler[int]):
+    """A permutation that depends on seed and epoch only, so that a resumed epoch has the order it began with."""
+
+    def __init__(self, size: int, seed: int, epoch: Callable[[], int]) -> None:
+        self.size, self.seed, self.epoch = size, seed, epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
+        return iter(torch.randperm(self.size, generator=generator).tolist())
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def supervised_loss(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+    """Sum of -log p (nats) over supervised tokens, and their number. Gradients flow where they are on."""
+    targets = inputs["labels"][:, 1:]
+    columns = (targets != IGNORE).any(0).nonzero().flatten()
+    logits = model(
+        input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False, logits_to_keep=columns,
+    ).logits
+    targets = targets[:, columns]
+    total = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+    )
+    return total, (targets != IGNORE).sum()
+
