@@ -25,6 +25,8 @@ class Project(models.Model):
     slug = models.SlugField(max_length=100, unique=True)
     guidelines = models.TextField(blank=True)
     label_config = models.TextField()
+    # label_config as parsed when it was set (annotation.label_config), so that requests need not parse XML.
+    label_schema = models.JSONField(default=dict, blank=True)
     overlap = models.PositiveSmallIntegerField(default=1)
     routing = models.CharField(max_length=20, choices=Routing, default=Routing.OLDEST_FIRST)
     lease_seconds = models.PositiveIntegerField(default=15 * 60)
@@ -51,6 +53,8 @@ class Membership(models.Model):
     role = models.CharField(max_length=12, choices=Role)
     # Tasks up to this id are known to be no work for this person, unless they were handed back (Task.returned_at).
     cursor = models.BigIntegerField(default=0)
+    # The same for tasks that were handed back: those handed back up to this moment are known to be no work.
+    returned_cursor = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "user", "role"], name="membership_once")]
@@ -89,11 +93,20 @@ class Task(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "example"], name="task_once_per_example")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "example"], name="task_once_per_example"),
+            # The promise itself, kept by the database too: never more people than places.
+            models.CheckConstraint(
+                condition=models.Q(slots_taken__lte=models.F("overlap")), name="task_no_more_people_than_overlap"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(submitted_count__lte=models.F("slots_taken")), name="task_submits_hold_slots"
+            ),
+        ]
         indexes = [
             models.Index(fields=["project", "id"], name="task_available", condition=models.Q(available=True)),
             models.Index(
-                fields=["project", "id"], name="task_returned",
+                fields=["project", "returned_at", "id"], name="task_returned",
                 condition=models.Q(available=True, returned_at__isnull=False),
             ),
             models.Index(fields=["project", "state", "id"], name="task_by_state"),
@@ -105,7 +118,11 @@ class Task(models.Model):
 
 
 class Assignment(models.Model):
-    """A person's hold on a task: a lease with an expiry while active, the record of what became of it after."""
+    """A person's hold on a task: a lease with an expiry while active, the record of what became of it after.
+
+    Active, submitted and returned ones hold one of the task's places. A returned one is kept for its author until
+    `expires_at`, then others may take it.
+    """
 
     class Status(models.TextChoices):
         ACTIVE = "active", "Active"
@@ -130,7 +147,9 @@ class Assignment(models.Model):
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="assignment_once_per_person")]
         indexes = [
             models.Index(fields=["user", "project", "status"], name="assignment_by_person"),
-            models.Index(fields=["expires_at"], name="assignment_expiry", condition=models.Q(status="active")),
+            models.Index(
+                fields=["expires_at"], name="assignment_expiry", condition=models.Q(status__in=["active", "returned"])
+            ),
         ]
 
     def __str__(self) -> str:

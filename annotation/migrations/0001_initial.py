@@ -122,6 +122,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("cursor", models.BigIntegerField(default=0)),
+                ("returned_cursor", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -140,6 +141,7 @@ class Migration(migrations.Migration):
                 ("slug", models.SlugField(max_length=100, unique=True)),
                 ("guidelines", models.TextField(blank=True)),
                 ("label_config", models.TextField()),
+                ("label_schema", models.JSONField(blank=True, default=dict)),
                 ("overlap", models.PositiveSmallIntegerField(default=1)),
                 (
                     "routing",

@@ -202,7 +202,7 @@ class Migration(migrations.Migration):
             model_name="task",
             index=models.Index(
                 condition=models.Q(("available", True), ("returned_at__isnull", False)),
-                fields=["project", "id"],
+                fields=["project", "returned_at", "id"],
                 name="task_returned",
             ),
         ),
@@ -233,7 +233,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="assignment",
             index=models.Index(
-                condition=models.Q(("status", "active")),
+                condition=models.Q(("status__in", ["active", "returned"])),
                 fields=["expires_at"],
                 name="assignment_expiry",
             ),
@@ -258,6 +258,18 @@ class Migration(migrations.Migration):
             model_name="annotation",
             index=models.Index(
                 fields=["suggestion_origin", "id"], name="annotation_by_origin"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("slots_taken__lte", models.F("overlap"))), name="task_no_more_people_than_overlap"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("submitted_count__lte", models.F("slots_taken"))), name="task_submits_hold_slots"
             ),
         ),
     ]
