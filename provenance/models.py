@@ -16,7 +16,7 @@ class Subject(models.Model):
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     namespace = models.CharField(max_length=100)
-    external_ref = models.CharField(max_length=300)
+    external_ref = models.CharField(max_length=300, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)
 
@@ -130,12 +130,17 @@ class ProvenanceRecord(models.Model):
     quarantine_reason = models.CharField(max_length=500, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
     subjects = models.ManyToManyField(Subject, related_name="records")
+    # Set by every service that changes a fact the gate reads, cleared once the record has been judged again.
+    judge_due = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source_system", "source_record_id"], name="provenance_once")
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="provenance_judge_due", condition=models.Q(judge_due=True)),
         ]
 
     def __str__(self) -> str:

@@ -93,6 +93,7 @@ class Migration(migrations.Migration):
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
                 ("quarantine_reason", models.CharField(blank=True, max_length=500)),
                 ("erased_at", models.DateTimeField(blank=True, null=True)),
+                ("judge_due", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("changed_at", models.DateTimeField(auto_now=True)),
             ],
@@ -206,7 +207,7 @@ class Migration(migrations.Migration):
                     models.UUIDField(default=uuid.uuid4, editable=False, unique=True),
                 ),
                 ("namespace", models.CharField(max_length=100)),
-                ("external_ref", models.CharField(max_length=300)),
+                ("external_ref", models.CharField(db_index=True, max_length=300)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("erased_at", models.DateTimeField(blank=True, null=True)),
             ],
@@ -443,6 +444,14 @@ class Migration(migrations.Migration):
             model_name="gateverdict",
             constraint=models.UniqueConstraint(
                 fields=("record", "purpose", "region"), name="verdict_one_per_purpose"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="provenancerecord",
+            index=models.Index(
+                condition=models.Q(("judge_due", True)),
+                fields=["id"],
+                name="provenance_judge_due",
             ),
         ),
         migrations.AddConstraint(
