@@ -252,3 +252,9 @@ def test_the_gate_will_find_every_kind_of_refusal_and_clear_about_four_fifths() 
         if row["customer"]["ref"] in live and row["source"] in commercial and key(row) not in skipped
     ]
     assert 0.74 <= len(cleared) / len(TICKETS + CALLS) <= 0.82
+
+
+def test_the_companys_own_words_are_listed_and_used() -> None:
+    text = "\n".join(map(spoken, TICKETS + CALLS)) + "\n".join(answer["reply"] for answer in ANSWERS)
+    terms = json.loads((SAMPLE / "terms.json").read_text(encoding="utf-8"))
+    assert [term for term in terms if term not in text] == []
