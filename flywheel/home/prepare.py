@@ -1,0 +1,84 @@
+"""What a first run needs: demo people, the sample with its consents, a project, recipes and a base model.
+
+Every step looks first at what is there, so that preparing again is quick and keeps the data. The steps themselves are
+the apps' own services; base models are made by the trainer in a process of its own, since torch is not imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from annotation import services as annotation
+from annotation.models import Membership, Project
+from flywheel.capture import services as capture
+from flywheel.core.access import ROLES
+from flywheel.core.models import User
+from provenance.ledger import ledger_append
+
+REAL_MODEL = "smollm2-135m-instruct"
+TINY_MODEL = "tiny"
+PROJECT_SLUG = "support-replies"
+
+
+def people_ensure() -> dict[str, str]:
+    """Make one person per role where none of that name exists. Returns the passwords of those made now."""
+    made: dict[str, str] = {}
+    for role in ROLES:
+        if User.objects.filter(username=role).exists():
+            continue
+        made[role] = secrets.token_urlsafe(12)
+        with transaction.atomic():
+            user = User.objects.create_user(
+                username=role, password=made[role], display_name=f"Demo {role}", email=f"{role}@example.com"
+            )
+            user.groups.add(Group.objects.get(name=role))
+            ledger_append(actor="system", action="person.create", object=f"user:{user.pk}", payload={"roles": [role]})
+    return made
+
+
+def person(role: str) -> User:
+    """The demo person of a role."""
+    return User.objects.get(username=role)
+
+
+def project_ensure(*, sources: list[str], overlap: int = 1) -> Project:
+    """The demo project over these sources, with the demo people as members."""
+    project = annotation.default_project_ensure(
+        by=person("lead"), sources=list(capture.Source.objects.filter(name__in=sources)), name="Support replies",
+        slug=PROJECT_SLUG, overlap=overlap,
+    )
+    for role in (Membership.Role.ANNOTATOR, Membership.Role.REVIEWER, Membership.Role.LEAD):
+        annotation.membership_set(project=project, user=person(role), role=role, by=person("lead"))
+    return project
+
+
+def base_model_folder(name: str) -> Path:
+    """Where a base model lies on this machine."""
+    return Path(settings.FLYWHEEL["MODELS_DIR"]) / name
+
+
+def base_model_ensure(name: str) -> bool:
+    """Have the trainer make a base model of packaged weights. Returns whether it was made now.
+
+    Raises RuntimeError with the trainer's own words when it cannot.
+    """
+    folder = base_model_folder(name)
+    if (folder / "revision.json").exists():
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "training", "base-model", name, str(folder)],
+        cwd=settings.BASE_DIR, env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise RuntimeError(f"the base model {name!r} could not be made: {lines[-1] if lines else 'no reason given'}")
+    return True
