@@ -17,4 +17,5 @@ app.autodiscover_tasks(related_name="jobs")
 
 app.conf.beat_schedule = {
     "outbox-sweep": {"task": "core.sweep", "schedule": 5.0},
+    "home-gauges": {"task": "home.refresh_gauges", "schedule": 60.0},
 }

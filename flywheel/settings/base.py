@@ -174,6 +174,8 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
 }
 REST_KNOX = {"TOKEN_TTL": None, "TOKEN_LIMIT_PER_USER": 20, "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Token"}
+# Named, since home keeps a foreign key to it: Django asks the setting itself when it writes migrations.
+KNOX_TOKEN_MODEL = "knox.AuthToken"
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flywheel",
     "VERSION": "1",

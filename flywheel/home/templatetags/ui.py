@@ -29,9 +29,11 @@ STATUS_TONES = {
     "queued": "wait", "open": "wait", "requested": "wait", "received": "wait", "pending": "wait", "candidate": "wait",
     "submitted": "wait", "approved": "wait", "waiting": "wait", "unknown": "wait",
     # under way
-    "running": "run", "cancelling": "run", "building": "run", "in_review": "run", "leased": "run", "resuming": "run", "fixed": "run",
+    "running": "run", "cancelling": "run",
+    "building": "run", "in_review": "run", "leased": "run", "resuming": "run", "fixed": "run",
     # needs a look
-    "stuck": "warn", "stopped": "warn", "retrain_required": "warn", "expired": "warn", "skipped": "warn", "returned": "warn", "edited": "warn", "quarantined": "warn",
+    "stuck": "warn", "stopped": "warn", "retrain_required": "warn",
+    "expired": "warn", "skipped": "warn", "returned": "warn", "edited": "warn", "quarantined": "warn",
     # stopped
     "failed": "bad", "rejected": "bad", "refused": "bad", "dead": "bad", "tainted": "bad", "withdrawn": "bad",
     "denied": "bad", "erased": "bad", "blocked": "bad",

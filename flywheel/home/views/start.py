@@ -1,0 +1,146 @@
+"""The home per role, the wheel, and a person's own account page."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, ROLES, STEWARD, role_required, roles_of
+from flywheel.core.models import User
+from flywheel.home import domain, selectors
+from flywheel.home.links import link
+
+
+@login_required
+def index(request: HttpRequest) -> HttpResponse:
+    """What waits for this person, a section per role; people without a role are told whom to ask."""
+    user = cast(User, request.user)
+    roles = roles_of(user)
+    context: dict[str, Any] = {"sections": [], "one_time_password": selectors.password_is_one_time(user)}
+    for role, fill in _SECTIONS.items():
+        if role in roles:
+            context["sections"].append({"role": role, "template": f"home/sections/{role}.html", **fill(user)})
+    return render(request, "home/index.html", context)
+
+
+def _annotator(user: User) -> dict[str, Any]:
+    mine = selectors.gauges_of([f"user:{user.pk}"])[f"user:{user.pk}"]
+    projects = selectors.projects_of(user, ANNOTATOR)
+    decided = sum(mine.get(f"home.{name}") or 0 for name in ("accepted", "fixed", "rejected"))
+    return {
+        "projects": projects,
+        "next": next((item for item in projects if item.active or item.open), None),
+        "mine": mine,
+        "today": mine.get("home.day") or 0,
+        "week": mine.get("home.week") or 0,
+        "week_delta": mine.delta("home.week"),
+        "accepted_share": (mine.get("home.accepted") or 0) / decided if decided else None,
+        "decided_text": f"of {decided:,} decided in 7 days" if decided else "nothing decided in 7 days",
+        "seconds": mine.get("home.seconds") or 0,
+        "returned": selectors.returned_to(user),
+        "left": sum(item.open for item in projects),
+        "as_of": mine.as_of or next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+        "annotate_url": link("annotate"),
+    }
+
+
+def _reviewer(user: User) -> dict[str, Any]:
+    projects = selectors.projects_of(user, REVIEWER)
+    return {
+        "projects": projects,
+        "waiting": sum(item.in_review for item in projects),
+        "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+        "review_url": link("review"),
+    }
+
+
+def _lead(user: User) -> dict[str, Any]:
+    projects = selectors.projects_of(user, LEAD)
+    return {
+        "projects": projects,
+        "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+        "projects_url": link("projects"),
+    }
+
+
+def _steward(user: User) -> dict[str, Any]:
+    gauges = selectors.gauges_of(["all"])["all"]
+    prefix = "home.refused."
+    refusals = sorted(
+        ((name.removeprefix(prefix), round(value)) for name, value in gauges.now.items() if name.startswith(prefix)),
+        key=lambda item: (-item[1], item[0]),
+    )
+    shown = [(rule, count) for rule, count in refusals if count][:8]
+    return {
+        "refusals": shown,
+        "largest": max((count for _, count in shown), default=0),
+        "quarantined": gauges.get("home.decide.quarantined"),
+        "personal_data": gauges.get("home.decide.personal_data"),
+        "withdrawals": gauges.get("home.decide.withdrawals"),
+        "cleared": gauges.get(domain.gauge_name("cleared", "total")),
+        "cleared_delta": gauges.delta(domain.gauge_name("cleared", "total")),
+        "refused": gauges.get("wheel.refused"),
+        "as_of": gauges.as_of,
+        "clearance_url": link("clearance"),
+        "subjects_url": link("subjects"),
+    }
+
+
+def _admin(user: User) -> dict[str, Any]:
+    wheel = selectors.wheel()
+    gauges = selectors.gauges_of(["all"])["all"]
+    budget = selectors.budget_now()
+    return {
+        "wheel": wheel,
+        "runs": selectors.runs_recent(),
+        "budget": budget,
+        "budget_used": budget.spent + budget.reserved if budget else None,
+        "jobs": list(selectors.jobs_for(user).filter(finished_at=None).order_by("-pk")[:5]),
+        "failed_captures": gauges.get("home.failed.captures"),
+        "failed_messages": gauges.get("home.failed.messages"),
+        "as_of": wheel.as_of,
+        "runs_url": link("runs"),
+        "budgets_url": link("budgets"),
+        "snapshots_url": link("snapshots"),
+        "sources_url": link("sources"),
+    }
+
+
+_SECTIONS = {ANNOTATOR: _annotator, REVIEWER: _reviewer, LEAD: _lead, STEWARD: _steward, ADMIN: _admin}
+
+STATION_LINKS = {
+    "captured": "examples", "annotated": "projects", "settled": "review", "cleared": "clearance",
+    "snapshot": "snapshots", "trained": "runs", "promoted": "models", "suggested": "projects",
+}
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+def wheel(request: HttpRequest) -> HttpResponse:
+    """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
+    found = selectors.wheel()
+    places = domain.ring(len(found.stations), centre_x=320, centre_y=220, radius=150)
+    context = {
+        "wheel": found,
+        "ring": [
+            {"station": station, "place": place, "url": link(STATION_LINKS[station.kind.key])}
+            for station, place in zip(found.stations, places, strict=True)
+        ],
+        "acceptance": [{"row": row, "bar": domain.segments(row, 240)} for row in found.acceptance],
+        "models_url": link("models"),
+    }
+    return render(request, "home/wheel.html", context)
+
+
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    """Who one is here: name, roles, projects, password, tokens."""
+    user = cast(User, request.user)
+    context = {
+        "roles": [role for role in ROLES if role in roles_of(user)],
+        "memberships": selectors.memberships_of(user),
+        "one_time_password": selectors.password_is_one_time(user),
+    }
+    return render(request, "home/account.html", context)
