@@ -1,0 +1,79 @@
+"""Where home's numbers and the navigation lead. One list, so that a page that moves is changed in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import Resolver404, resolve
+
+from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD
+
+PATHS = {
+    "annotate": "/annotate/",
+    "review": "/review/",
+    "projects": "/projects/",
+    "examples": "/examples/",
+    "sources": "/sources/",
+    "clearance": "/clearance/",
+    "subjects": "/subjects/",
+    "ledger": "/ledger/",
+    "snapshots": "/snapshots/",
+    "runs": "/runs/",
+    "models": "/models/",
+    "budgets": "/budgets/",
+    "recipes": "/recipes/",
+    "wheel": "/wheel/",
+    "jobs": "/jobs/",
+    "people": "/people/",
+    "tokens": "/tokens/",
+    "home": "/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item of the navigation: who sees it, and under which heading."""
+
+    group: str
+    key: str
+    label: str
+    icon: str
+    roles: frozenset[str] = frozenset()
+
+
+def _entry(group: str, key: str, label: str, icon: str, *roles: str) -> Entry:
+    return Entry(group, key, label, icon, frozenset(roles))
+
+
+NAVIGATION = (
+    _entry("", "home", "Home", "home"),
+    _entry("", "wheel", "Wheel", "wheel", LEAD, STEWARD, ADMIN),
+    _entry("Work", "annotate", "Annotate", "pen", ANNOTATOR),
+    _entry("Work", "review", "Review", "review", REVIEWER),
+    _entry("Work", "projects", "Projects", "folder", LEAD, ADMIN),
+    _entry("Data", "sources", "Sources", "source", LEAD, STEWARD, ADMIN),
+    _entry("Data", "examples", "Examples", "example", LEAD, STEWARD, ADMIN),
+    _entry("Data", "clearance", "Clearance", "shield", STEWARD, ADMIN),
+    _entry("Data", "subjects", "Subjects", "person", STEWARD),
+    _entry("Data", "ledger", "Ledger", "ledger", STEWARD, ADMIN),
+    _entry("Training", "snapshots", "Snapshots", "box", LEAD, STEWARD, ADMIN),
+    _entry("Training", "runs", "Runs", "run", LEAD, ADMIN),
+    _entry("Training", "models", "Models", "model", LEAD, STEWARD, ADMIN),
+    _entry("Training", "budgets", "Budgets", "budget", ADMIN),
+    _entry("House", "people", "People", "people", ADMIN),
+    _entry("House", "jobs", "Jobs", "jobs", LEAD, STEWARD, ADMIN),
+)
+
+_known: dict[str, bool] = {}
+
+
+def link(key: str, suffix: str = "") -> str:
+    """The address of a page, with a query or path after it; "" when this installation has no such page."""
+    path = PATHS[key]
+    if path not in _known:
+        try:
+            resolve(path)
+            _known[path] = True
+        except Resolver404:
+            _known[path] = False
+    return path + suffix if _known[path] else ""

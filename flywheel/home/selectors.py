@@ -1,0 +1,209 @@
+"""Reading for the home pages: gauges and small bounded queries, nothing that grows with the number of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from knox.models import AuthToken
+
+from annotation.models import Assignment, Membership, Project
+from flywheel.core import access
+from flywheel.core.models import Gauge, Job, User
+from flywheel.home import domain
+from flywheel.home.models import OneTimePassword
+from flywheel.runs.models import Budget, ModelVersion, TrainingRun
+
+
+@dataclass(slots=True)
+class Gauges:
+    """Gauges of one scope: values now and a week ago by name, and when the newest was counted."""
+
+    now: dict[str, float] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)
+    as_of: datetime | None = None
+
+    def get(self, name: str) -> int | None:
+        """The value as a whole number; None when it was never counted."""
+        value = self.now.get(name)
+        return None if value is None else round(value)
+
+    def delta(self, name: str) -> str:
+        """What changed since last week, in words; "" when last week was not counted."""
+        return domain.delta_text(self.now.get(name, 0), self.before.get(name))
+
+
+def gauges_of(scopes: Iterable[str]) -> dict[str, Gauges]:
+    """Gauges of several scopes in one query that reads two weeks at most."""
+    wanted = list(scopes)
+    found = {scope: Gauges() for scope in wanted}
+    today = timezone.now().date()
+    rows = Gauge.objects.filter(scope__in=wanted, day__gt=today - timedelta(days=15)).order_by("day")
+    for row in rows:
+        gauges = found[row.scope]
+        gauges.now[row.name] = row.value
+        if row.day <= today - timedelta(days=7):
+            gauges.before[row.name] = row.value
+        gauges.as_of = max(gauges.as_of, row.counted_at) if gauges.as_of else row.counted_at
+    return found
+
+
+def password_is_one_time(user: Any) -> bool:
+    """Whether an admin has seen the person's password."""
+    return OneTimePassword.objects.filter(user=user).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """The wheel page's numbers."""
+
+    stations: list[domain.Station]
+    bottleneck: domain.Station | None
+    acceptance: list[domain.Acceptance]
+    as_of: datetime | None
+
+
+def wheel() -> Wheel:
+    """The stations with their pace, the one to look at, and how suggestions fared per model generation."""
+    models = list(ModelVersion.objects.select_related("project").order_by("-pk")[:12])
+    scopes = ["all", "origin:agent", *(f"origin:{model.pk}" for model in models)]
+    gauges = gauges_of(scopes)
+    stations = domain.stations_of(gauges["all"].now)
+    acceptance = [_acceptance(gauges["origin:agent"], name="the agent's own reply")] + [
+        _acceptance(
+            gauges[f"origin:{model.pk}"], name=model.name, generation=model.generation, model_id=model.pk,
+            champion=model.status == ModelVersion.Status.CHAMPION,
+        )
+        for model in reversed(models)
+    ]
+    return Wheel(
+        stations, domain.bottleneck(stations), [a for a in acceptance if a.shown or a.champion], gauges["all"].as_of
+    )
+
+
+def _acceptance(gauges: Gauges, **fields: Any) -> domain.Acceptance:
+    counts = {name: gauges.get(f"home.{name}") or 0 for name in ("accepted", "edited", "replaced")}
+    distance = gauges.now.get("home.distance") if sum(counts.values()) else None
+    return domain.Acceptance(edit_distance=distance, **counts, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectNumbers:
+    """A project as its people's homes show it."""
+
+    project: Project
+    gauges: Gauges
+    active: int = 0
+
+    def _get(self, name: str) -> int:
+        return self.gauges.get(f"home.{name}") or 0
+
+    @property
+    def open(self) -> int:
+        return self._get("open")
+
+    @property
+    def in_review(self) -> int:
+        return self._get("in_review")
+
+    @property
+    def settled(self) -> int:
+        return self._get("settled")
+
+    @property
+    def total(self) -> int:
+        return self.open + self.in_review + self.settled
+
+    @property
+    def per_day(self) -> float:
+        return self._get("settled_week") / domain.WEEK
+
+    @property
+    def pace(self) -> str:
+        return domain.rate_text(self.per_day)
+
+    @property
+    def pace_delta(self) -> str:
+        return domain.delta_text(self._get("settled_week"), self._get("settled_last_week"))
+
+    @property
+    def forecast(self) -> str:
+        """How long the backlog takes at last week's pace, in words."""
+        left = self.open + self.in_review
+        if not left:
+            return "nothing left"
+        return domain.days_text(left / self.per_day) if self.per_day else "nothing settled last week"
+
+    @property
+    def reviewed(self) -> int:
+        return sum(self._get(f"review.{name}") for name in ("accept", "fix", "reject"))
+
+    @property
+    def accepted_share(self) -> float | None:
+        """Of last week's reviews, the share that was accepted without a change."""
+        return self._get("review.accept") / self.reviewed if self.reviewed else None
+
+
+def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
+    """The open projects in which the person has one of these roles; an admin sees all. At most 50."""
+    projects = Project.objects.filter(archived_at=None).order_by("name")
+    if not access.has_role(user, access.ADMIN):
+        projects = projects.filter(memberships__user=user, memberships__role__in=roles).distinct()
+    found = list(projects[:50])
+    gauges = gauges_of(f"project:{project.pk}" for project in found)
+    active = dict.fromkeys((project.pk for project in found), 0)
+    held = Assignment.objects.filter(user=user, status=Assignment.Status.ACTIVE, project__in=found)
+    for project_id in held.values_list("project_id", flat=True)[:100]:
+        active[project_id] += 1
+    return [ProjectNumbers(project, gauges[f"project:{project.pk}"], active[project.pk]) for project in found]
+
+
+def returned_to(user: User) -> int:
+    """How many answers came back to the person from review, counted up to 100."""
+    returned = Assignment.objects.filter(user=user, status=Assignment.Status.RETURNED)
+    return returned[:100].count()
+
+
+def budget_now() -> Budget | None:
+    """This month's budget, if one is set."""
+    today = timezone.now().date()
+    return Budget.objects.filter(month=today.replace(day=1)).first()
+
+
+def runs_recent(count: int = 5) -> list[TrainingRun]:
+    """The newest runs."""
+    return list(TrainingRun.objects.select_related("snapshot", "recipe").order_by("-pk")[:count])
+
+
+def jobs_for(user: User) -> QuerySet[Job]:
+    """Jobs that the person may see: their own, and all for lead, steward and admin."""
+    jobs = Job.objects.select_related("requested_by")
+    if access.has_role(user, access.LEAD, access.STEWARD, access.ADMIN):
+        return jobs
+    return jobs.filter(requested_by=user)
+
+
+def people(*, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:
+    """People by name, role and whether they are active, with their groups."""
+    found = User.objects.prefetch_related("groups").select_related("one_time_password")
+    if search:
+        found = found.filter(Q(username__icontains=search) | Q(display_name__icontains=search))
+    if role:
+        found = found.filter(groups__name=role)
+    if state:
+        found = found.filter(is_active=state == "active")
+    return found
+
+
+def memberships_of(user: User) -> list[Membership]:
+    """The person's parts in projects."""
+    return list(Membership.objects.filter(user=user).select_related("project").order_by("project__name", "role"))
+
+
+def tokens_of(user: User) -> list[AuthToken]:
+    """The person's API tokens with their names, newest first."""
+    return list(AuthToken.objects.filter(user=user).select_related("named").order_by("-created"))

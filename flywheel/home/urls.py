@@ -1,0 +1,27 @@
+"""Pages."""
+
+from django.urls import path
+
+from flywheel.home.views import chain, jobs, people, start, tokens
+
+app_name = "home"
+
+urlpatterns = [
+    path("", start.index, name="index"),
+    path("wheel/", start.wheel, name="wheel"),
+    path("account/", start.account, name="account"),
+    path("people/", people.listing, name="people"),
+    path("people/new/", people.create, name="person_new"),
+    path("people/<int:pk>/", people.detail, name="person"),
+    path("people/<int:pk>/deactivate/", people.deactivate, name="person_deactivate"),
+    path("people/<int:pk>/activate/", people.activate, name="person_activate"),
+    path("people/<int:pk>/password/", people.password_reset, name="person_password"),
+    path("people/<int:pk>/projects/", people.membership_add, name="membership_add"),
+    path("people/<int:pk>/projects/<int:membership_id>/remove/", people.membership_remove, name="membership_remove"),
+    path("tokens/", tokens.listing, name="tokens"),
+    path("tokens/<str:token_key>/revoke/", tokens.revoke, name="token_revoke"),
+    path("jobs/", jobs.listing, name="jobs"),
+    path("jobs/<uuid:uid>/", jobs.row, name="job"),
+    path("jobs/<uuid:uid>/cancel/", jobs.cancel, name="job_cancel"),
+    path("examples/<uuid:uid>/", chain.page, name="example_chain"),
+]
