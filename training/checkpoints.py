@@ -45,7 +45,7 @@ def fingerprint(spec: RunSpec, base: BaseModel) -> dict[str, Any]:
 def checkpoint_save(
     out: Path, step: int, *, model: Any, optimizer: Any, scheduler: Any, trainer_state: Any, extra: dict[str, Any]
 ) -> Path:
-    """Write OUT_DIR/checkpoints/step-NNNNNN: weights first, manifest last, then the rename. Older ones beyond two go."""
+    """Write OUT_DIR/checkpoints/step-NNNNNN, weights first, manifest last, then the rename; the newest two stay."""
     from safetensors.torch import save_file
 
     target = out / FOLDER / f"step-{step:06d}"

@@ -14,9 +14,9 @@ class SnapshotError(BadInput):
     """A snapshot that does not verify."""
 
 
-class StopRequested(Exception):  # noqa: N818 - it is a request that is carried out, not an error
+class StopRequested(Exception):
     """Someone asked the run to stop (a signal): exit code 3."""
 
 
-class Diverged(RuntimeError):  # noqa: N818 - named for what happened
+class Diverged(RuntimeError):
     """The loss or the gradient is not a number any more, or far above where it began: exit code 1."""

@@ -45,14 +45,15 @@ def tuned_load(base: BaseModel, folder: Path) -> Any:
     if (folder / "adapter_config.json").is_file():
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(model_load(base.path), str(folder))
+        attach: Any = PeftModel.from_pretrained
+        return attach(model_load(base.path), str(folder))
     return model_load(folder)
 
 
 def evaluate(
     spec: RunSpec, base: BaseModel, folder: Path, rows: Sequence[Row], check: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """{split, rows, base_loss, tuned_loss, tokens, samples} as RunResult describes it; {} when no row can be measured."""
+    """What RunResult calls evaluation; {} when no row can be measured."""
     tokenizer = tokenizer_load(base.path)
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
     documents = encoder.encode(rows)
@@ -61,9 +62,9 @@ def evaluate(
     samples = _samples_begin(rows, spec)
     losses: dict[str, float] = {}
     tokens = 0
-    for who, load in (("base", lambda: model_load(base.path)), ("tuned", lambda: tuned_load(base, folder))):
+    for who in ("base", "tuned"):
         check()
-        model = load()
+        model = model_load(base.path) if who == "base" else tuned_load(base, folder)
         losses[who], tokens = documents_loss(model, tokenizer, documents, check)
         _samples_answer(model, tokenizer, samples, f"{who}_reply", spec.evaluation.max_new_tokens, check)
         del model

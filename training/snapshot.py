@@ -127,7 +127,9 @@ def snapshot_verify(folder: Path, expected_root: str | None = None) -> Report:
     except SnapshotError as error:
         report.problems.append(str(error))
         return report
-    tree, split_of, group_split = MerkleTree(), {}, {}
+    tree = MerkleTree()
+    split_of: dict[str, str] = {}
+    group_split: dict[str, str] = {}
     for split in SPLITS:
         entry = manifest["splits"].get(split)
         if entry is not None:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from training import checkpoints
 from training.contract import RunSpec
@@ -111,9 +112,10 @@ def train(
         peft_config=_lora(spec) if spec.tuning == "lora" else None,
     )
     loop.prepare_for_run(watch, out)
-    trained = sum(p.numel() for p in loop.model.parameters() if p.requires_grad)
-    events.emit("log", message=f"training {trained:,} of {sum(p.numel() for p in loop.model.parameters()):,} weights "
-                               f"on {loop.args.device}", trained_weights=trained)
+    sizes = [(p.numel(), p.requires_grad) for p in loop.network().parameters()]
+    trained, weights = sum(size for size, moves in sizes if moves), sum(size for size, _ in sizes)
+    events.emit("log", message=f"training {trained:,} of {weights:,} weights on {loop.args.device}",
+                trained_weights=trained)
     resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
     loop.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds = max(watch.step_seconds, 1e-9)
@@ -143,9 +145,16 @@ def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
         # Events and checkpoints are ours.
         save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, eval_strategy="no",
         logging_nan_inf_filter=False, dataloader_num_workers=0, dataloader_pin_memory=torch.cuda.is_available(),
-        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(), fp16=False,
+        bf16=_mixed(h.precision), fp16=False,
         use_cpu=not torch.cuda.is_available(),
     )
+
+
+def _mixed(precision: str) -> bool:
+    """Whether matrix products run in bfloat16. A CPU keeps float32 unless asked, for exactness over speed."""
+    if precision == "auto":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return precision == "bfloat16"
 
 
 def _lora(spec: RunSpec) -> Any:
@@ -262,7 +271,7 @@ class Watch(TrainerCallback):
                            "lower learning_rate")
 
 
-class Loop(SFTTrainer):  # type: ignore[misc]
+class Loop(SFTTrainer):
     """SFTTrainer with our order of rows, our loss on the CPU, our checkpoints."""
 
     watch: Watch
@@ -277,6 +286,11 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         for name in ("trl", "transformers", "accelerate"):
             logging.getLogger(name).setLevel(logging.ERROR)
 
+    def network(self) -> torch.nn.Module:
+        """The model with its adapter."""
+        assert self.model is not None
+        return self.model
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -288,30 +302,35 @@ class Loop(SFTTrainer):  # type: ignore[misc]
         self.watch.progress.processed += inputs["input_ids"].numel()
         self.watch.progress.tokens += int(inputs.pop("real_tokens").sum())
         if inputs["input_ids"].is_cuda:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            theirs: Any = super().compute_loss
+            return theirs(model, inputs, return_outputs, num_items_in_batch)
         total, count = supervised_loss(model, inputs)
         return total / (count if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         """One micro-batch, refused when its loss is not a number."""
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        theirs: Any = super().training_step
+        loss = theirs(model, inputs, num_items_in_batch)
         self.watch.step_loss += float(loss)
         self.watch.check(self.watch.step_loss, "loss", self.state.global_step + 1)
         return loss
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        theirs: Any = super()._get_grad_norm
+        norm = theirs(model, grad_norm=grad_norm)
         self.watch.grad_norm = float(norm) if norm is not None else 0.0
         self.watch.check(self.watch.grad_norm, "gradient", self.state.global_step + 1)
         self.watch.check_rise(self.state.global_step + 1)
         return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        size = len(self.train_dataset)
-        return EpochOrder(size, self.args.seed, lambda: self.state.global_step // self.watch.plan.steps_per_epoch)
+        plan = self.watch.plan
+        return EpochOrder(
+            len(plan.sequences), self.args.seed, lambda: int(self.state.global_step // plan.steps_per_epoch)
+        )
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.network().named_parameters():
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 raise Diverged(f"weight {name} is not finite after step {self.state.global_step}; lower learning_rate")
         progress = {name: getattr(self.watch.progress, name) for name in Progress.__slots__}

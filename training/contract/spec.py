@@ -40,7 +40,11 @@ class SnapshotRef:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """Units: lengths in tokens, batch in rows (sequences after packing), rates per optimiser step."""
+    """Units: lengths in tokens, batch in rows (sequences after packing), rates per optimiser step.
+
+    precision: float32, bfloat16 (mixed: weights stay float32), or auto: bfloat16 on a GPU that has it, float32 on a
+    CPU.
+    """
 
     epochs: float = 1.0
     learning_rate: float = 2e-4
@@ -60,6 +64,7 @@ class Hyperparameters:
     log_every: int = 1
     eval_every: int = 0
     early_stopping_patience: int = 0
+    precision: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class RunSpec:
         _one_of("tuning", spec.tuning, TUNINGS)
         _one_of("evaluation.split", spec.evaluation.split, ("validation", "test"))
         _one_of("hyperparameters.scheduler", spec.hyperparameters.scheduler, ("cosine", "linear", "constant"))
+        _one_of("hyperparameters.precision", spec.hyperparameters.precision, ("auto", "float32", "bfloat16"))
         for name in ("run_id", "base_model"):
             if not getattr(spec, name).strip():
                 raise ContractError(f"{name} is empty; name the {name.replace('_', ' ')}")
@@ -127,9 +133,14 @@ class RunSpec:
                 _in_range(f"limits.{name}", limit, 0, math.inf)
         _in_range("limits.cost_per_hour", spec.limits.cost_per_hour, 0, math.inf)
         _in_range("seed", spec.seed, 0, 2**32 - 1)
+        for name, low, high in _EVALUATION_RANGES:
+            _in_range(f"evaluation.{name}", getattr(spec.evaluation, name), low, high)
         return spec
 
 
+_EVALUATION_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("max_rows", 1, 10**9), ("generate_rows", 0, 1000), ("max_new_tokens", 1, 8192),
+)
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 0.001, 1000), ("learning_rate", 1e-9, 1), ("batch_size", 1, 4096), ("gradient_accumulation", 1, 4096),
     ("max_length", 8, 1_048_576), ("warmup_ratio", 0, 1), ("weight_decay", 0, 10), ("max_grad_norm", 0, 1000),
@@ -165,6 +176,10 @@ class GenerateSpec:
         """Check and build. Raises ContractError."""
         spec = _build(cls, value, "the generate specification")
         _one_of("schema", spec.schema, (GENERATE_SCHEMA,))
+        for name in ("job_id", "base_model", "prompts_path"):
+            if not getattr(spec, name).strip():
+                raise ContractError(f"{name} is empty; name the {name.replace('_', ' ')}")
+        _in_range("seed", spec.seed, 0, 2**32 - 1)
         _in_range("max_new_tokens", spec.max_new_tokens, 1, 8192)
         _in_range("batch_size", spec.batch_size, 1, 4096)
         return spec

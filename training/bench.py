@@ -1,0 +1,136 @@
+"""Figures of the trainer, each as a JSON-able line: `python -m training bench NAME`.
+
+`trainer_real_tokens_per_s`: 64 dialogues of our own writing through the real training loop with LoRA (r=16, all
+linear layers), tokens without padding over the seconds inside optimiser steps, the first step left out because it
+warms caches up. `merkle_leaves_per_s`: rows to canonical JSON, leaf hashes and root.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from training.contract import MerkleTree, Row, RunSpec, leaf_hash, row_from_json
+from training.models import base_find, models_dir
+
+REAL_MODEL = "smollm2-135m-instruct"
+DIALOGUES = 64
+LEAVES = 50_000
+
+
+def bench(name: str, *, beside_defaults: bool = False) -> Iterator[dict[str, Any]]:
+    """Measure one figure; yields lines `{"bench", "value", "unit", "backend", "n"}` with what explains them."""
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "merkle_leaves_per_s": merkle_leaves_per_s, "trainer_real_tokens_per_s": trainer_real_tokens_per_s,
+    }
+    yield {"bench": name, "backend": "none"} | measures[name]()
+    if beside_defaults and name == "trainer_real_tokens_per_s":
+        yield {"bench": f"{name}_bfloat16", "backend": "none"} | trainer_real_tokens_per_s("bfloat16")
+        yield {"bench": "trl_defaults_real_tokens_per_s", "backend": "none"} | trl_defaults_real_tokens_per_s()
+
+
+def dialogues(count: int) -> list[Row]:
+    """Support dialogues of 60 to 180 tokens, the same every time; made of the tiny model's own text."""
+    from training.base_models import TINY_TEXT
+
+    rows = []
+    for number in range(count):
+        chance = random.Random(number)  # noqa: S311 - the same dialogues every time, nothing secret
+        turns = [{"role": "system", "content": "You are a helpful agent of the support team.", "weight": 0}]
+        for _ in range(chance.choice((1, 1, 2, 2, 3))):
+            turns.append({"role": "user", "content": chance.choice(TINY_TEXT), "weight": 0})
+            turns.append({"role": "assistant", "content": chance.choice(TINY_TEXT), "weight": 0})
+        turns[-1]["weight"] = 1
+        rows.append(row_from_json({"id": f"d{number:06d}", "split": "train", "group": f"g{number}",
+                                   "messages": turns}))
+    return rows
+
+
+def merkle_leaves_per_s(count: int = LEAVES) -> dict[str, Any]:
+    """Leaves per second, from rows in memory to the root."""
+    rows = dialogues(1000)
+    started = time.perf_counter()
+    tree = MerkleTree()
+    for number in range(count):
+        tree.append(leaf_hash(rows[number % 1000].canonical()))
+    tree.root()
+    return {"value": round(count / (time.perf_counter() - started), 1), "unit": "leaves/s", "n": count}
+
+
+def _spec(name: str, precision: str = "auto") -> RunSpec:
+    return RunSpec.from_json({
+        "run_id": "bench", "base_model": name, "snapshot": {"path": ".", "merkle_root": "0" * 64},
+        "hyperparameters": {"checkpoint_every": 10**9, "batch_size": 4, "max_length": 512, "epochs": 1,
+                            "precision": precision},
+    })
+
+
+def model_name() -> str:
+    """The real model when it has been made, else the tiny one."""
+    return REAL_MODEL if (models_dir() / REAL_MODEL / "config.json").is_file() else "tiny"
+
+
+def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
+    """Real tokens per second of this trainer."""
+    from training.data import Encoder
+    from training.events import EventLog
+    from training.models import model_load, tokenizer_load
+    from training.trainer import plan_make, train
+
+    name = model_name()
+    spec, base = _spec(name, precision), base_find(name)
+    tokenizer = tokenizer_load(base.path)
+    encoder = Encoder(tokenizer, spec.hyperparameters.max_length)
+    plan = plan_make(spec, encoder.encode(dialogues(DIALOGUES)))
+    with tempfile.TemporaryDirectory() as folder:
+        events = EventLog(Path(folder))
+        outcome = train(spec, base, model_load(base.path), tokenizer, plan, Path(folder), events, resume=None,
+                        started=time.monotonic(), should_stop=lambda: "")
+        events.close()
+    counts = encoder.account
+    return {
+        "value": round(outcome.speed["real_tokens_per_s"], 1), "unit": "tokens/s", "n": counts.kept, "model": name,
+        "real_token_ratio": round(outcome.speed["real_token_ratio"], 4),
+        "useful_token_ratio": round(counts.supervised / max(outcome.progress.processed, 1), 4),
+        "pack_fill": round(outcome.speed["pack_fill"], 4), "peak_memory_gb": peak_memory_gb(),
+    }
+
+
+def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
+    """The same dialogues through SFTTrainer as its documentation starts it: a model, rows, a PEFT config."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    from training.models import model_load, tokenizer_load
+
+    name = model_name()
+    base = base_find(name)
+    tokenizer = tokenizer_load(base.path)
+    rows = [{"messages": [{"role": m.role, "content": m.content} for m in r.messages]} for r in dialogues(DIALOGUES)]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(
+            model=model_load(base.path), train_dataset=Dataset.from_list(rows), processing_class=tokenizer,
+            args=SFTConfig(output_dir=folder, num_train_epochs=1, report_to=[], save_strategy="no", disable_tqdm=True,
+                           use_cpu=True, bf16=False, seed=0),
+            peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
+        )
+        prepared: Any = trainer.train_dataset
+        tokens = sum(len(ids) for ids in prepared["input_ids"])
+        started = time.monotonic()
+        trainer.train()
+        seconds = time.monotonic() - started
+    return {"value": round(tokens / seconds, 1), "unit": "tokens/s", "n": tokens, "model": name,
+            "peak_memory_gb": peak_memory_gb()}
+
+
+def peak_memory_gb() -> float:
+    """The most memory this process has held so far (resident set), in GB."""
+    import resource
+
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
