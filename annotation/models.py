@@ -143,6 +143,9 @@ class Assignment(models.Model):
     draft_version = models.PositiveIntegerField(default=0)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
 
+    # Why the person got it: said when it is given, not stored.
+    why = ""
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="assignment_once_per_person")]
         indexes = [

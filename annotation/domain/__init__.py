@@ -1,1 +1,1 @@
-"""Pure rules of annotation: no Django, no torch."""
+"""Pure rules of annotation: labels, states, routing, quality, suggestions. No Django, no database."""

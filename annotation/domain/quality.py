@@ -1,0 +1,32 @@
+"""Annotation's half of the gate: is the answer good. Whether it may teach is provenance's half."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an example is kept out: the rule's id, the value seen, and the mend. Same shape as provenance's reasons."""
+
+    rule: str
+    value: str
+    mend: str
+
+
+_NOT_SETTLED = {
+    "open": ("not_settled", "the task waits to be annotated", "annotate it"),
+    "in_review": ("not_settled", "the task waits for review", "review it"),
+    "withdrawn": ("task_withdrawn", "the task was withdrawn", "nothing: its data may not be used"),
+}
+
+
+def quality_reasons_of(*, state: str | None, reply: str | None) -> list[Reason]:
+    """Reasons against an example whose task is in `state` (None: no task) with this settled reply; [] when good."""
+    if state is None:
+        return [Reason("no_task", "no project has a task for it", "add its source to a project")]
+    if state != "settled":
+        return [Reason(*_NOT_SETTLED[state])]
+    if reply is not None and not reply.strip():
+        return [Reason("empty_reply", "the settled answer has no reply", "annotate it again")]
+    return []

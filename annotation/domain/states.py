@@ -1,0 +1,74 @@
+"""The state machines of a task, an assignment and an annotation, on plain values.
+
+Words are those of annotation.models. A service locks the task, asks here what follows, and stores it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+OPEN, IN_REVIEW, SETTLED, WITHDRAWN = "open", "in_review", "settled", "withdrawn"
+ACTIVE, SUBMITTED, SKIPPED, EXPIRED, RETURNED = "active", "submitted", "skipped", "expired", "returned"
+
+HOLDING = frozenset({ACTIVE, SUBMITTED, RETURNED})
+"""Assignments that take one of the task's places."""
+
+
+class WrongState(Exception):
+    """The task's state does not allow this step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """A task's state with its places: `taken` are held or submitted, `submitted` are answered."""
+
+    state: str
+    overlap: int
+    taken: int
+    submitted: int
+
+    @property
+    def available(self) -> bool:
+        """Whether another person may take it."""
+        return self.state == OPEN and self.taken < self.overlap
+
+
+def take(slots: Slots) -> Slots:
+    """A person takes a place."""
+    if not slots.available:
+        raise WrongState("no place is free")
+    return replace(slots, taken=slots.taken + 1)
+
+
+def give_back(slots: Slots) -> Slots:
+    """A person who holds a place without an answer leaves it: skipped, left, or the lease ran out."""
+    if slots.taken <= slots.submitted:
+        raise WrongState("no unanswered place is held")
+    return replace(slots, taken=slots.taken - 1)
+
+
+def submit(slots: Slots) -> Slots:
+    """A person who holds a place answers; the last answer sends the task to review."""
+    if slots.state != OPEN or slots.submitted >= slots.taken:
+        raise WrongState("no unanswered place is held")
+    submitted = slots.submitted + 1
+    return replace(slots, submitted=submitted, state=IN_REVIEW if submitted >= slots.overlap else OPEN)
+
+
+def take_back(slots: Slots) -> Slots:
+    """An answer is undone or rejected; its author keeps the place."""
+    if slots.state not in (OPEN, IN_REVIEW) or slots.submitted < 1:
+        raise WrongState("there is no answer to take back")
+    return replace(slots, submitted=slots.submitted - 1, state=OPEN)
+
+
+def settle(slots: Slots) -> Slots:
+    """A reviewer chooses an answer."""
+    if slots.state != IN_REVIEW:
+        raise WrongState(f"the task is {slots.state}, not in review")
+    return replace(slots, state=SETTLED)
+
+
+def withdraw(slots: Slots) -> Slots:
+    """The example may be worked on no more; unanswered places are given up."""
+    return replace(slots, state=WITHDRAWN, taken=slots.submitted)

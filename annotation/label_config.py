@@ -1,0 +1,211 @@
+"""Label configurations read from Label Studio's XML with Label Studio's own SDK, and the default one.
+
+The SDK judges the XML; what our workbench can render is narrower, and what is not in it is refused by name. The SDK
+takes half a second to import, so it is imported when a configuration is set and not when a task is shown.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from xml.etree import ElementTree
+
+from annotation.domain.labels import SUPPORTED_TAGS, TASK_VARIABLES, TYPES, Control, Document, LabelConfig, Option
+from annotation.models import Project
+from flywheel.core.errors import Invalid
+
+MAX_LENGTH = 50_000
+_HOME = {"Choice": "Choices", "Label": "Labels"}
+
+DEFAULT = """<View>
+  <Paragraphs name="conversation" value="$conversation" layout="dialogue"/>
+  <Header value="Reply"/>
+  <TextArea name="reply" toName="conversation" required="true" rows="10"
+            placeholder="Write the reply you would want to get as this customer."/>
+  <Header value="How good was the agent's reply?"/>
+  <Choices name="quality" toName="conversation" choice="single" required="true">
+    <Choice value="Good" alias="good" hint="Could go out as it is"/>
+    <Choice value="Needs edits" alias="needs_edits" hint="Right in substance; wording, order or tone had to change"/>
+    <Choice value="Wrong" alias="wrong" hint="Wrong, incomplete or against policy: written anew"/>
+  </Choices>
+</View>
+"""
+
+DEFAULT_GUIDELINES = """\
+## What you make
+
+The **reply the customer should have got**. The agent's own reply is filled in; change what is wrong and leave what is
+right. A model will learn to write as you do, so every reply should be one you would sign.
+
+## A good reply
+
+1. **Answers what was asked**, all of it, in the order it was asked.
+2. **Is true.** Use only what the conversation and our policies say. When something cannot be known, say what will be
+   done to find out and by when.
+3. **Says what happens next**: who does what, and when the customer hears again.
+4. **Is kind and short.** Acknowledge the trouble once. No filler, no blame, no jargon. Three to six sentences.
+5. **Starts with the customer, ends with the step.** No ticket numbers unless the customer has to quote them.
+
+## Personal data
+
+Chips such as `<EMAIL_1>` stand for personal data that was taken out. Keep a chip where the reply needs it, written
+exactly like that. Never write a real name, address or number, also when you can guess it. When you see some that were
+missed, leave them out of your reply and skip the task with the reason "personal data".
+
+## Judging the agent's reply
+
+- **Good**: you changed nothing, or a comma.
+- **Needs edits**: right in substance; you changed wording, order or tone.
+- **Wrong**: it misled, missed the question, broke policy, or you wrote it anew.
+
+## When to skip
+
+The conversation is not understandable, is in a language you do not read, or needs knowledge you do not have. Say which:
+the reason goes to the lead, and the task to somebody else.
+"""
+
+
+def label_config_of(project: Project) -> LabelConfig:
+    """A project's configuration, as stored when it was set; parsed here when it never was."""
+    if project.label_schema:
+        return LabelConfig.from_json(project.label_schema)
+    return label_config_parse(project.label_config)
+
+
+@lru_cache(maxsize=256)
+def label_config_parse(xml: str) -> LabelConfig:
+    """Parse and validate. Raises Invalid, with what is wrong and the mend, on the field "label_config"."""
+    if len(xml) > MAX_LENGTH:
+        raise _invalid(f"the configuration has {len(xml):,} characters; at most {MAX_LENGTH:,} are taken")
+    if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():
+        raise _invalid("a document type or entity is not allowed; remove everything before <View>")
+    root = _root(xml)
+    # Our own checks come first, since they name the tag and the mend.
+    _supported(root)
+    config = LabelConfig(documents=tuple(_documents(root)), controls=tuple(_controls(root)))
+    _complete(config)
+    _validate(xml)
+    return config
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid(f"label configuration: {message}", field="label_config")
+
+
+def _root(xml: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(xml.strip())  # noqa: S314  document types and entities were refused
+    except ElementTree.ParseError as error:
+        raise _invalid(f"this is not well-formed XML: {error}") from error
+
+
+def _validate(xml: str) -> None:
+    from label_studio_sdk.label_interface.interface import LabelInterface
+
+    try:
+        LabelInterface(xml.strip()).validate()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        # The SDK raises many classes, bare Exception among them.
+        raise _invalid(str(error) or type(error).__name__) from error
+
+
+def _supported(root: ElementTree.Element) -> None:
+    known = ", ".join(sorted(SUPPORTED_TAGS))
+    for element in root.iter():
+        if element.tag not in SUPPORTED_TAGS:
+            raise _invalid(f"the tag <{element.tag}> is not supported; there are: {known}")
+        for attribute in ("visibleWhen", "perRegion", "perItem"):
+            if element.get(attribute, "false") != "false":
+                raise _invalid(f"the attribute {attribute} of <{element.tag}> is not supported; remove it")
+        for child in element:
+            if child.tag in ("Choice", "Label") and element.tag != _HOME[child.tag]:
+                raise _invalid(
+                    f"<{child.tag} value=\"{child.get('value', '')}\"> has to stand directly in <{_HOME[child.tag]}>"
+                )
+
+
+def _documents(root: ElementTree.Element) -> list[Document]:
+    return [_document(element) for element in root.iter() if element.tag in ("Text", "Paragraphs")]
+
+
+def _document(element: ElementTree.Element) -> Document:
+    name, value = element.get("name", ""), element.get("value", "")
+    if not name or not value:
+        raise _invalid(f"<{element.tag}> needs a name and a value, such as value=\"$text\"")
+    if not value.startswith("$"):
+        return Document(name=name, tag=element.tag, fixed=value)
+    if value[1:] not in TASK_VARIABLES:
+        known = ", ".join(f"${variable}" for variable in TASK_VARIABLES)
+        raise _invalid(f"<{element.tag} name=\"{name}\"> shows {value}, which no task has; there are: {known}")
+    if element.tag == "Paragraphs" and value != "$conversation":
+        raise _invalid(f"<Paragraphs name=\"{name}\"> shows {value}; it has to be $conversation, use <Text> for text")
+    return Document(name=name, tag=element.tag, variable=value[1:])
+
+
+def _controls(root: ElementTree.Element) -> list[Control]:
+    controls, title = [], ""
+    for element in root.iter():
+        if element.tag == "Header":
+            title = element.get("value", "")
+        elif element.tag in TYPES:
+            controls.append(_control(element, title))
+            title = ""
+    return controls
+
+
+def _control(element: ElementTree.Element, title: str) -> Control:
+    name = element.get("name", "")
+    if not name or not element.get("toName"):
+        raise _invalid(f"<{element.tag}> needs a name and a toName")
+    return Control(
+        name=name, tag=element.tag, to_name=element.get("toName", ""), title=title,
+        required=element.get("required", "false").lower() == "true",
+        options=_options(element, name), multiple=element.get("choice", "single") == "multiple",
+        max_rating=_number(element, "maxRating", 5, 2, 10), rows=_number(element, "rows", 6, 1, 30),
+        placeholder=element.get("placeholder", ""),
+    )
+
+
+def _options(element: ElementTree.Element, name: str) -> tuple[Option, ...]:
+    if element.tag not in ("Choices", "Labels"):
+        return ()
+    options = [_option(child) for child in element if child.tag in ("Choice", "Label")]
+    values = [option.value for option in options]
+    if not options:
+        raise _invalid(f"<{element.tag} name=\"{name}\"> has nothing to choose; add <{element.tag[:-1]} value=\"…\"/>")
+    repeated = next((value for value in values if values.count(value) > 1), None)
+    if repeated is not None:
+        raise _invalid(f"<{element.tag} name=\"{name}\"> has '{repeated}' twice")
+    return tuple(options)
+
+
+def _option(element: ElementTree.Element) -> Option:
+    value = element.get("alias") or element.get("value") or ""
+    if not value:
+        raise _invalid(f"a <{element.tag}> has no value")
+    return Option(
+        value=value, label=element.get("value") or value, hint=element.get("hint", ""),
+        hotkey=element.get("hotkey", ""),
+    )
+
+
+def _number(element: ElementTree.Element, attribute: str, default: int, low: int, high: int) -> int:
+    text = element.get(attribute, "")
+    if not text:
+        return default
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise _invalid(f"{attribute}=\"{text}\" of <{element.tag}> has to be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _complete(config: LabelConfig) -> None:
+    if not config.documents:
+        raise _invalid("nothing is shown; add <Paragraphs name=\"conversation\" value=\"$conversation\"/>")
+    if not config.controls:
+        raise _invalid("nothing is asked; add a TextArea, Choices, Rating or Labels")
+    for control in config.controls:
+        document = config.document(control.to_name)
+        if document is None:
+            shown = ", ".join(item.name for item in config.documents)
+            raise _invalid(f"toName=\"{control.to_name}\" of {control.name} is nothing shown; there are: {shown}")
+        if control.tag == "Labels" and document.tag != "Text":
+            raise _invalid(f"<Labels name=\"{control.name}\"> needs a <Text>, and {document.name} is <{document.tag}>")

@@ -1,0 +1,176 @@
+"""Reading annotation: what a task shows, settled examples for curation, queues, numbers.
+
+Every query here is bounded or keyset-paged; numbers over all tasks come from gauges that annotation.jobs counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
+
+from annotation.domain.labels import TaskData, label_of, reply_of
+from annotation.domain.quality import Reason, quality_reasons_of
+from annotation.domain.routing import reviewer_offset
+from annotation.label_config import label_config_of
+from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from flywheel.capture.models import Example, Suggestion
+from flywheel.core.models import User
+
+DAY_LIMIT = 1_000
+CHUNK = 1_000
+
+
+def task_data(example: Example) -> TaskData:
+    """What annotators see of an example: redacted text only."""
+    messages = list(example.redacted)
+    has_target = 0 <= example.context_length < len(messages)
+    return TaskData(
+        messages=messages, target=example.context_length if has_target else None,
+        subject=example.redacted_subject_line, label=example.label, language=example.language,
+    )
+
+
+def suggestions_of(example_id: int) -> list[Suggestion]:
+    """Suggestions to show, the best first: the newest model's, then the agent's own reply."""
+    found = list(Suggestion.objects.filter(example_id=example_id, withdrawn_at=None).order_by("-pk")[:10])
+    return sorted(found, key=lambda suggestion: suggestion.origin != Suggestion.Origin.MODEL)
+
+
+def rejection_of(task: Task, user: User) -> Review | None:
+    """The last rejection of this person's answer on the task, whose comment is shown with it."""
+    return (
+        Review.objects.filter(task=task, annotation__author=user, decision=Review.Decision.REJECT)
+        .select_related("reviewer").order_by("-pk").first()
+    )
+
+
+# -- for curation ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class SettledExample:
+    """An example with the answer it was settled with: `reply` is the corrected reply, `label` stratifies."""
+
+    task_id: int
+    example: Example
+    annotation: Annotation
+    reply: str
+    label: str
+
+
+def settled_examples(*, project: Project, after_id: int = 0, limit: int | None = None) -> Iterator[SettledExample]:
+    """Settled examples in order of task id after `after_id`, at most `limit`, streamed in constant memory.
+
+    The example comes with its source and provenance record; two queries per thousand rows at most.
+    """
+    config = label_config_of(project)
+    for task in _stream(project, after_id, limit, state=Task.State.SETTLED):
+        answer = task.settled_annotation
+        if answer is None:
+            continue
+        reply = reply_of(answer.result, config)
+        label = label_of(answer.result, config) or task.example.label
+        yield SettledExample(task_id=task.pk, example=task.example, annotation=answer, reply=reply, label=label)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedExample:
+    """An example of the project with annotation's reasons against it; `settled` is set when there is an answer."""
+
+    task_id: int
+    example: Example
+    reasons: list[Reason]
+    settled: SettledExample | None
+
+
+def judged_examples(*, project: Project, after_id: int = 0, limit: int | None = None) -> Iterator[JudgedExample]:
+    """Every task's example, settled or not, with annotation's half of the gate; keyset by task id, streamed."""
+    config = label_config_of(project)
+    asks_reply = config.reply_control is not None
+    for task in _stream(project, after_id, limit):
+        answer = task.settled_annotation if task.state == Task.State.SETTLED else None
+        reply = reply_of(answer.result, config) if answer else ""
+        settled = None
+        if answer is not None:
+            label = label_of(answer.result, config) or task.example.label
+            settled = SettledExample(task.pk, task.example, answer, reply, label)
+        reasons = quality_reasons_of(state=task.state, reply=reply if asks_reply and answer else None)
+        yield JudgedExample(task.pk, task.example, reasons, settled)
+
+
+def _stream(project: Project, after_id: int, limit: int | None, **filters: Any) -> Iterator[Task]:
+    left = limit
+    while left is None or left > 0:
+        size = CHUNK if left is None else min(CHUNK, left)
+        rows = list(
+            Task.objects.filter(project=project, pk__gt=after_id, **filters)
+            .select_related("example__source", "example__provenance", "settled_annotation")
+            .order_by("pk")[:size]
+        )
+        yield from rows
+        if len(rows) < size:
+            return
+        after_id = rows[-1].pk
+        left = None if left is None else left - len(rows)
+
+
+def quality_reasons(task: Task | None) -> list[Reason]:
+    """Annotation's half of the gate for one task (None: the example has no task); [] when it is good."""
+    if task is None:
+        return quality_reasons_of(state=None, reply=None)
+    config = label_config_of(task.project)
+    answer = task.settled_annotation
+    asks_reply = config.reply_control is not None and answer is not None
+    reply = reply_of(answer.result, config) if asks_reply and answer else None
+    return quality_reasons_of(state=task.state, reply=reply)
+
+
+# -- queues ------------------------------------------------------------------------------------------------------------
+def review_queue(project: Project) -> QuerySet[Task]:
+    """Tasks that wait for a reviewer, with their example and their answers with authors."""
+    answers = Annotation.objects.filter(state=Annotation.State.SUBMITTED).select_related("author").order_by("pk")
+    return (
+        Task.objects.filter(project=project, state=Task.State.IN_REVIEW)
+        .select_related("example")
+        .prefetch_related(Prefetch("annotations", queryset=answers, to_attr="answers"))
+    )
+
+
+def review_next(*, project: Project, user: User, after_id: int = 0) -> Task | None:
+    """The next task this reviewer may judge: not answered by them, after `after_id`, then from the start.
+
+    Reviewers start at different places of the queue's head, so that they seldom open the same task.
+    """
+    for start in (after_id, 0) if after_id else (0,):
+        head = [
+            task for task in review_queue(project).filter(pk__gt=start).order_by("pk")[:100]
+            if all(answer.author_id != user.pk for answer in task.answers)  # type: ignore[attr-defined]
+        ]
+        if head:
+            offset = 0 if start else reviewer_offset(_reviewers(project), user.pk, min(len(head), 20))
+            return head[offset]
+    return None
+
+
+def _reviewers(project: Project) -> list[int]:
+    roles = [Membership.Role.REVIEWER, Membership.Role.LEAD]
+    found = Membership.objects.filter(project=project, role__in=roles).values_list("user_id", flat=True)
+    return sorted(set(found[:50]))
+
+
+def done_today(*, project: Project, user: User) -> int:
+    """Answers this person gave since midnight (UTC), counted up to a thousand."""
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    recent = (
+        Annotation.objects.filter(author=user, project=project, parent=None)
+        .order_by("-pk").values_list("created_at", "state")[:DAY_LIMIT]
+    )
+    return sum(1 for at, state in recent if at >= midnight and state != Annotation.State.UNDONE)
+
+
+def own_work(*, project: Project, user: User, status: str = "") -> QuerySet[Assignment]:
+    """This person's assignments in the project, of one status when given."""
+    rows = Assignment.objects.filter(project=project, user=user).select_related("task__example")
+    return rows.filter(status=status) if status else rows

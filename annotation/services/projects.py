@@ -1,0 +1,196 @@
+"""Projects: made, changed, paused; who is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from annotation.access import is_admin, roles_in
+from annotation.domain.results import clean_text
+from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
+from annotation.models import Membership, Project
+from flywheel.capture.models import Source
+from flywheel.core.access import LEAD, has_role
+from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.models import User
+from provenance.ledger import ledger_append
+
+MAX_OVERLAP = 20
+LEASE_LIMITS = (60, 24 * 3600)
+RESERVED_SLUGS = frozenset({"new"})
+FIELDS = ("name", "guidelines", "label_config", "overlap", "lease_seconds")
+
+
+def project_create(
+    *, by: User, name: str, slug: str = "", guidelines: str = "", label_config: str = DEFAULT, overlap: int = 1,
+    lease_seconds: int = 15 * 60, sources: Iterable[Source] = (),
+) -> Project:
+    """Make a project; who makes it is its lead. Raises Refused (leads and admins only), Invalid with the field."""
+    if not has_role(by, LEAD, "admin"):
+        raise Refused("projects are made by leads and admins")
+    name = _name(name)
+    slug = slug or slugify(name)[:100]
+    fields = _checked({
+        "name": name, "guidelines": guidelines, "label_config": label_config, "overlap": overlap,
+        "lease_seconds": lease_seconds,
+    })
+    with transaction.atomic():
+        _free_slug(slug)
+        project = Project.objects.create(slug=slug, **fields)
+        project.sources.set(sources)
+        Membership.objects.create(project=project, user=by, role=Membership.Role.LEAD)
+        ledger_append(actor=by, action="project.create", object=f"project:{project.pk}", payload={
+            "slug": slug, "overlap": project.overlap, "lead": by.pk, "label_config": project.label_config,
+            "sources": sorted(project.sources.values_list("pk", flat=True)),
+        })
+    return project
+
+
+def _name(name: str) -> str:
+    name = clean_text(name or "").strip()
+    if not name or len(name) > 200:
+        raise Invalid(f"the name has {len(name)} characters; give it 1 to 200", field="name")
+    return name
+
+
+def _free_slug(slug: str) -> None:
+    if not slug or slug != slugify(slug) or slug in RESERVED_SLUGS or len(slug) > 100:
+        raise Invalid(f"'{slug}' cannot stand in an address; use lower-case letters, digits and hyphens", field="slug")
+    if Project.objects.filter(slug=slug).exists():
+        raise Invalid(f"there is a project '{slug}' already; choose another address", field="slug")
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields ready to be stored. Raises Invalid with the field's name."""
+    out = dict(fields)
+    if "name" in out:
+        out["name"] = _name(out["name"])
+    if "guidelines" in out:
+        out["guidelines"] = clean_text(out["guidelines"] or "")
+        if len(out["guidelines"]) > 50_000:
+            raise Invalid("the guidelines are longer than 50,000 characters", field="guidelines")
+    if "label_config" in out:
+        out["label_schema"] = label_config_parse(out["label_config"]).to_json()
+    if "overlap" in out:
+        out["overlap"] = _between(out["overlap"], 1, MAX_OVERLAP, "overlap")
+    if "lease_seconds" in out:
+        out["lease_seconds"] = _between(out["lease_seconds"], *LEASE_LIMITS, "lease_seconds")
+    return out
+
+
+def _between(value: int, low: int, high: int, field: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise Invalid(f"{field} is {value!r}; it has to be a whole number from {low} to {high}", field=field)
+    return value
+
+
+def project_change(
+    *, project: Project, by: User, sources: Iterable[Source] | None = None, **changes: Any
+) -> Project:
+    """Change fields (name, guidelines, label_config, overlap, lease_seconds) and sources. What is None stays.
+
+    A new overlap holds for tasks made from now on. Raises Refused (its leads and admins only), Invalid.
+    """
+    _may_manage(by, project)
+    unknown = set(changes) - set(FIELDS)
+    if unknown:
+        raise Invalid(f"a project has no field '{sorted(unknown)[0]}' that can be changed")
+    fields = _checked({name: value for name, value in changes.items() if value is not None})
+    with transaction.atomic():
+        locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
+        Project.objects.filter(pk=project.pk).update(**changed) if changed else None
+        told = {name: value for name, value in changed.items() if name != "label_schema"}
+        told |= _set_sources(locked, sources)
+        if told:
+            ledger_append(actor=by, action="project.change", object=f"project:{project.pk}", payload=told)
+    project.refresh_from_db()
+    return project
+
+
+def _set_sources(project: Project, sources: Iterable[Source] | None) -> dict[str, Any]:
+    if sources is None:
+        return {}
+    before = set(project.sources.values_list("pk", flat=True))
+    after = {source.pk for source in sources}
+    if before == after:
+        return {}
+    project.sources.set(after)
+    if after - before:
+        # The new source's examples may be older than what was read so far; those with a task are passed over.
+        Project.objects.filter(pk=project.pk).update(last_example_id=0)
+    return {"sources": sorted(after)}
+
+
+def project_archive(*, project: Project, by: User, archived: bool) -> Project:
+    """Pause a project, so that no task is given out, or resume it. Reviews go on. Raises Refused."""
+    _may_manage(by, project)
+    with transaction.atomic():
+        locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        if (locked.archived_at is not None) != archived:
+            Project.objects.filter(pk=project.pk).update(archived_at=timezone.now() if archived else None)
+            ledger_append(
+                actor=by, action="project.pause" if archived else "project.resume", object=f"project:{project.pk}"
+            )
+    project.refresh_from_db()
+    return project
+
+
+def _may_manage(by: User, project: Project) -> None:
+    if not is_admin(by) and Membership.Role.LEAD not in roles_in(by, project):
+        raise Refused(f"'{project.name}' is changed by its leads and admins")
+
+
+def membership_set(*, project: Project, user: User, role: str, by: User | None = None) -> Membership:
+    """Give a person a role in a project; again changes nothing. `by` None is the system (command line, demo)."""
+    if role not in Membership.Role.values:
+        raise Invalid(f"'{role}' is no role; there are: {', '.join(Membership.Role.values)}", field="role")
+    if by is not None:
+        _may_manage(by, project)
+    with transaction.atomic():
+        membership, created = Membership.objects.get_or_create(project=project, user=user, role=role)
+        if created:
+            ledger_append(actor=by or "system", action="membership.set", object=f"project:{project.pk}",
+                          payload={"user": user.pk, "role": role})
+    return membership
+
+
+def membership_remove(*, project: Project, user: User, role: str, by: User) -> None:
+    """Take a role in a project from a person; their answers stay, their leases run out.
+
+    Raises NotFound, Refused, and Conflict for the last lead.
+    """
+    _may_manage(by, project)
+    with transaction.atomic():
+        Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        found = Membership.objects.filter(project=project, role=role)
+        mine = found.filter(user=user)
+        if not mine.exists():
+            raise NotFound(f"{user} has not the role '{role}' in '{project.name}'")
+        if role == Membership.Role.LEAD and found.count() == 1:
+            raise Conflict(f"{user} is the last lead of '{project.name}'; add another lead first")
+        mine.delete()
+        ledger_append(actor=by, action="membership.remove", object=f"project:{project.pk}",
+                      payload={"user": user.pk, "role": role})
+
+
+def default_project_ensure(
+    *, by: User, sources: Iterable[Source], name: str = "Support replies", slug: str = "support-replies",
+    overlap: int = 1,
+) -> Project:
+    """The project that a first run and the demo work in, made when there is none: default labels and guidelines.
+
+    Sources are added to those it has, never taken away.
+    """
+    wanted = list(sources)
+    project = Project.objects.filter(slug=slug).first()
+    if project is None:
+        return project_create(
+            by=by, name=name, slug=slug, guidelines=DEFAULT_GUIDELINES, label_config=DEFAULT, overlap=overlap,
+            sources=wanted,
+        )
+    return project_change(project=project, by=by, sources=[*project.sources.all(), *wanted])

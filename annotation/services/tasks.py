@@ -1,0 +1,174 @@
+"""Tasks as a stock: made from new examples, freed when leases run out, withdrawn when consent is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from annotation.domain import states
+from annotation.models import Annotation, Assignment, Project, Task
+from annotation.services._rows import step, task_locked
+from flywheel.capture.models import Example
+from provenance.ledger import ledger_append
+
+LOOK_BACK = 2_000
+"""Examples get their number before they are visible, so the last ones are looked at again on each round."""
+
+RECONCILE_CHUNK = 5_000
+
+
+def tasks_make(*, project: Project, limit: int = 1000) -> int:
+    """Make tasks of new examples of the project's sources, oldest first, at most `limit`. Returns how many.
+
+    Only active examples that are no duplicate become tasks, each once per project. Safe to call at any time and from
+    several processes: the project's row is locked, so that tasks become visible in the order of their numbers.
+    """
+    with transaction.atomic():
+        locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        project.last_example_id = locked.last_example_id
+        if locked.archived_at is not None:
+            return 0
+        fresh = _unmade(locked).filter(pk__gt=locked.last_example_id - LOOK_BACK)
+        found = list(fresh.order_by("pk").values_list("pk", flat=True)[:limit])
+        return _make(locked, project, found)
+
+
+def tasks_reconcile(*, project: Project) -> int:
+    """Look at every example of the project's sources again, in bounded steps: for those that became eligible late,
+    such as a duplicate whose original was withdrawn. Returns how many tasks were made."""
+    made, after = 0, 0
+    while True:
+        with transaction.atomic():
+            locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+            if locked.archived_at is not None:
+                return made
+            window = list(
+                Example.objects.filter(source__in=locked.sources.all(), pk__gt=after)
+                .order_by("pk").values_list("pk", flat=True)[:RECONCILE_CHUNK]
+            )
+            if not window:
+                return made
+            found = list(
+                _unmade(locked).filter(pk__gt=after, pk__lte=window[-1]).order_by("pk").values_list("pk", flat=True)
+            )
+            made += _make(locked, project, found)
+            after = window[-1]
+
+
+def _unmade(project: Project) -> QuerySet[Example]:
+    """Examples that should have a task in the project and have none."""
+    return Example.objects.filter(
+        ~Exists(Task.objects.filter(project=project, example=OuterRef("pk"))),
+        source__in=list(project.sources.values_list("pk", flat=True)),
+        status=Example.Status.ACTIVE, duplicate_of=None,
+    )
+
+
+def _make(locked: Project, project: Project, example_ids: list[int]) -> int:
+    if not example_ids:
+        return 0
+    Task.objects.bulk_create(
+        [Task(project=locked, example_id=pk, overlap=locked.overlap) for pk in example_ids], batch_size=1000
+    )
+    project.last_example_id = max(locked.last_example_id, example_ids[-1])
+    Project.objects.filter(pk=locked.pk).update(last_example_id=project.last_example_id)
+    ledger_append(
+        actor="system", action="task.make", object=f"project:{locked.pk}",
+        payload={"examples": example_ids, "overlap": locked.overlap},
+    )
+    return len(example_ids)
+
+
+def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
+    """Free the places of leases that ran out, and of returned work its author did not take up in time.
+
+    Returns how many places were freed. Drafts stay with their assignment.
+    """
+    now = timezone.now()
+    ended = Assignment.objects.filter(
+        status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
+    )
+    if project is not None:
+        ended = ended.filter(project=project)
+    due = list(ended.order_by("expires_at").values_list("pk", "task_id")[:limit])
+    freed = 0
+    for start in range(0, len(due), 50):
+        freed += _sweep_some(due[start : start + 50])
+    return freed
+
+
+@transaction.atomic
+def _sweep_some(due: list[tuple[int, int]]) -> int:
+    freed: list[dict[str, int]] = []
+    # In order of tasks, so that two sweeps queue instead of blocking each other.
+    for pk, task_id in sorted(due, key=lambda row: row[1]):
+        task = task_locked(task_id)
+        now = timezone.now()
+        ended = Assignment.objects.filter(
+            pk=pk, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
+        ).update(status=Assignment.Status.EXPIRED)
+        if ended:
+            step(task, states.give_back, returned_at=now)
+            freed.append({"assignment": pk, "task": task_id})
+    if freed:
+        ledger_append(actor="system", action="lease.expire", object="leases", payload={"ended": freed})
+    return len(freed)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What a withdrawal reached: all tasks of the records, and how many were changed this time."""
+
+    task_ids: list[int]
+    annotation_ids: list[int]
+    changed: int
+
+    def receipt(self) -> dict[str, Any]:
+        """As it stands in a withdrawal's receipt."""
+        return {"tasks": self.task_ids, "annotations": self.annotation_ids}
+
+
+def tasks_withdraw(*, record_ids: Iterable[int], actor: Any = "system") -> Withdrawn:
+    """Withdraw the tasks of these provenance records' examples: leases end, drafts are cleared, none is settled.
+
+    Works in steps of 200 tasks and changes nothing the second time, so it may be killed and repeated.
+    """
+    records = list(record_ids)
+    changed = 0
+    while True:
+        todo = list(
+            Task.objects.filter(example__provenance_id__in=records).exclude(state=Task.State.WITHDRAWN)
+            .order_by("pk").values_list("pk", flat=True)[:200]
+        )
+        if not todo:
+            break
+        changed += _withdraw_some(todo, actor)
+    reached = list(
+        Task.objects.filter(example__provenance_id__in=records).order_by("pk").values_list("pk", flat=True)
+    )
+    answers = Annotation.objects.filter(task_id__in=reached).order_by("pk").values_list("pk", flat=True)
+    return Withdrawn(task_ids=reached, annotation_ids=list(answers), changed=changed)
+
+
+@transaction.atomic
+def _withdraw_some(task_ids: list[int], actor: Any) -> int:
+    withdrawn = []
+    for task_id in task_ids:
+        task = task_locked(task_id)
+        if task.state == Task.State.WITHDRAWN:
+            continue
+        held = Assignment.objects.filter(task=task)
+        held.filter(status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED]).update(
+            status=Assignment.Status.EXPIRED
+        )
+        held.update(draft=[], draft_saved_at=None)
+        step(task, states.withdraw)
+        withdrawn.append(task_id)
+    if withdrawn:
+        ledger_append(actor=actor, action="task.withdraw", object="tasks", payload={"tasks": withdrawn})
+    return len(withdrawn)
