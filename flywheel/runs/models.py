@@ -25,6 +25,9 @@ class Recipe(models.Model):
     base_model = models.CharField(max_length=200)
     base_revision = models.CharField(max_length=64, blank=True)
     base_parameters = models.BigIntegerField(default=0)
+    # Layers and width of the base model, for the attention term of its FLOPs per token.
+    base_layers = models.PositiveIntegerField(default=0)
+    base_width = models.PositiveIntegerField(default=0)
     hyperparameters = models.JSONField(default=dict)
     evaluation = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -41,8 +44,26 @@ class Device(models.Model):
     currency = models.CharField(max_length=3, default="EUR")
     # Peak rate of matrix multiplication, in GFLOP/s.
     peak_gflops = models.FloatField()
+    # Which share of the peak a training run reaches: the range assumed before any run was measured here.
+    mfu_low = models.FloatField(default=0.30)
+    mfu_high = models.FloatField(default=0.50)
+    # Seconds one optimiser step takes beyond its arithmetic, and to start the trainer and load a model.
+    step_seconds = models.FloatField(default=0.05)
+    load_seconds = models.FloatField(default=30)
     priced_on = models.DateField()
     default = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ManagedProvider(models.Model):
+    """What a managed fine-tuning service asks per million trained tokens; shown beside every estimate."""
+
+    name = models.CharField(max_length=100, unique=True)
+    price_per_million_tokens = models.DecimalField(max_digits=10, decimal_places=4)
+    currency = models.CharField(max_length=3, default="EUR")
+    priced_on = models.DateField()
 
     def __str__(self) -> str:
         return self.name
@@ -56,7 +77,7 @@ class Budget(models.Model):
     reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     spent = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     currency = models.CharField(max_length=3, default="EUR")
-    # A run whose high estimate is above this needs the approval of somebody other than its requester.
+    # A run that may cost more than this needs the approval of somebody other than its requester.
     second_person_above = models.DecimalField(max_digits=12, decimal_places=2, default=50)
 
     def __str__(self) -> str:
@@ -87,6 +108,14 @@ class LeasedJob(models.Model):
     worker_name = models.CharField(max_length=200, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    # Attempts in a row that ended without a checkpoint.
+    failures = models.PositiveIntegerField(default=0)
+    # When a message was last sent to the trainers' queue, and how often: a lost one is sent again, ever less often.
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    dispatches = models.PositiveIntegerField(default=0)
+    # Time under lease, in seconds, counted up to `metered_at`; the cost is this times the device's price.
+    seconds = models.FloatField(default=0)
+    metered_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -218,11 +247,25 @@ class SuggestionBatch(LeasedJob):
     model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="batches")
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
+    # Tasks after this id were looked at, up to and including `last_task_id`; the next batch goes on from there.
+    after_task_id = models.BigIntegerField(default=0)
+    last_task_id = models.BigIntegerField(default=0)
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="batches")
+    budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="batches")
+    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     prompts_path = models.CharField(max_length=300, blank=True)
+    results_path = models.CharField(max_length=300, blank=True)
     cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
 
     class Meta:
         indexes = [models.Index(fields=["status", "lease_expires_at"], name="batch_by_lease")]
+        constraints = [
+            # One batch at a time per model: two clicks, or two sweeps, make one.
+            models.UniqueConstraint(
+                fields=["model"], name="batch_one_active",
+                condition=models.Q(status__in=["requested", "queued", "running", "cancelling"]),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"suggestions of {self.model_id}"

@@ -1,0 +1,31 @@
+"""Celery's and the outbox's entries into runs; each may run twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from flywheel.core.outbox import outbox_handler
+from flywheel.runs import services
+from flywheel.runs.models import SuggestionBatch
+
+
+@outbox_handler("runs.dispatch")
+def dispatch(payload: dict[str, Any]) -> None:
+    """Nudge the trainers about a queued job; a batch's prompts are written first."""
+    if payload["kind"] == "suggestions":
+        services.suggestions_prepare(batch=SuggestionBatch.objects.get(pk=payload["job"]))
+    services.run_dispatch(kind=payload["kind"], job_id=payload["job"])
+
+
+@shared_task(name="runs.sweep", ignore_result=True)
+def sweep() -> None:
+    """Take up what a dead worker or a lost message left."""
+    services.runs_sweep()
+
+
+@shared_task(name="runs.suggest", ignore_result=True)
+def suggest() -> None:
+    """Give tasks that came since the champion's suggestions."""
+    services.suggestions_continue()

@@ -1,0 +1,200 @@
+"""Reading what runs, models and budgets stand on: workloads, past runs, lineage. Changes are left to services.
+
+Every query is bounded or goes through an index; nothing here grows with the number of tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from flywheel.core.errors import NotFound
+from flywheel.core.gauges import gauges_get
+from flywheel.curation.models import Snapshot, SnapshotRow
+from flywheel.runs import domain
+from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
+from training.contract import RunSpec
+
+TOKENS_PER_ROW = 250
+"""Assumed where a snapshot's manifest counts none."""
+
+PAST_RUNS = 5
+CURVE_POINTS = 2000
+
+Leased = TrainingRun | SuggestionBatch
+KINDS: dict[str, type[TrainingRun] | type[SuggestionBatch]] = {"run": TrainingRun, "suggestions": SuggestionBatch}
+
+
+def kind_of(job: Leased) -> str:
+    """The word for this job in messages, addresses and the ledger."""
+    return "run" if isinstance(job, TrainingRun) else "suggestions"
+
+
+def run_get(uid: object) -> TrainingRun:
+    """A run by its identifier. Raises NotFound."""
+    run = (
+        TrainingRun.objects.select_related("snapshot__project", "recipe", "device", "requested_by", "approved_by")
+        .filter(uid=str(uid))
+        .first()
+    )
+    if run is None:
+        raise NotFound(f"there is no run {uid}")
+    return run
+
+
+def model_get(name: str) -> ModelVersion:
+    """A model by name or number. Raises NotFound."""
+    models = ModelVersion.objects.select_related("project", "run__snapshot", "run__recipe", "run__device")
+    found = models.filter(name=name).first()
+    if found is None and name.isascii() and name.isdigit():
+        found = models.filter(pk=int(name)).first()
+    if found is None:
+        raise NotFound(f"there is no model {name!r}")
+    return found
+
+
+def month_of(day: date | None = None) -> date:
+    """The first day of a day's month (today's when None)."""
+    return (day or timezone.now().date()).replace(day=1)
+
+
+def budget_now() -> Budget | None:
+    """This month's budget, None when nobody set one."""
+    return Budget.objects.filter(month=month_of()).first()
+
+
+def tokens_of(snapshot: Snapshot, split: str) -> int:
+    """Tokens of a split by the manifest's statistics, else an assumed length times the rows."""
+    rows = int(snapshot.split_counts.get(split, 0))
+    statistics = snapshot.manifest.get("token_statistics") or {}
+    counts = statistics.get(split) or (statistics.get("splits") or {}).get(split) or {}
+    if isinstance(counts, dict):
+        counts = counts.get("tokens", counts.get("total", 0))
+    return int(counts) if counts else rows * TOKENS_PER_ROW
+
+
+def workload_of(snapshot: Snapshot, recipe: Recipe, spec: RunSpec) -> domain.Workload:
+    """What a run of this specification has to do."""
+    h, plan = spec.hyperparameters, spec.evaluation
+    rows = int(snapshot.split_counts.get("train", 0))
+    tokens = tokens_of(snapshot, "train")
+    test_rows = int(snapshot.split_counts.get(plan.split, 0))
+    measured = min(test_rows, plan.max_rows)
+    per_sequence = h.max_length if h.packing else min(h.max_length, tokens // max(rows, 1) or 1)
+    return domain.Workload(
+        tokens_per_epoch=tokens, epochs=h.epochs, parameters=recipe.base_parameters, layers=recipe.base_layers,
+        width=recipe.base_width, max_length=h.max_length, tuning=recipe.tuning,
+        batch_tokens=h.batch_size * h.gradient_accumulation * per_sequence, checkpoint_every=h.checkpoint_every,
+        evaluation_tokens=tokens_of(snapshot, plan.split) * measured // max(test_rows, 1),
+        generated_tokens=min(plan.generate_rows, measured) * plan.max_new_tokens, max_steps=spec.limits.max_steps,
+    )
+
+
+def rate_of(device: Device) -> domain.Rate:
+    """A device as the estimate sees it."""
+    return domain.Rate(
+        peak_gflops=device.peak_gflops, price_per_hour=device.price_per_hour, currency=device.currency,
+        mfu_low=device.mfu_low, mfu_high=device.mfu_high, step_seconds=device.step_seconds,
+        load_seconds=device.load_seconds,
+    )
+
+
+def past_runs(recipe: Recipe, device: Device) -> list[domain.PastRun]:
+    """The newest finished runs of this recipe on this device, as the estimate sees them."""
+    runs = TrainingRun.objects.filter(recipe=recipe, device=device, status=TrainingRun.Status.DONE).order_by("-id")
+    return [past for run in runs[:PAST_RUNS] if (past := _past(run)) is not None]
+
+
+def _past(run: TrainingRun) -> domain.PastRun | None:
+    speed = float((run.result.get("speed") or {}).get("real_tokens_per_s") or 0)
+    seconds = float(run.result.get("train_seconds") or 0)
+    if speed <= 0:
+        return None
+    trained = float((run.result.get("tokens") or {}).get("trained") or 0)
+    stepping = trained / speed if trained else seconds
+    return domain.PastRun(tokens_per_second=speed, overhead_seconds=max(run.seconds - stepping, 0.0))
+
+
+def last_ratio(device: Device) -> float | None:
+    """Actual over estimated time of the newest finished run on a device: how far off the last estimate was."""
+    run = TrainingRun.objects.filter(device=device, status=TrainingRun.Status.DONE).order_by("-id").first()
+    return None if run is None else ratio_of(run)
+
+
+def ratio_of(run: TrainingRun) -> float | None:
+    """Actual over the middle of the estimated time of a run."""
+    if run.status not in (TrainingRun.Status.DONE, TrainingRun.Status.STOPPED):
+        return None
+    return domain.estimate_error(
+        float(run.estimate.get("seconds_low") or 0), float(run.estimate.get("seconds_high") or 0), run.seconds
+    )
+
+
+def events_after(run: TrainingRun, seq: int, *, limit: int = CURVE_POINTS) -> list[RunEvent]:
+    """Events of a run with a higher number, oldest first, at most `limit`."""
+    return list(run.events.filter(seq__gt=seq).order_by("seq")[:limit])
+
+
+def runs_list(status: str = "") -> QuerySet[TrainingRun]:
+    """Runs for the list, newest first by key, optionally of one status."""
+    runs = TrainingRun.objects.select_related("snapshot", "recipe", "device", "model", "evaluation")
+    return runs.filter(status=status) if status else runs
+
+
+def rows_of(model: ModelVersion) -> QuerySet[SnapshotRow]:
+    """The examples a model was trained and measured on."""
+    return SnapshotRow.objects.filter(snapshot=model.run.snapshot).select_related("example__source")
+
+
+def verdict_of(model: ModelVersion) -> domain.PromotionVerdict:
+    """What the promotion rule says of a model."""
+    evaluation = getattr(model.run, "evaluation", None)
+    if evaluation is None:
+        return domain.promotion_rule(split=None, rows=0, tokens=0, base_loss=None, tuned_loss=None)
+    return domain.promotion_rule(
+        split=evaluation.split, rows=evaluation.rows, tokens=evaluation.tokens, base_loss=evaluation.base_loss,
+        tuned_loss=evaluation.tuned_loss,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What became of a model's suggestions, as last counted: shares of 1, mean edit distance, None before any."""
+
+    shown: int
+    accepted: int
+    edited: int
+    replaced: int
+    distance: float | None
+
+    def share(self, count: int) -> float | None:
+        """A count as a share of what was shown."""
+        return count / self.shown if self.shown else None
+
+    @property
+    def rate(self) -> float | None:
+        """Accepted as they were, as a share."""
+        return self.share(self.accepted)
+
+
+def acceptance_of(model_id: int) -> Acceptance:
+    """From the gauges that the home app counts under "origin:<model id>"."""
+    gauges = gauges_get(prefix="home.", scope=f"origin:{model_id}")
+    counts = {n: int(g.value) if (g := gauges.get(f"home.{n}")) else 0 for n in ("accepted", "edited", "replaced")}
+    shown = sum(counts.values())
+    distance = gauges.get("home.distance")
+    return Acceptance(shown=shown, distance=distance.value if distance and shown else None, **counts)
+
+
+def spec_fields(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's part of a RunSpec."""
+    return {
+        "base_model": recipe.base_model, "base_revision": recipe.base_revision, "method": recipe.method,
+        "tuning": recipe.tuning, "hyperparameters": dict(recipe.hyperparameters),
+        "evaluation": dict(recipe.evaluation),
+    }
+

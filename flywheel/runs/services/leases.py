@@ -1,0 +1,290 @@
+"""Leases of trainers on runs and batches: queueing, taking, keeping and losing them, cancelling, sweeping.
+
+A token is good for one job until it is queued again, which mints a new one when the message is sent; only its hash
+is stored. The row is the truth: a message that is lost, late or delivered twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from flywheel.core.access import ADMIN, has_role
+from flywheel.core.errors import Conflict, Refused, UserError
+from flywheel.core.outbox import outbox_add
+from flywheel.runs import domain
+from flywheel.runs.models import LeasedJob
+from flywheel.runs.selectors import KINDS, Leased, kind_of
+from flywheel.runs.services import money
+from flywheel.runs.services.requests import DISPATCH_TOPIC
+from provenance.ledger import ledger_append
+
+Status = LeasedJob.Status
+TASK = "training.run_job"
+QUEUE = "gpu"
+MAX_FAILURES = 5
+"""Attempts in a row that may die without a checkpoint in between."""
+
+CANCEL_GRACE = timedelta(seconds=30)
+"""How long a trainer that still answers may take to stop; then its token is void and the run is cancelled."""
+
+_NOBODY = hashlib.sha256(b"no such job").hexdigest()
+
+
+class TokenRefused(UserError):
+    """No token, or one of another job or of an earlier attempt."""
+
+    status = 401
+    code = "token_refused"
+
+
+class LeaseLost(UserError):
+    """The token was right, but its job has ended or its lease has run out."""
+
+    status = 403
+    code = "lease_lost"
+
+
+def token_hash(token: str) -> str:
+    """How a token is stored."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def job_authenticate(*, kind: str, uid: object, token: str) -> Leased:
+    """The job that a token is good for. Raises TokenRefused; takes the same time whether the job exists or not."""
+    model = KINDS.get(kind)
+    job = model.objects.filter(uid=str(uid)).first() if model else None
+    _token_check(job, token)
+    assert job is not None
+    return job
+
+
+def lease_check(job: Leased) -> None:
+    """Raises LeaseLost unless the job is under a live lease."""
+    if job.status not in domain.LEASED:
+        raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; this token is void")
+    if job.lease_expires_at is None or job.lease_expires_at <= timezone.now():
+        raise LeaseLost(f"the lease on {kind_of(job)} {job.uid} has run out; renew it with a heartbeat")
+
+
+def job_locked(job: Leased, token: str | None = None) -> Leased:
+    """The row, locked until commit; with a token, checked again under the lock. Raises TokenRefused."""
+    model = type(job)
+    locked = model.objects.select_for_update(of=("self",)).select_related("device").get(pk=job.pk)
+    if token is not None:
+        _token_check(locked, token)
+    return locked
+
+
+def _token_check(job: Leased | None, token: str) -> None:
+    stored = job.token_sha256 if job is not None and job.token_sha256 else _NOBODY
+    if not hmac.compare_digest(stored, token_hash(token)) or job is None:
+        raise TokenRefused("this token is not good for this job; the job was queued again, or the token is another's")
+
+
+def run_dispatch(*, kind: str, job_id: int) -> bool:
+    """Send a queued job's message to the trainers with a fresh token. False when the job is not queued any more."""
+    token = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        job = KINDS[kind].objects.select_for_update().filter(pk=job_id, status=Status.QUEUED).first()
+        if job is None:
+            return False
+        job.token_sha256, job.dispatched_at = token_hash(token), timezone.now()
+        job.dispatches += 1
+        job.save(update_fields=["token_sha256", "dispatched_at", "dispatches"])
+        ledger_append(actor="system", action=f"{kind}.dispatch", object=f"{kind}:{job.uid}", payload={
+            "dispatch": job.dispatches,
+        })
+    current_app.send_task(
+        TASK, kwargs={"kind": kind, "job_id": str(job.uid), "token": token}, queue=QUEUE, ignore_result=True
+    )
+    return True
+
+
+def run_lease(*, run: Leased, token: str, worker: str) -> Leased:
+    """Give the job to a worker. The same worker asking again, its answer lost, gets the same lease.
+
+    Raises TokenRefused, and LeaseLost when somebody else has it or it has ended.
+    """
+    with transaction.atomic():
+        job = job_locked(run, token)
+        if job.status in domain.LEASED and job.worker_name == worker:
+            return job
+        if job.status != Status.QUEUED:
+            raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; there is nothing to lease")
+        now = timezone.now()
+        job.status, job.worker_name, job.attempt = Status.RUNNING, worker[:200], job.attempt + 1
+        job.lease_expires_at, job.metered_at, job.error = now + lease_length(), now, ""
+        job.started_at = job.started_at or now
+        job.save()
+        ledger_append(actor=f"trainer:{worker[:150]}", action=f"{kind_of(job)}.lease", object=ref(job), payload={
+            "attempt": job.attempt,
+        })
+    return job
+
+
+def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[str, Any]:
+    """Renew the lease and meter it. Answers {"cancel": bool, "reason": str, "lease_seconds": int}.
+
+    A lease that ran out while the web was away is renewed as long as nobody else took the job.
+    """
+    with transaction.atomic():
+        job = job_locked(run, token)
+        if job.status not in domain.LEASED:
+            raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; stop working on it")
+        now = timezone.now()
+        money.meter(job, now)
+        job.lease_expires_at = now + lease_length()
+        fields = ["lease_expires_at", "seconds", "metered_at", "cost"]
+        if done is not None and hasattr(job, "done"):
+            job.done = min(max(done, 0), job.total)
+            fields.append("done")
+        job.save(update_fields=fields)
+    return {"cancel": bool(why := _reason_to_stop(job)), "reason": why, "lease_seconds": _lease_seconds()}
+
+
+def _reason_to_stop(job: Leased) -> str:
+    if job.status == Status.CANCELLING:
+        return "cancelled"
+    if money.over_reservation(job):
+        return f"budget: the {job.reserved} that were set aside are used up"
+    return ""
+
+
+def run_fail(*, run: Leased, token: str, error: str, retry: bool = False, released: bool = False) -> Leased:
+    """A worker gives the job up. With `retry` it is queued again, to go on from its checkpoint, a bounded number of
+    times; `released` means that the worker was asked to stop, which is nobody's fault and not counted."""
+    with transaction.atomic():
+        job = job_locked(run, token)
+        if job.status in domain.ENDED:
+            return job
+        lease_check(job)
+        money.meter(job, timezone.now())
+        give_up(job, error=error, retry=retry, released=released, actor=f"trainer:{job.worker_name[:150]}")
+    return job
+
+
+def give_up(job: Leased, *, error: str, retry: bool, released: bool, actor: str) -> None:
+    """End an attempt on a locked job: cancelled when that was asked for, queued again, or failed."""
+    if job.status == Status.CANCELLING:
+        finish(job, Status.CANCELLED, actor=actor, payload={"attempt": job.attempt})
+        return
+    job.failures += 0 if released else 1
+    if retry and job.failures < MAX_FAILURES:
+        job.status, job.token_sha256, job.lease_expires_at = Status.QUEUED, "", None
+        job.error, job.metered_at, job.worker_name = error[:2000], None, ""
+        job.queued_at, job.dispatched_at, job.dispatches = timezone.now(), None, 0
+        job.save()
+        outbox_add(topic=DISPATCH_TOPIC, payload={"kind": kind_of(job), "job": job.pk},
+                   dedupe_key=f"{kind_of(job)}:{job.pk}")
+        ledger_append(actor=actor, action=f"{kind_of(job)}.requeue", object=ref(job), payload={
+            "attempt": job.attempt, "error": error[:500], "failures": job.failures,
+        })
+        return
+    if retry:
+        error = f"{job.failures} attempts in a row ended without a checkpoint; the last said: {error}"
+    job.error = error[:4000]
+    finish(job, Status.FAILED, actor=actor, payload={"attempt": job.attempt, "error": error[:500]})
+
+
+def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> None:
+    """End a locked job: settle its money, void its lease, write the ledger."""
+    money.settle(job)
+    job.status, job.finished_at, job.lease_expires_at = status, timezone.now(), None
+    job.save()
+    ledger_append(actor=actor, action=f"{kind_of(job)}.{status}", object=ref(job), payload=payload | {
+        "cost": str(job.cost), "seconds": round(job.seconds, 1),
+    })
+
+
+def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
+    """Cancel a job: at once while nobody works on it, else through the worker's next heartbeat (2 s).
+
+    By its requester or an admin (a process, such as a withdrawal's, may as well). Raises Refused and Conflict.
+    """
+    if hasattr(by, "pk") and not (has_role(by, ADMIN) or run.requested_by_id == by.pk):
+        raise Refused("a run is cancelled by who requested it or by an admin")
+    with transaction.atomic():
+        job = job_locked(run)
+        if job.status in domain.ENDED:
+            raise Conflict(f"{kind_of(job)} {job.uid} has already ended ({job.get_status_display().lower()})")
+        if job.status == Status.CANCELLING:
+            return job
+        job.cancel_requested_at, job.error = timezone.now(), reason[:2000]
+        if job.status != Status.RUNNING:
+            finish(job, Status.CANCELLED, actor=by, payload={"reason": reason})
+            return job
+        job.status = Status.CANCELLING
+        job.save()
+        ledger_append(actor=by, action=f"{kind_of(job)}.cancel", object=ref(job), payload={"reason": reason})
+    return job
+
+
+def runs_sweep(*, limit: int = 100) -> int:
+    """Take care of jobs whose worker or message is gone. Returns how many were changed or nudged."""
+    return sum(_sweep_leases(kind, limit) + _sweep_queue(kind, limit) for kind in KINDS)
+
+
+def _sweep_leases(kind: str, limit: int) -> int:
+    now = timezone.now()
+    model = KINDS[kind]
+    expired = model.objects.filter(status__in=domain.LEASED, lease_expires_at__lte=now)
+    stubborn = model.objects.filter(status=Status.CANCELLING, cancel_requested_at__lte=now - CANCEL_GRACE)
+    found = [*expired.order_by("lease_expires_at")[:limit], *stubborn.order_by("lease_expires_at")[:limit]]
+    return sum(_sweep_one(job) for job in found)
+
+
+def _sweep_one(job: Leased) -> bool:
+    with transaction.atomic():
+        locked = job_locked(job)
+        now = timezone.now()
+        expired = locked.lease_expires_at is not None and locked.lease_expires_at <= now
+        stubborn = (
+            locked.status == Status.CANCELLING and locked.cancel_requested_at is not None
+            and locked.cancel_requested_at <= now - CANCEL_GRACE
+        )
+        if locked.status not in domain.LEASED or not (expired or stubborn):
+            return False
+        give_up(
+            locked, retry=True, released=False, actor="system",
+            error=f"worker {locked.worker_name or '?'} gave no sign of life for {_lease_seconds()} s",
+        )
+    return True
+
+
+def _sweep_queue(kind: str, limit: int) -> int:
+    """Send messages again that seem lost; while a trainer is busy a queued job simply waits its turn."""
+    now = timezone.now()
+    if any(m.objects.filter(status__in=domain.LEASED, lease_expires_at__gt=now).exists() for m in KINDS.values()):
+        return 0
+    waiting = KINDS[kind].objects.filter(status=Status.QUEUED, dispatched_at__isnull=False).order_by("queued_at")
+    lost = [
+        job for job in waiting[:limit]
+        if (now - (job.dispatched_at or now)).total_seconds() > domain.redispatch_after(job.dispatches)
+    ]
+    with transaction.atomic():
+        for job in lost:
+            outbox_add(topic=DISPATCH_TOPIC, payload={"kind": kind, "job": job.pk}, dedupe_key=f"{kind}:{job.pk}")
+    return len(lost)
+
+
+def lease_length() -> timedelta:
+    """How long a lease lasts without a heartbeat."""
+    return timedelta(seconds=_lease_seconds())
+
+
+def _lease_seconds() -> int:
+    return int(settings.FLYWHEEL["RUN_LEASE_SECONDS"])
+
+
+def ref(job: Leased) -> str:
+    """How a job stands in the ledger."""
+    return f"{kind_of(job)}:{job.uid}"

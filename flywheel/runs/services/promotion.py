@@ -1,0 +1,58 @@
+"""Promoting a model to champion of its project: by the rule, or over it with a written reason."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.models import Project
+from flywheel.core.errors import Conflict, Invalid
+from flywheel.core.models import User
+from flywheel.curation.models import Snapshot
+from flywheel.runs import domain, selectors
+from flywheel.runs.models import ModelVersion
+from flywheel.runs.services.setup import admin_only
+from provenance.ledger import ledger_append
+
+Status = ModelVersion.Status
+
+
+def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -> ModelVersion:
+    """Make a model the one champion of its project; the one before is retired. Promoting the champion changes nothing.
+
+    Raises Conflict when the rule says no and no reason is given, or when the model stands on withdrawn rows, which
+    no reason overrides; Invalid for a reason too short to be one; Refused for anybody but an admin.
+    """
+    admin_only(by, "promoting a model")
+    reason = override_reason.strip()
+    if reason and (problem := domain.override_problem(reason)):
+        raise Invalid(problem, field="override_reason")
+    with transaction.atomic():
+        # Two promotions queue on the project's row; the constraint on champions would catch what slipped past it.
+        Project.objects.select_for_update().get(pk=model.project_id)
+        model = selectors.model_get(model.name)
+        if model.status == Status.CHAMPION:
+            return model
+        verdict = selectors.verdict_of(model)
+        _may_be_promoted(model, verdict, reason)
+        before = ModelVersion.objects.filter(project=model.project_id, status=Status.CHAMPION).first()
+        if before is not None:
+            ModelVersion.objects.filter(pk=before.pk).update(status=Status.RETIRED)
+        model.status, model.promoted_by, model.promoted_at = Status.CHAMPION, by, timezone.now()
+        model.override_reason = "" if verdict.passes else reason
+        model.save(update_fields=["status", "promoted_by", "promoted_at", "override_reason"])
+        ledger_append(actor=by, action="model.promote", object=f"model:{model.name}", payload={
+            "rule": verdict.sentence, "passes": verdict.passes, "override_reason": model.override_reason,
+            "retired": before.name if before else "",
+        })
+    return model
+
+
+def _may_be_promoted(model: ModelVersion, verdict: domain.PromotionVerdict, reason: str) -> None:
+    if model.status == Status.RETRAIN_REQUIRED or model.run.snapshot.status == Snapshot.Status.TAINTED:
+        raise Conflict(
+            f"model {model.name} was trained on rows that were withdrawn since; train again on a new snapshot "
+            "(no reason overrides this)"
+        )
+    if not verdict.passes and not reason:
+        raise Conflict(f"{verdict.sentence} {domain.RULE} To promote it all the same, give a written reason.")

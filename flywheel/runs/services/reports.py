@@ -1,0 +1,162 @@
+"""What a worker tells of a run: events as they happen, and the result at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from annotation.models import Project
+from flywheel.core.errors import Invalid
+from flywheel.runs import domain
+from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, TrainingRun
+from flywheel.runs.services import money
+from flywheel.runs.services.artifacts import model_check
+from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
+from provenance.ledger import ledger_append
+from training.contract import ContractError, RunResult
+from training.contract import RunEvent as Event
+
+Status = LeasedJob.Status
+MAX_EVENTS = 500
+MAX_SAMPLES = 20
+
+
+def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
+    """Take events of a leased run; an event with a number that is known already changes nothing.
+
+    Returns the highest number known now. Raises Invalid, TokenRefused and LeaseLost.
+    """
+    found = _events_check(events)
+    with transaction.atomic():
+        job = job_locked(run, token)
+        assert isinstance(job, TrainingRun)
+        lease_check(job)
+        RunEvent.objects.bulk_create(
+            [RunEvent(run=job, seq=e.seq, at=_moment(e.at), kind=e.kind, data=e.data) for e in found],
+            ignore_conflicts=True,
+        )
+        money.meter(job, timezone.now())
+        for event in found:
+            if event.seq > job.last_seq:
+                _take(job, event)
+        job.save(update_fields=["seconds", "metered_at", "cost", "step", "total_steps", "last_seq", "failures"])
+    return job.last_seq
+
+
+def _events_check(events: Iterable[Any]) -> list[Event]:
+    values = list(events)
+    if len(values) > MAX_EVENTS:
+        raise Invalid(f"{len(values)} events in one report; send at most {MAX_EVENTS}", field="events")
+    try:
+        found = [Event.from_json(value) for value in values]
+    except ContractError as error:
+        raise Invalid(str(error), field="events") from error
+    return sorted(found, key=lambda event: event.seq)
+
+
+def _moment(text: str) -> Any:
+    try:
+        at = parse_datetime(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Invalid(f"an event's time is {text!r}; give ISO 8601 with a time zone", field="events")
+    return at
+
+
+def _take(job: TrainingRun, event: Event) -> None:
+    job.last_seq = event.seq
+    for name, field in (("step", "step"), ("total_steps", "total_steps")):
+        value = event.data.get(name)
+        if event.kind in ("metric", "estimate", "checkpoint") and isinstance(value, int) and 0 <= value < 2**31:
+            setattr(job, field, value)
+    if event.kind == "checkpoint":
+        job.failures = 0
+
+
+def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
+    """End a run with its result: evaluation, a candidate of the next generation, the budget settled.
+
+    Telling it twice is the same as once. Raises Invalid and Conflict for a result that does not fit the run or its
+    uploads, TokenRefused and LeaseLost.
+    """
+    told = _result_check(run, result)
+    with transaction.atomic():
+        job = job_locked(run, token)
+        assert isinstance(job, TrainingRun)
+        if job.status in (Status.DONE, Status.STOPPED, Status.FAILED) and job.result:
+            return job
+        if job.status not in domain.LEASED:
+            raise LeaseLost(f"run {job.uid} is {job.get_status_display().lower()}; its result is not taken")
+        money.meter(job, timezone.now())
+        job.result = told.to_json()
+        if job.status == Status.CANCELLING:
+            finish(job, Status.CANCELLED, actor=_actor(job), payload={"attempt": job.attempt})
+            return job
+        lease_check(job)
+        job.step = told.steps or job.step
+        job.error = told.error or told.stop_reason
+        _evaluation_store(job, told)
+        payload = {"attempt": job.attempt, "steps": told.steps, "stop_reason": told.stop_reason}
+        if told.status != "failed" and (model := _candidate(job)) is not None:
+            payload["model"] = model.name
+        finish(job, told.status, actor=_actor(job), payload=payload)
+    return job
+
+
+def _result_check(run: TrainingRun, result: Any) -> RunResult:
+    try:
+        told = RunResult.from_json(result)
+    except ContractError as error:
+        raise Invalid(str(error), field="result") from error
+    root = run.spec["snapshot"]["merkle_root"]
+    if told.run_id != str(run.uid) or told.snapshot_root != root:
+        raise Invalid(
+            f"the result is of run {told.run_id} on snapshot {told.snapshot_root}, not of {run.uid} on {root}",
+            field="result",
+        )
+    return told
+
+
+def _actor(job: TrainingRun) -> str:
+    return f"trainer:{job.worker_name[:150]}"
+
+
+def _evaluation_store(job: TrainingRun, told: RunResult) -> None:
+    found = told.evaluation
+    if not found or found.get("base_loss") is None or found.get("tuned_loss") is None:
+        return
+    try:
+        fields = {
+            "split": str(found["split"]), "rows": int(found["rows"]), "tokens": int(found["tokens"]),
+            "base_loss": float(found["base_loss"]), "tuned_loss": float(found["tuned_loss"]),
+            "samples": list(found.get("samples") or [])[:MAX_SAMPLES],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"the result's evaluation cannot be read ({error!r}); see the contract", field="result") from error
+    Evaluation.objects.update_or_create(run=job, defaults=fields)
+
+
+def _candidate(job: TrainingRun) -> ModelVersion | None:
+    """The model that the run left, of the next generation of its project; None when it left none."""
+    if not model_check(job):
+        return None
+    # The project's row is what two runs that end at once queue on, so that each gets a generation of its own.
+    project = Project.objects.select_for_update().get(pk=job.snapshot.project_id)
+    newest = ModelVersion.objects.filter(project=project).aggregate(n=Max("generation"))["n"] or 0
+    model, _ = ModelVersion.objects.get_or_create(run=job, defaults={
+        "project": project, "generation": newest + 1, "name": f"{project.slug}-g{newest + 1}",
+        "status": _status_of_new(job),
+    })
+    return model
+
+
+def _status_of_new(job: TrainingRun) -> str:
+    """A model of rows that were withdrawn while it trained is born in need of retraining."""
+    tainted = job.snapshot.status == job.snapshot.Status.TAINTED
+    return ModelVersion.Status.RETRAIN_REQUIRED if tainted else ModelVersion.Status.CANDIDATE

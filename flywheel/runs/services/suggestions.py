@@ -1,0 +1,248 @@
+"""The champion's suggestions onto tasks that nobody has annotated: batches, their prompts, their results.
+
+A batch covers a bounded number of tasks in the order of their ids; the next goes on where it ended, so that tasks
+made later get theirs too. What annotators do with suggestions is annotation's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from annotation.models import Task
+from flywheel.capture.models import Example, Suggestion
+from flywheel.core.access import ADMIN, LEAD, has_role
+from flywheel.core.errors import Conflict, Invalid, Refused
+from flywheel.core.outbox import outbox_add
+from flywheel.runs import domain
+from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
+from flywheel.runs.services import money
+from flywheel.runs.services.artifacts import stored_open
+from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
+from flywheel.runs.services.requests import DISPATCH_TOPIC
+from provenance.ledger import ledger_append
+from training.contract import GenerateSpec
+
+log = logging.getLogger(__name__)
+Status = LeasedJob.Status
+PROMPT_TOKENS = 300
+"""Assumed length of a prompt, for setting money aside."""
+
+CHUNK = 200
+MAX_TEXT = 20_000
+
+
+def batch_size() -> int:
+    """How many tasks one batch looks at."""
+    return int(settings.FLYWHEEL.get("SUGGESTION_BATCH", 500))
+
+
+def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = None) -> SuggestionBatch | None:
+    """Queue the champion's suggestions onto the next open, unannotated tasks that have none from it.
+
+    Returns the batch, the one under way if there is one, or None when no task waits. Raises Refused, and Conflict
+    for a model that is not champion or a budget that is used up.
+    """
+    if hasattr(by, "pk") and not has_role(by, ADMIN, LEAD):
+        raise Refused("publishing suggestions is for admins and leads")
+    if model.status != ModelVersion.Status.CHAMPION:
+        raise Conflict(f"model {model.name} is {model.get_status_display().lower()}; only the champion suggests")
+    under_way = _under_way(model)
+    if under_way is not None:
+        return under_way
+    after = _looked_at(model)
+    task_ids = list(_tasks(model, after).values_list("pk", flat=True)[: limit or batch_size()])
+    if not task_ids:
+        return None
+    device = model.run.device
+    batch = SuggestionBatch(
+        model=model, device=device, requested_by=by if hasattr(by, "pk") else None, status=Status.QUEUED,
+        queued_at=timezone.now(), total=len(task_ids), after_task_id=after, last_task_id=task_ids[-1],
+    )
+    try:
+        with transaction.atomic():
+            money.reserve(batch, money.budget_locked(device), _reservation(batch, model, device))
+            batch.save(force_insert=True)
+            outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
+                       dedupe_key=f"suggestions:{batch.pk}")
+            ledger_append(actor=by, action="suggestions.publish", object=f"suggestions:{batch.uid}", payload={
+                "model": model.name, "tasks": len(task_ids), "after_task": after, "last_task": batch.last_task_id,
+            })
+    except IntegrityError:
+        # Somebody else's batch of this model was first.
+        return _under_way(model)
+    return batch
+
+
+def suggestions_continue() -> int:
+    """Publish on where a champion's last batch ended, for tasks that came since. Returns how many batches were made."""
+    made = 0
+    champions = ModelVersion.objects.filter(status=ModelVersion.Status.CHAMPION, batches__status=Status.DONE)
+    for model in champions.distinct().select_related("run__device"):
+        try:
+            made += _under_way(model) is None and suggestions_publish(model=model, by="system") is not None
+        except Conflict as error:
+            log.info("no further suggestions of %s: %s", model.name, error)
+    return made
+
+
+def _under_way(model: ModelVersion) -> SuggestionBatch | None:
+    return model.batches.exclude(status__in=domain.ENDED).first()
+
+
+def _looked_at(model: ModelVersion) -> int:
+    last = model.batches.filter(status=Status.DONE).order_by("-last_task_id").first()
+    return last.last_task_id if last else 0
+
+
+def _tasks(model: ModelVersion, after: int, upto: int | None = None) -> Any:
+    tasks = Task.objects.filter(
+        project=model.project_id, state=Task.State.OPEN, submitted_count=0, pk__gt=after,
+        example__status=Example.Status.ACTIVE,
+    ).order_by("pk")
+    return tasks if upto is None else tasks.filter(pk__lte=upto)
+
+
+def _reservation(batch: SuggestionBatch, model: ModelVersion, device: Device) -> Decimal:
+    """Prompts at a training pass's share of the peak, answers at generation's, twice that, five minutes at least."""
+    parameters, peak = model.run.recipe.base_parameters, device.peak_gflops * 1e9
+    prompts = 2.0 * parameters * batch.total * PROMPT_TOKENS / (device.mfu_low * peak)
+    answers = 2.0 * parameters * batch.total * _new_tokens(model) / (domain.GENERATION_SHARE * peak)
+    seconds = max(2 * (prompts + answers) + device.load_seconds, 300.0)
+    return domain.reservation_of(domain.price_of(seconds, device.price_per_hour))
+
+
+def _new_tokens(model: ModelVersion) -> int:
+    return max(int((model.run.spec.get("evaluation") or {}).get("max_new_tokens") or 0), 64)
+
+
+def suggestions_prepare(*, batch: SuggestionBatch) -> SuggestionBatch:
+    """Write the batch's prompts into storage, once; a batch without any is done at once."""
+    if batch.prompts_path or batch.status != Status.QUEUED:
+        return batch
+    lines = list(_prompt_lines(batch))
+    stored = default_storage.save(
+        f"suggestions/{batch.uid}/prompts.jsonl", ContentFile("".join(lines).encode())
+    ) if lines else ""
+    with transaction.atomic():
+        job = job_locked(batch)
+        assert isinstance(job, SuggestionBatch)
+        if job.prompts_path or job.status != Status.QUEUED:
+            return job
+        job.prompts_path, job.total = stored, len(lines)
+        if not lines:
+            finish(job, Status.DONE, actor="system", payload={"suggestions": 0})
+        else:
+            job.save(update_fields=["prompts_path", "total"])
+    return job
+
+
+def _prompt_lines(batch: SuggestionBatch) -> Iterator[str]:
+    model = batch.model
+    tasks = _tasks(model, batch.after_task_id, batch.last_task_id).select_related("example__source")
+    have = set(
+        Suggestion.objects.filter(
+            origin=Suggestion.Origin.MODEL, origin_name=model.name,
+            example__tasks__in=tasks.values("pk"),
+        ).values_list("example_id", flat=True)
+    )
+    system = model.run.snapshot.system_prompt
+    for task in tasks.iterator(chunk_size=CHUNK):
+        if task.example_id in have:
+            continue
+        messages = prompt_of(task.example, system)
+        if messages:
+            yield json.dumps({"id": str(task.example_id), "messages": messages}, ensure_ascii=False) + "\n"
+
+
+def prompt_of(example: Example, system: str) -> list[dict[str, str]]:
+    """What the model is asked: the redacted context in the chat format, ending in the customer's turn; [] for none."""
+    return domain.prompt_messages(
+        example.redacted[: example.context_length], system=system, include_notes=example.source.include_notes
+    )
+
+
+def generate_spec(batch: SuggestionBatch) -> GenerateSpec:
+    """What the worker is to do; the paths are its own."""
+    run = batch.model.run
+    return GenerateSpec(
+        job_id=str(batch.uid), base_model=run.spec["base_model"], prompts_path="",
+        base_revision=str(run.result.get("base_revision") or run.spec.get("base_revision") or ""),
+        max_new_tokens=_new_tokens(batch.model),
+    )
+
+
+def suggestions_complete(*, batch: SuggestionBatch, token: str) -> SuggestionBatch:
+    """Attach the uploaded suggestions to their examples and end the batch. Twice is the same as once.
+
+    Raises Conflict before the upload, Invalid for lines that answer no prompt, TokenRefused and LeaseLost.
+    """
+    with transaction.atomic():
+        job = job_locked(batch, token)
+        assert isinstance(job, SuggestionBatch)
+        if job.status == Status.DONE:
+            return job
+        if job.status not in domain.LEASED:
+            raise LeaseLost(f"batch {job.uid} is {job.get_status_display().lower()}; its result is not taken")
+        money.meter(job, timezone.now())
+        actor = f"trainer:{job.worker_name[:150]}"
+        if job.status == Status.CANCELLING or job.model.status != ModelVersion.Status.CHAMPION:
+            finish(job, Status.CANCELLED, actor=actor, payload={"model": job.model.name})
+            return job
+        lease_check(job)
+        if not job.results_path:
+            raise Conflict(f"batch {job.uid} has no suggestions.jsonl yet; upload it before completing")
+        made = _attach(job)
+        job.done = job.total
+        finish(job, Status.DONE, actor=actor, payload={"model": job.model.name, "suggestions": made})
+    return job
+
+
+def _attach(batch: SuggestionBatch) -> int:
+    with stored_open(batch.prompts_path) as file:
+        asked = {json.loads(line)["id"] for line in file}
+    made = 0
+    for chunk in _chunks(_answers(batch, asked)):
+        # Examples withdrawn while the model answered get nothing.
+        active = set(Example.objects.filter(pk__in=chunk, status=Example.Status.ACTIVE).values_list("pk", flat=True))
+        rows = [
+            Suggestion(example_id=pk, origin=Suggestion.Origin.MODEL, origin_name=batch.model.name, text=text)
+            for pk, text in chunk.items() if pk in active
+        ]
+        Suggestion.objects.bulk_create(rows, ignore_conflicts=True)
+        made += len(rows)
+    return made
+
+
+def _answers(batch: SuggestionBatch, asked: set[str]) -> Iterator[tuple[int, str]]:
+    with stored_open(batch.results_path) as file:
+        for number, line in enumerate(file, 1):
+            found, text = _answer(number, line)
+            if found not in asked:
+                raise Invalid(f"suggestions.jsonl, line {number} answers {found!r}, which was not asked; send it again")
+            if text:
+                yield int(found), text[:MAX_TEXT]
+
+
+def _answer(number: int, line: bytes) -> tuple[str, str]:
+    try:
+        answer = json.loads(line)
+        return str(answer["id"]), str(answer["text"]).strip()
+    except (ValueError, KeyError, TypeError):
+        raise Invalid(f"suggestions.jsonl, line {number} is not an object with id and text; send it again") from None
+
+
+def _chunks(pairs: Iterable[tuple[int, str]]) -> Iterator[dict[int, str]]:
+    iterator = iter(pairs)
+    while chunk := dict(itertools.islice(iterator, CHUNK)):
+        yield chunk
