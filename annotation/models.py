@@ -150,9 +150,8 @@ class Assignment(models.Model):
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="assignment_once_per_person")]
         indexes = [
             models.Index(fields=["user", "project", "status"], name="assignment_by_person"),
-            models.Index(
-                fields=["expires_at"], name="assignment_expiry", condition=models.Q(status__in=["active", "returned"])
-            ),
+            # Not a partial index: SQLite would not use one with a bound status.
+            models.Index(fields=["status", "expires_at"], name="assignment_expiry"),
         ]
 
     def __str__(self) -> str:

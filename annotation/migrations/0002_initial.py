@@ -233,8 +233,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="assignment",
             index=models.Index(
-                condition=models.Q(("status__in", ["active", "returned"])),
-                fields=["expires_at"],
+                fields=["status", "expires_at"],
                 name="assignment_expiry",
             ),
         ),

@@ -1,0 +1,149 @@
+"""Fifty people at once on PostgreSQL: the promises of leases and submits hold under races."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from annotation import services
+from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from flywheel.core.errors import Conflict, UserError
+from flywheel.core.models import User
+from provenance.ledger import ledger_verify
+from tests.annotation.conftest import make_examples
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+PEOPLE = 50
+
+
+def together(functions: list[Callable[[], Any]]) -> list[Any]:
+    """Run all at the same moment, each on a connection of its own; errors are returned, not raised."""
+    barrier = threading.Barrier(len(functions))
+
+    def run(function: Callable[[], Any]) -> Any:
+        try:
+            barrier.wait()
+            return function()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return list(pool.map(run, functions))
+
+
+def crowd(project: Project) -> list[User]:
+    people = User.objects.bulk_create([User(username=f"person{n}") for n in range(PEOPLE)])
+    Membership.objects.bulk_create([Membership(project=project, user=p, role="annotator") for p in people])
+    return people
+
+
+@pytest.mark.parametrize(("overlap", "tasks"), [(1, 200), (3, 100)])
+def test_fifty_annotators_do_every_task_exactly_overlap_times(project, source, answer, overlap, tasks):
+    Project.objects.filter(pk=project.pk).update(overlap=overlap)
+    project.refresh_from_db()
+    make_examples(source, tasks)
+    services.tasks_make(project=project, limit=tasks)
+    too_many: list[int] = []
+
+    def work(person: User) -> int:
+        done = 0
+        while (held := services.task_next(project=project, user=person)) is not None:
+            holders = Assignment.objects.filter(task=held.task_id, status__in=["active", "submitted"]).count()
+            if holders > overlap:
+                too_many.append(held.task_id)
+            if random.random() < 0.1:
+                services.lease_release(assignment_id=held.pk, user=person)
+                continue
+            services.annotation_submit(assignment_id=held.pk, user=person, result=answer, submission_id=uuid4())
+            done += 1
+        return done
+
+    results = together([lambda p=p: work(p) for p in crowd(project)])
+    assert [r for r in results if isinstance(r, Exception)] == []
+    assert too_many == []
+    # A person may have left just before another gave a place back: the stragglers are done by whoever comes next.
+    for person in User.objects.filter(username__startswith="person"):
+        work(person)
+    counts = Counter(Annotation.objects.values_list("task_id", flat=True))
+    assert len(counts) == tasks
+    assert set(counts.values()) == {overlap}
+    assert Annotation.objects.values("task", "author").distinct().count() == tasks * overlap
+    assert set(Task.objects.values_list("state", "slots_taken", "submitted_count")) == {("in_review", overlap, overlap)}
+    assert ledger_verify().ok
+
+
+def test_the_same_submit_ten_times_at_once_is_one_annotation(project, stock, annotator, answer):
+    stock(1)
+    held = services.task_next(project=project, user=annotator)
+    uid = uuid4()
+    results = together([
+        lambda: services.annotation_submit(assignment_id=held.pk, user=annotator, result=answer, submission_id=uid)
+    ] * 10)
+    assert {getattr(r, "pk", r) for r in results} == {Annotation.objects.get().pk}
+
+
+def test_ten_different_submits_of_one_task_at_once_are_one_annotation(project, stock, annotator, answer):
+    stock(1)
+    held = services.task_next(project=project, user=annotator)
+    results = together([
+        lambda: services.annotation_submit(assignment_id=held.pk, user=annotator, result=answer, submission_id=uuid4())
+    ] * 10)
+    assert sum(isinstance(r, Annotation) for r in results) == 1
+    assert all(isinstance(r, Annotation | Conflict) for r in results)
+    assert Annotation.objects.count() == 1
+
+
+def test_two_windows_of_one_person_get_the_same_task(project, stock, annotator):
+    stock(5)
+    results = together([lambda: services.task_next(project=project, user=annotator)] * 8)
+    assert len({r.pk for r in results}) == 1
+
+
+def test_of_several_reviewers_at_once_one_wins_and_the_others_are_told(project, stock, annotator, answer):
+    stock(1)
+    held = services.task_next(project=project, user=annotator)
+    given = services.annotation_submit(assignment_id=held.pk, user=annotator, result=answer)
+    people = crowd(project)[:8]
+    Membership.objects.filter(user__in=people).update(role="reviewer")
+    decisions = ["accept", "reject"] * 4
+    results = together([
+        lambda p=p, d=d: services.review_settle(annotation_id=given.pk, reviewer=p, decision=d, comment="no")
+        for p, d in zip(people, decisions, strict=True)
+    ])
+    assert sum(isinstance(r, Review) for r in results) == 1
+    refused = [r for r in results if not isinstance(r, Review)]
+    assert all(isinstance(r, Conflict) and "no longer waits" in r.message for r in refused)
+
+
+def test_leases_that_run_out_under_load_are_never_given_to_too_many(project, source, answer):
+    Project.objects.filter(pk=project.pk).update(lease_seconds=60)
+    project.refresh_from_db()
+    make_examples(source, 40)
+    services.tasks_make(project=project, limit=40)
+
+    def work(person: User) -> None:
+        for _ in range(6):
+            held = services.task_next(project=project, user=person)
+            if held is None:
+                return
+            Assignment.objects.filter(pk=held.pk).update(expires_at=held.leased_at)
+            services.leases_sweep(limit=10)
+            try:
+                services.annotation_submit(assignment_id=held.pk, user=person, result=answer)
+            except UserError as error:
+                assert "draft" in error.message or "answered" in error.message
+
+    results = together([lambda p=p: work(p) for p in crowd(project)[:20]])
+    assert [r for r in results if isinstance(r, Exception)] == []
+    assert max(Counter(Annotation.objects.values_list("task_id", flat=True)).values()) == 1
