@@ -9,6 +9,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 
 class Subject(models.Model):
@@ -218,6 +219,8 @@ class Withdrawal(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(auto_now_add=True)
+    # When the subject said so: consent given before no longer holds. Earlier than requested_at when told late.
+    effective_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
     receipt = models.JSONField(default=dict)
 

@@ -43,7 +43,7 @@ def entry_hash(
     *, seq: int, at: str, actor: str, action: str, object: str, payload_sha256: str, previous: str
 ) -> str:
     """SHA-256 (hex) of one entry, which the next names as its previous."""
-    body = {
+    body: dict[str, Any] = {
         "seq": seq, "at": at, "actor": actor, "action": action, "object": object,
         "payload_sha256": payload_sha256, "previous": previous,
     }

@@ -3,6 +3,7 @@
 import uuid
 
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -334,6 +335,7 @@ class Migration(migrations.Migration):
                 ("purposes", models.JSONField(default=list)),
                 ("reason", models.CharField(blank=True, max_length=500)),
                 ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("effective_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("completed_at", models.DateTimeField(blank=True, null=True)),
                 ("receipt", models.JSONField(default=dict)),
                 (

@@ -1,10 +1,40 @@
 """Changes of state in provenance, one function each.
 
 recording: records and subjects; consenting: consent records, events, other lawful bases; judging: verdicts;
-stewarding: a steward's decisions; withdrawing: withdrawal of consent and its receipt.
+stewarding: a steward's decisions; withdrawing: withdrawal of consent and its receipt; counting: gauges.
 """
 
 from provenance.domain.vocabulary import RecordDraft
+from provenance.services.consenting import (
+    ConsentReport,
+    consent_event_add,
+    consent_import,
+    consent_record_add,
+    lawful_basis_record,
+    lawful_basis_revoke,
+)
+from provenance.services.counting import clearance_count
+from provenance.services.judging import (
+    clear_or_refuse,
+    due_judge,
+    gate_judge,
+    records_judge,
+    records_touch,
+    verdicts_expire,
+)
 from provenance.services.recording import record_provenance, record_provenance_bulk, subjects_ensure
+from provenance.services.stewarding import (
+    source_terms_change,
+    steward_clear_personal_data,
+    steward_quarantine,
+    steward_release,
+)
+from provenance.services.withdrawing import consent_withdraw, withdrawal_complete, withdrawal_receipt_add
 
-__all__ = ["RecordDraft", "record_provenance", "record_provenance_bulk", "subjects_ensure"]
+__all__ = [
+    "ConsentReport", "RecordDraft", "clear_or_refuse", "clearance_count", "consent_event_add", "consent_import",
+    "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
+    "lawful_basis_revoke", "record_provenance", "record_provenance_bulk", "records_judge", "records_touch",
+    "source_terms_change", "steward_clear_personal_data", "steward_quarantine", "steward_release",
+    "subjects_ensure", "verdicts_expire", "withdrawal_complete", "withdrawal_receipt_add",
+]

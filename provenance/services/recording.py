@@ -18,6 +18,7 @@ from flywheel.core.outbox import outbox_add
 from provenance.domain.vocabulary import RecordDraft, SubjectRef
 from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord, Subject
+from provenance.services.judging import JUDGE_TOPIC
 
 FACTS = (
     "content_sha256", "captured_at", "captured_by", "license_spdx", "copyright", "intended_purposes",
@@ -31,7 +32,6 @@ LISTS = frozenset({
     "processing_included", "derived_from",
 })
 CHUNK = 500
-JUDGE_TOPIC = "provenance.judge"
 
 Key = tuple[str, str]
 

@@ -1,0 +1,166 @@
+"""What a subject's consent records and other lawful bases say at a moment, whatever order their events arrived in.
+
+Times are aware datetimes. Which records a person's consent covers, and the rest of the gate, is left to `gate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from provenance.domain.regions import region_within
+from provenance.domain.vocabulary import LIVE_STATES, REFUSING_STATES, is_consent_basis
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One consent event: when it happened, the state it brought, and for how many seconds it holds (None: no end)."""
+
+    at: datetime
+    state: str
+    validity_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One consent record. `regions` restricts where the data may be used; empty means no restriction."""
+
+    record_id: str
+    purposes: frozenset[str]
+    lawful_basis: str
+    events: tuple[Event, ...] = ()
+    regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A recorded lawful basis other than consent, for records of `source_system`."""
+
+    basis: str
+    purposes: frozenset[str]
+    document: str
+    valid_until: datetime | None = None
+    revoked_at: datetime | None = None
+    source_system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A withdrawal: every consent given before `at` for these purposes no longer holds."""
+
+    at: datetime
+    purposes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds at a moment.
+
+    state: the DPV state ("" when nothing was ever said). since: when it began to hold. until: when it ends by itself
+    or by an event that is already recorded for later; None for never.
+    """
+
+    state: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether this allows use now."""
+        return self.state in LIVE_STATES
+
+
+def record_standing(events: Iterable[Event], now: datetime) -> Standing:
+    """The state of one consent record at `now`.
+
+    The newest event that has happened decides. Of several at the same instant a blocking one wins, and of several
+    grants the one that ends first, so that the order in which events were told never matters.
+    """
+    known = list(events)
+    past = [event for event in known if event.at <= now]
+    upcoming = min((event.at for event in known if event.at > now), default=None)
+    if not past:
+        return Standing("ConsentUnknown" if known else "", until=upcoming)
+    event = max(past, key=_decides)
+    end = _end(event)
+    if event.state in LIVE_STATES and end is not None and end <= now:
+        return Standing("ConsentExpired", since=end, until=upcoming)
+    return Standing(event.state, since=event.at, until=_earliest(end, upcoming))
+
+
+def _decides(event: Event) -> tuple[datetime, bool, float, str]:
+    ends = float("inf") if event.validity_seconds is None else event.validity_seconds
+    return event.at, event.state not in LIVE_STATES, -ends, event.state
+
+
+def _end(event: Event) -> datetime | None:
+    if event.state not in LIVE_STATES or event.validity_seconds is None:
+        return None
+    try:
+        return event.at + timedelta(seconds=event.validity_seconds)
+    except OverflowError:
+        return None
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((m for m in moments if m is not None), default=None)
+
+
+def subject_standing(
+    consents: Iterable[Consent], withdrawals: Iterable[Withdrawn], *, purpose: str, region: str, now: datetime
+) -> Standing:
+    """What a person's records and withdrawals together say of one purpose in one region at `now`.
+
+    A refusal (withdrawn, revoked, refused, invalidated) in any record covering the purpose beats every grant that is
+    not newer. Otherwise one live record suffices. A record whose basis is not consent says nothing here.
+    """
+    relevant = [c for c in consents if purpose in c.purposes and is_consent_basis(c.lawful_basis)]
+    standings = [(consent, record_standing(consent.events, now)) for consent in relevant]
+    refusal = _latest_refusal(relevant, withdrawals, purpose, now)
+    live = [
+        s for consent, s in standings
+        if s.live and region_within(region, consent.regions or (region,)) and (refusal is None or _after(s, refusal))
+    ]
+    until = _earliest(*(s.until for _, s in standings))
+    if live:
+        best = max(live, key=lambda s: (s.until is None, s.until or now, s.since or now))
+        return Standing(best.state, best.since, until)
+    if refusal is not None:
+        return Standing(refusal.state, refusal.since, until)
+    blocking = [s for _, s in standings if not s.live and s.state]
+    if blocking:
+        newest = max(blocking, key=lambda s: (s.since is not None, s.since or now, s.state))
+        return Standing(newest.state, newest.since, until)
+    return Standing("OutsideRegion" if any(s.live for _, s in standings) else "", until=until)
+
+
+def _after(standing: Standing, refusal: Standing) -> bool:
+    return standing.since is not None and refusal.since is not None and standing.since > refusal.since
+
+
+def _latest_refusal(
+    consents: Iterable[Consent], withdrawals: Iterable[Withdrawn], purpose: str, now: datetime
+) -> Standing | None:
+    refusals = [
+        (event.at, event.state) for c in consents for event in c.events
+        if event.at <= now and event.state in REFUSING_STATES
+    ]
+    refusals += [(w.at, "ConsentWithdrawn") for w in withdrawals if w.at <= now and purpose in w.purposes]
+    return Standing(max(refusals)[1], max(refusals)[0]) if refusals else None
+
+
+def basis_holds(basis: Basis, source_system: str, purpose: str, now: datetime) -> bool:
+    """Whether a recorded basis other than consent allows `purpose` at `now`. One without a document never does."""
+    if basis.source_system != source_system or purpose not in basis.purposes:
+        return False
+    if not basis.document or is_consent_basis(basis.basis):
+        return False
+    if basis.revoked_at is not None and basis.revoked_at <= now:
+        return False
+    return basis.valid_until is None or basis.valid_until > now
+
+
+def basis_end(basis: Basis, now: datetime) -> datetime | None:
+    """When a basis that holds now will cease to by itself."""
+    return _earliest(*(m for m in (basis.valid_until, basis.revoked_at) if m is not None and m > now))

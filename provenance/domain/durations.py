@@ -1,0 +1,40 @@
+"""ISO 8601 durations on the calendar: `P1Y` from a given moment ends on the same date a year later."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import datetime, timedelta
+
+_DURATION = re.compile(
+    r"P(?=.)(?:(?P<years>\d{1,4})Y)?(?:(?P<months>\d{1,5})M)?(?:(?P<weeks>\d{1,5})W)?(?:(?P<days>\d{1,6})D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d{1,7})H)?(?:(?P<minutes>\d{1,8})M)?(?:(?P<seconds>\d{1,10})S)?)?"
+)
+
+
+def duration_seconds(text: str, *, start: datetime) -> int:
+    """Seconds from `start` until the duration has passed; the 31st plus a month is the month's last day.
+
+    Raises ValueError for anything that is no whole, positive ISO 8601 duration.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no ISO 8601 duration; write for example P1Y, P6M or P30D")
+    part = {name: int(value or 0) for name, value in match.groupdict().items()}
+    try:
+        end = _months_later(start, part["years"] * 12 + part["months"]) + timedelta(
+            weeks=part["weeks"], days=part["days"], hours=part["hours"], minutes=part["minutes"],
+            seconds=part["seconds"],
+        )
+    except (OverflowError, ValueError):
+        raise ValueError(f"{text!r} from {start:%Y-%m-%d} lies beyond the calendar; give a shorter one") from None
+    seconds = int((end - start).total_seconds())
+    if seconds <= 0:
+        raise ValueError(f"{text!r} lasts no time at all; give a longer one, or none for consent without an end")
+    return seconds
+
+
+def _months_later(start: datetime, months: int) -> datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    return start.replace(year=year, month=month + 1, day=day)

@@ -1,0 +1,294 @@
+"""The gate: may one record teach for a purpose in a region? A pure function over plain facts, deny by default.
+
+Every missing fact is a reason to refuse, and a verdict lists all reasons, each with the value seen and the mend.
+Whether an example was annotated well is another question, asked elsewhere. The rules are listed in docs/provenance.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from provenance.domain.consent import Basis, Consent, Standing, Withdrawn, basis_end, basis_holds, subject_standing
+from provenance.domain.licences import Terms, licence_terms
+from provenance.domain.regions import region_within, regions_overlap
+from provenance.domain.vocabulary import PURPOSES, REFUSING_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFacts:
+    """A person whose data it is, by identifier; what the source calls them never enters a verdict."""
+
+    uid: str
+    consents: tuple[Consent, ...] = ()
+    bases: tuple[Basis, ...] = ()
+    withdrawals: tuple[Withdrawn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFacts:
+    """All the gate needs to know of a record. `bases` are those recorded for the whole source system."""
+
+    uid: str
+    source_system: str = ""
+    source_record_id: str = ""
+    content_sha256: str = ""
+    origin_geography: str = ""
+    license_spdx: str = ""
+    intended_purposes: tuple[str, ...] = ()
+    prohibited_purposes: tuple[str, ...] = ()
+    personal_data: str = "unknown"
+    processing_included: tuple[str, ...] = ()
+    processing_excluded: tuple[str, ...] = ()
+    storage_allowed: tuple[str, ...] = ()
+    storage_forbidden: tuple[str, ...] = ()
+    retention_until: datetime | None = None
+    legal_hold: bool = False
+    quarantined: bool = False
+    quarantine_reason: str = ""
+    erased: bool = False
+    subjects: tuple[SubjectFacts, ...] = ()
+    bases: tuple[Basis, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: may it teach for this purpose, in this region, commercially or not, at this moment?"""
+
+    purpose: str
+    region: str
+    commercial: bool
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a record is refused: the rule's id, the value seen, and what would mend it."""
+
+    rule: str
+    value: str
+    mend: str
+
+    def to_json(self) -> dict[str, str]:
+        """The reason as JSON values."""
+        return {"rule": self.rule, "value": self.value, "mend": self.mend}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Cleared when there is no reason against. expires_at: when time alone may change the answer; None for never."""
+
+    cleared: bool
+    reasons: tuple[Reason, ...]
+    flags: tuple[str, ...]
+    expires_at: datetime | None
+
+
+SHARE_ALIKE = "share_alike"
+ATTRIBUTION = "attribution"
+LEGAL_HOLD = "legal_hold"
+
+CONSENT_RULES = {
+    "ConsentExpired": "consent_expired", "ConsentWithdrawn": "consent_withdrawn",
+    "ConsentRefused": "consent_refused", "ConsentRevoked": "consent_revoked",
+    "ConsentInvalidated": "consent_invalidated", "ConsentRequested": "consent_requested",
+    "ConsentRequestDeferred": "consent_deferred", "ConsentUnknown": "consent_unknown",
+    "OutsideRegion": "consent_outside_region", "": "no_consent",
+}
+"""The rule that a consent state which is not live runs into."""
+
+RULES: dict[str, str] = {
+    "origin_unknown": "Origin is not known",
+    "licence_unknown": "Licence is not known",
+    "licence_forbids_purpose": "Licence forbids this use",
+    "purpose_unknown": "Purpose is not known",
+    "purpose_not_intended": "Purpose was not intended",
+    "purpose_prohibited": "Purpose is prohibited",
+    "no_consent": "No consent record",
+    "consent_expired": "Consent has expired",
+    "consent_withdrawn": "Consent was withdrawn",
+    "consent_refused": "Consent was refused",
+    "consent_revoked": "Consent was revoked",
+    "consent_invalidated": "Consent is invalid",
+    "consent_requested": "Consent was asked for, not given",
+    "consent_deferred": "Consent was deferred",
+    "consent_unknown": "Consent is not known",
+    "consent_outside_region": "Consent does not cover the region",
+    "basis_not_recorded": "No lawful basis recorded",
+    "region_not_allowed": "Region is not allowed",
+    "personal_data_unknown": "Personal data not looked for",
+    "personal_data_unredacted": "Personal data not redacted",
+    "retention_passed": "Retention has passed",
+    "quarantined": "Quarantined by a steward",
+    "erased": "Erased",
+}
+"""Every rule of the gate with its name for people, in the order in which reasons are listed."""
+
+
+def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> Verdict:
+    """Judge one record. Never raises: a purpose or region that is not known is a reason to refuse."""
+    question = Question(purpose, region, commercial, now)
+    standings = [
+        (s, subject_standing(s.consents, s.withdrawals, purpose=purpose, region=region, now=now))
+        for s in facts.subjects
+    ]
+    terms = _best_terms(facts.license_spdx, commercial)
+    reasons = tuple(
+        reason for rule in _RULES for reason in rule(facts, question)
+    ) + tuple(_licence(facts, question, terms)) + tuple(_lawful(facts, question, standings))
+    return Verdict(
+        cleared=not reasons, reasons=tuple(sorted(reasons, key=_rank)), flags=_flags(facts, terms),
+        expires_at=_expiry(facts, question, standings),
+    )
+
+
+_ORDER = {rule: position for position, rule in enumerate(RULES)}
+
+
+def _rank(reason: Reason) -> tuple[int, str]:
+    return _ORDER[reason.rule], reason.value
+
+
+def _flags(facts: RecordFacts, terms: Terms | None) -> tuple[str, ...]:
+    flags = [LEGAL_HOLD] if facts.legal_hold else []
+    if terms is not None:
+        flags += [ATTRIBUTION] * terms.attribution + [SHARE_ALIKE] * terms.share_alike
+    return tuple(sorted(flags))
+
+
+def _origin(facts: RecordFacts, question: Question) -> Iterator[Reason]:
+    missing = [
+        name for name in ("source_system", "source_record_id", "content_sha256", "origin_geography")
+        if not getattr(facts, name)
+    ]
+    if missing:
+        yield Reason("origin_unknown", f"no {', no '.join(missing)}", "record where it comes from at its source")
+
+
+def _purpose(facts: RecordFacts, question: Question) -> Iterator[Reason]:
+    purpose = question.purpose
+    if purpose not in PURPOSES:
+        yield Reason("purpose_unknown", purpose, f"ask for one of {', '.join(PURPOSES)}")
+    if purpose not in facts.intended_purposes:
+        seen = ", ".join(facts.intended_purposes) or "none"
+        yield Reason("purpose_not_intended", seen, f"add {purpose!r} to the purposes of source {facts.source_system!r}")
+    if purpose in facts.prohibited_purposes:
+        yield Reason("purpose_prohibited", purpose, f"source {facts.source_system!r} prohibits it; use other data")
+
+
+def _region(facts: RecordFacts, question: Question) -> Iterator[Reason]:
+    for name, allowed, forbidden in (
+        ("processing", facts.processing_included, facts.processing_excluded),
+        ("storage", facts.storage_allowed, facts.storage_forbidden),
+    ):
+        if regions_overlap(question.region, forbidden):
+            value = f"{name} forbidden in {', '.join(forbidden)}"
+            yield Reason("region_not_allowed", value, "freeze in another region")
+        elif not region_within(question.region, allowed):
+            yield Reason(
+                "region_not_allowed", f"{name} allowed in {', '.join(allowed) or 'no region'}",
+                f"freeze there, or allow {question.region!r} at source {facts.source_system!r}",
+            )
+
+
+def _personal_data(facts: RecordFacts, question: Question) -> Iterator[Reason]:
+    if facts.personal_data == "present":
+        yield Reason("personal_data_unredacted", "present", "redact it, or have a steward clear its use")
+    elif facts.personal_data not in ("none", "redacted", "cleared"):
+        yield Reason("personal_data_unknown", facts.personal_data, "have it looked for")
+
+
+def _keeping(facts: RecordFacts, question: Question) -> Iterator[Reason]:
+    if facts.retention_until is not None and facts.retention_until <= question.now:
+        until = f"{facts.retention_until:%Y-%m-%d}"
+        yield Reason("retention_passed", until, "use newer data, or lengthen its retention")
+    if facts.quarantined:
+        yield Reason("quarantined", facts.quarantine_reason or "no reason given", "a steward may release it")
+    if facts.erased:
+        yield Reason("erased", "its content is gone", "nothing brings it back")
+
+
+_RULES: tuple[Callable[[RecordFacts, Question], Iterator[Reason]], ...] = (
+    _origin, _purpose, _region, _personal_data, _keeping,
+)
+
+
+def _best_terms(spdx: str, commercial: bool) -> Terms | None:
+    """Of an expression's alternatives, one that permits the use if there is one, with the fewest duties."""
+    options = licence_terms(spdx)
+    if not options:
+        return None
+    return min(options, key=lambda t: (not _permits(t, commercial), t.own_terms, t.share_alike, t.attribution))
+
+
+def _permits(terms: Terms, commercial: bool) -> bool:
+    return terms.derivatives and (terms.commercial or not commercial)
+
+
+def _licence(facts: RecordFacts, question: Question, terms: Terms | None) -> Iterator[Reason]:
+    spdx = facts.license_spdx
+    if terms is None:
+        yield Reason("licence_unknown", spdx or "none", f"state the licence of source {facts.source_system!r} (SPDX)")
+        return
+    if not terms.derivatives:
+        yield Reason("licence_forbids_purpose", f"{spdx}: no derivatives", "ask the owner for other terms")
+    if question.commercial and not terms.commercial:
+        yield Reason(
+            "licence_forbids_purpose", f"{spdx}: not for commercial use",
+            "freeze for non-commercial use, or ask the owner for other terms",
+        )
+    if terms.own_terms and question.purpose not in facts.intended_purposes:
+        yield Reason(
+            "licence_forbids_purpose", f"{spdx}: purpose not listed",
+            f"list {question.purpose!r} among the purposes its terms allow",
+        )
+
+
+def _lawful(
+    facts: RecordFacts, question: Question, standings: list[tuple[SubjectFacts, Standing]]
+) -> Iterator[Reason]:
+    whole_source = _basis(facts.bases, facts.source_system, question)
+    if not standings and not whole_source:
+        yield Reason(
+            "basis_not_recorded", "no subject and no basis",
+            f"name the subjects, or record a lawful basis of source {facts.source_system!r} for {question.purpose!r}",
+        )
+    for subject, standing in standings:
+        own = _basis(subject.bases, facts.source_system, question)
+        yield from _subject(subject, standing, question, own, whole_source)
+
+
+def _basis(bases: tuple[Basis, ...], source_system: str, question: Question) -> bool:
+    return any(basis_holds(b, source_system, question.purpose, question.now) for b in bases)
+
+
+def _subject(
+    subject: SubjectFacts, standing: Standing, question: Question, own: bool, whole_source: bool
+) -> Iterator[Reason]:
+    if standing.live:
+        return
+    # Somebody who said no is not overruled by a basis that was recorded about them.
+    if (own or whole_source) and standing.state not in REFUSING_STATES:
+        return
+    since = f" since {standing.since:%Y-%m-%d}" if standing.since else ""
+    mend = (
+        "only a newer consent of theirs mends this" if standing.state in REFUSING_STATES
+        else f"record consent for {question.purpose!r}, or another lawful basis"
+    )
+    yield Reason(CONSENT_RULES.get(standing.state, "consent_unknown"), f"subject {subject.uid}{since}", mend)
+    if subject.bases and not own and not standing.state:
+        yield Reason(
+            "basis_not_recorded", f"subject {subject.uid}: no recorded basis holds", "record one that is valid now"
+        )
+
+
+def _expiry(
+    facts: RecordFacts, question: Question, standings: list[tuple[SubjectFacts, Standing]]
+) -> datetime | None:
+    ends = [standing.until for _, standing in standings]
+    ends += [basis_end(b, question.now) for b in facts.bases]
+    ends += [basis_end(b, question.now) for s in facts.subjects for b in s.bases]
+    if facts.retention_until is not None and facts.retention_until > question.now:
+        ends.append(facts.retention_until)
+    return min((end for end in ends if end is not None), default=None)

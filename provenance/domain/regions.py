@@ -1,0 +1,42 @@
+"""Regions: ISO 3166 codes, the EU and EEA as sets of them, and `*` for everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+EU = frozenset({
+    "AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT", "LV", "LT", "LU", "MT",
+    "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
+})
+EEA = EU | {"IS", "LI", "NO", "EU"}
+EVERYWHERE = "*"
+
+_MEMBERS = {"EU": EU, "EEA": EEA}
+
+
+def _code(region: str) -> str:
+    return region.strip().upper()
+
+
+def region_within(region: str, allowed: Iterable[str]) -> bool:
+    """Whether `region` lies within one of the `allowed` ones. An empty region or an empty list allows nothing.
+
+    A subdivision such as `US-CA` lies within its country.
+    """
+    wanted = _code(region)
+    if not wanted:
+        return False
+    return any(_contains(_code(other), wanted) for other in allowed)
+
+
+def _contains(outer: str, inner: str) -> bool:
+    if outer in (EVERYWHERE, inner):
+        return True
+    country = inner.split("-", 1)[0]
+    return outer == country or inner in _MEMBERS.get(outer, ()) or country in _MEMBERS.get(outer, ())
+
+
+def regions_overlap(region: str, others: Iterable[str]) -> bool:
+    """Whether `region` has anything in common with one of `others`: what is forbidden in DE is not done in the EU."""
+    wanted = _code(region)
+    return any(_contains(code, wanted) or _contains(wanted, code) for code in map(_code, others) if code)

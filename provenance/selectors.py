@@ -1,0 +1,177 @@
+"""Reading what the gate needs of many records with a fixed number of queries, and what the steward's pages show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from provenance.domain.consent import Basis, Consent, Event, Withdrawn
+from provenance.domain.gate import RecordFacts, SubjectFacts
+from provenance.models import (
+    ConsentEvent,
+    ConsentRecord,
+    LawfulBasis,
+    LedgerEntry,
+    LedgerHead,
+    ProvenanceRecord,
+    Subject,
+    Withdrawal,
+)
+
+CHUNK = 1000
+"""Records whose facts are read at once."""
+
+# SQLite binds at most this many values to one statement in its oldest supported builds.
+_BIND = 5000
+
+_RECORD_COLUMNS = (
+    "pk", "uid", "source_system", "source_record_id", "content_sha256", "origin_geography", "license_spdx",
+    "intended_purposes", "prohibited_purposes", "personal_data", "processing_included", "processing_excluded",
+    "storage_allowed", "storage_forbidden", "retention_until", "legal_hold", "quarantined_at", "quarantine_reason",
+    "erased_at",
+)
+
+
+def regions() -> list[str]:
+    """The regions for which every record's verdict is kept up to date, the installation's own first."""
+    own: str = settings.FLYWHEEL["REGION"]
+    return [own, *(r for r in settings.FLYWHEEL.get("REGIONS", []) if r != own)]
+
+
+def chunks(ids: Iterable[int], size: int = CHUNK) -> Iterator[list[int]]:
+    """The ids in lists of at most `size`."""
+    batch: list[int] = []
+    for item in ids:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
+    """The gate's facts of these records by key: seven queries per thousand records, whatever they hold."""
+    facts: dict[int, RecordFacts] = {}
+    for batch in chunks(dict.fromkeys(record_ids)):
+        facts |= _facts(batch)
+    return facts
+
+
+def _facts(record_ids: list[int]) -> dict[int, RecordFacts]:
+    rows = list(ProvenanceRecord.objects.filter(pk__in=record_ids).values(*_RECORD_COLUMNS))
+    links: dict[int, list[int]] = defaultdict(list)
+    through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=record_ids)
+    for record_id, subject_id in through.values_list("provenancerecord_id", "subject_id"):
+        links[record_id].append(subject_id)
+    subjects = _subjects({s for linked in links.values() for s in linked})
+    bases = _source_bases({row["source_system"] for row in rows})
+    return {
+        row["pk"]: _record(row, tuple(subjects[s] for s in sorted(links[row["pk"]])), bases[row["source_system"]])
+        for row in rows
+    }
+
+
+def _record(row: dict[str, Any], subjects: tuple[SubjectFacts, ...], bases: tuple[Basis, ...]) -> RecordFacts:
+    return RecordFacts(
+        uid=str(row["uid"]), source_system=row["source_system"], source_record_id=row["source_record_id"],
+        content_sha256=row["content_sha256"], origin_geography=row["origin_geography"],
+        license_spdx=row["license_spdx"], intended_purposes=tuple(row["intended_purposes"]),
+        prohibited_purposes=tuple(row["prohibited_purposes"]), personal_data=row["personal_data"],
+        processing_included=tuple(row["processing_included"]), processing_excluded=tuple(row["processing_excluded"]),
+        storage_allowed=tuple(row["storage_allowed"]), storage_forbidden=tuple(row["storage_forbidden"]),
+        retention_until=row["retention_until"], legal_hold=row["legal_hold"],
+        quarantined=row["quarantined_at"] is not None, quarantine_reason=row["quarantine_reason"],
+        erased=row["erased_at"] is not None, subjects=subjects, bases=bases,
+    )
+
+
+def _subjects(subject_ids: set[int]) -> dict[int, SubjectFacts]:
+    uids: dict[int, str] = {}
+    consents: dict[int, list[Consent]] = defaultdict(list)
+    bases: dict[int, list[Basis]] = defaultdict(list)
+    withdrawals: dict[int, list[Withdrawn]] = defaultdict(list)
+    for batch in chunks(sorted(subject_ids), _BIND):
+        uids |= {pk: str(uid) for pk, uid in Subject.objects.filter(pk__in=batch).values_list("pk", "uid")}
+        for subject_id, consent in _consents(batch):
+            consents[subject_id].append(consent)
+        for owner_id, basis in _bases(Q(subject_id__in=batch)):
+            bases[owner_id or 0].append(basis)
+        rows = Withdrawal.objects.filter(subject_id__in=batch).values_list("subject_id", "effective_at", "purposes")
+        for subject_id, at, purposes in rows:
+            withdrawals[subject_id].append(Withdrawn(at, frozenset(purposes)))
+    return {
+        pk: SubjectFacts(uid, tuple(consents[pk]), tuple(bases[pk]), tuple(withdrawals[pk]))
+        for pk, uid in uids.items()
+    }
+
+
+def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
+    records = list(
+        ConsentRecord.objects.filter(subject_id__in=subject_ids).values_list(
+            "pk", "subject_id", "record_id", "purposes", "lawful_basis", "geographic_restrictions"
+        )
+    )
+    events: dict[int, list[Event]] = defaultdict(list)
+    rows = ConsentEvent.objects.filter(record__subject_id__in=subject_ids).values_list(
+        "record_id", "event_time", "event_state", "validity_seconds"
+    )
+    for record_id, at, state, validity in rows.order_by():
+        events[record_id].append(Event(at, state, validity))
+    for pk, subject_id, name, purposes, basis, geography in records:
+        yield subject_id, Consent(name, frozenset(purposes), basis, tuple(events[pk]), tuple(geography))
+
+
+def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:
+    rows = LawfulBasis.objects.filter(condition).values_list(
+        "subject_id", "basis", "purposes", "document", "valid_until", "revoked_at", "source_system"
+    )
+    for subject_id, basis, purposes, document, valid_until, revoked_at, system in rows:
+        yield subject_id, Basis(basis, frozenset(purposes), document, valid_until, revoked_at, system)
+
+
+def _source_bases(systems: set[str]) -> dict[str, tuple[Basis, ...]]:
+    found: dict[str, list[Basis]] = {system: [] for system in systems}
+    for _, basis in _bases(Q(source_system__in=systems, subject=None)):
+        found[basis.source_system].append(basis)
+    return {system: tuple(bases) for system, bases in found.items()}
+
+
+FACT_ACTIONS = ("provenance.", "consent.", "basis.", "steward.")
+"""What a ledger action that may change a verdict begins with. Its payload names records, subjects or a source."""
+
+
+def ledger_seq() -> int:
+    """The number of the last committed ledger entry: a point in the order in which facts were changed."""
+    return LedgerHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
+
+
+def records_changed_since(seq: int) -> Iterator[int]:
+    """Keys of the records whose facts were changed by entries after number `seq`; some may come twice.
+
+    Entries are numbered in the order of their commits, so nothing that commits after `seq` was read is missed.
+    """
+    actions = Q()
+    for prefix in FACT_ACTIONS:
+        actions |= Q(action__startswith=prefix)
+    subjects: set[int] = set()
+    systems: set[str] = set()
+    for payload in LedgerEntry.objects.filter(actions, seq__gt=seq).values_list("payload", flat=True).iterator():
+        yield from payload.get("records", ())
+        subjects.update(payload.get("subjects", ()))
+        if payload.get("source_system"):
+            systems.add(payload["source_system"])
+    for batch in chunks(sorted(subjects)):
+        yield from records_of_subjects(batch)
+    if systems:
+        yield from ProvenanceRecord.objects.filter(source_system__in=systems).values_list("pk", flat=True).iterator()
+
+
+def records_of_subjects(subject_ids: list[int]) -> Iterator[int]:
+    """Keys of all records that name any of these subjects."""
+    through = ProvenanceRecord.subjects.through.objects.filter(subject_id__in=subject_ids)
+    yield from through.values_list("provenancerecord_id", flat=True).distinct().iterator()

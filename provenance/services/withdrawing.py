@@ -1,0 +1,152 @@
+"""Withdrawal of consent: it blocks in its own transaction; what was derived is then walked from the top down.
+
+The walk belongs to the topmost app (topic `withdrawal.walk`), which reports each thing reached to the receipt here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from flywheel.core.errors import Invalid, NotFound
+from flywheel.core.outbox import outbox_add
+from provenance.domain.ledger import json_safe
+from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, REFUSING_STATES, is_consent_basis
+from provenance.ledger import ledger_append
+from provenance.models import ConsentEvent, ConsentRecord, Subject, Withdrawal
+from provenance.selectors import records_of_subjects
+from provenance.services.judging import records_judge
+
+WALK_TOPIC = "withdrawal.walk"
+
+
+def consent_withdraw(
+    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    effective_at: datetime | None = None,
+) -> Withdrawal:
+    """Withdraw a person's consent for some purposes (None: every one). From this commit on no gate clears it.
+
+    A consent record that is for these purposes only gets a ConsentWithdrawn event; one that is for others too keeps
+    its state, and the withdrawal blocks the purposes named. Withdrawing again, without a newer consent in between,
+    returns the first withdrawal. Raises Invalid for an unknown purpose.
+    """
+    wanted = _purposes(purposes)
+    at = effective_at or timezone.now()
+    with transaction.atomic():
+        # Two withdrawals of one person queue here, and so does a consent event about them.
+        locked = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
+        held = _still_holding(locked, wanted, at)
+        if held is not None:
+            return held
+        events = _events_add(locked, wanted, at, by)
+        withdrawal = Withdrawal.objects.create(
+            subject=locked, purposes=wanted, reason=reason, effective_at=at,
+            requested_by=by if getattr(by, "pk", None) else None,
+        )
+        records = sorted(records_of_subjects([locked.pk]))
+        records_judge(records)
+        outbox_add(topic=WALK_TOPIC, payload={"withdrawal_uid": str(withdrawal.uid)})
+        ledger_append(
+            actor=by, action="consent.withdraw", object=f"subject:{locked.uid}",
+            payload={
+                "withdrawal": withdrawal.uid, "purposes": wanted, "at": at, "consents": events,
+                "subjects": [locked.pk], "record_count": len(records),
+            },
+        )
+    return withdrawal
+
+
+def _purposes(purposes: Iterable[str] | None) -> list[str]:
+    wanted = list(PURPOSES if purposes is None else dict.fromkeys(purposes))
+    unknown = [p for p in wanted if p not in PURPOSES]
+    if unknown or not wanted:
+        raise Invalid(
+            f"purposes {', '.join(map(repr, unknown)) or 'none'}: name some of {', '.join(PURPOSES)}", field="purposes"
+        )
+    return wanted
+
+
+def _still_holding(subject: Subject, purposes: list[str], at: datetime) -> Withdrawal | None:
+    """An earlier withdrawal that already says all of this, unless consent was given again since."""
+    for held in subject.withdrawals.filter(effective_at__lte=at).order_by("-effective_at", "-pk"):
+        if set(purposes) <= set(held.purposes):
+            renewed = ConsentEvent.objects.filter(
+                record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at
+            )
+            return None if renewed.exists() else held
+    return None
+
+
+def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Any) -> list[str]:
+    records = [
+        record for record in ConsentRecord.objects.filter(subject=subject)
+        .exclude(events__event_time=at, events__event_state__in=REFUSING_STATES).order_by("pk")
+        if is_consent_basis(record.lawful_basis) and set(record.purposes) <= set(purposes)
+    ]
+    entity = f"user:{by.pk}" if getattr(by, "pk", None) else str(by)
+    ConsentEvent.objects.bulk_create(
+        [
+            ConsentEvent(
+                record=record, event_time=at, event_type="withdrawal", event_state="ConsentWithdrawn", entity_id=entity
+            )
+            for record in records
+        ],
+        ignore_conflicts=True,
+    )
+    return [record.record_id for record in records]
+
+
+def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Any) -> None:
+    """Walk what was derived for refusals that arrived as consent events, in the caller's transaction.
+
+    An event that refuses blocks by itself; snapshots and models made before it still have to be reached.
+    """
+    for record, state, at in events:
+        if state in REFUSING_STATES and _blocks_something(record, at):
+            consent_withdraw(
+                subject=record.subject, purposes=record.purposes, by=by, effective_at=at,
+                reason=f"told as {state} of consent record {record.record_id}",
+            )
+
+
+def _blocks_something(record: ConsentRecord, at: datetime) -> bool:
+    """Whether a refusal at `at` holds now, for somebody whose data is here."""
+    if at > timezone.now() or next(records_of_subjects([record.subject_id]), None) is None:
+        return False
+    newer = ConsentEvent.objects.filter(
+        record__subject=record.subject_id, event_state__in=LIVE_STATES, event_time__gt=at
+    )
+    return not newer.exists()
+
+
+def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:
+    """Write what the walk reached in one part of the house. The same section again replaces it."""
+    with transaction.atomic():
+        withdrawal = _locked(withdrawal_uid)
+        withdrawal.receipt = withdrawal.receipt | {section: json_safe(dict(data))}
+        withdrawal.save(update_fields=["receipt"])
+
+
+def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
+    """End the walk; the receipt is then final and its hash stands in the ledger. Twice is the same as once."""
+    with transaction.atomic():
+        withdrawal = _locked(withdrawal_uid)
+        if withdrawal.completed_at is None:
+            withdrawal.completed_at = timezone.now()
+            withdrawal.save(update_fields=["completed_at"])
+            ledger_append(
+                actor="system", action="withdrawal.complete", object=f"withdrawal:{withdrawal.uid}",
+                payload={"receipt": withdrawal.receipt},
+            )
+    return withdrawal
+
+
+def _locked(withdrawal_uid: str) -> Withdrawal:
+    withdrawal = Withdrawal.objects.select_for_update().filter(uid=withdrawal_uid).first()
+    if withdrawal is None:
+        raise NotFound(f"there is no withdrawal {withdrawal_uid}")
+    return withdrawal
