@@ -12,10 +12,11 @@ from flywheel.core.errors import NotFound, Refused
 
 ANNOTATE: tuple[str, ...] = (Membership.Role.ANNOTATOR, Membership.Role.LEAD)
 REVIEW: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
+READ: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
 MANAGE: tuple[str, ...] = (Membership.Role.LEAD,)
 ANY: tuple[str, ...] = tuple(Membership.Role)
 
-_WORDS = {ANNOTATE: "annotate in", REVIEW: "review in", MANAGE: "change", ANY: "open"}
+_WORDS = {ANNOTATE: "annotate in", REVIEW: "review in or read the tasks of", MANAGE: "change", ANY: "open"}
 
 
 def is_admin(user: Any) -> bool:
@@ -54,6 +55,13 @@ def access_project(user: Any, slug: str, roles: tuple[str, ...] = ANY) -> Projec
         return project
     raise Refused(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
                   f"{' or '.join(roles)}; its lead can give it to you")
+
+
+def access_project_read(user: Any, slug: str) -> Project:
+    """The project, for people who may read all its tasks and answers: its reviewers and leads, and admins."""
+    if is_admin(user):
+        return access_project(user, slug)
+    return access_project(user, slug, READ)
 
 
 def access_membership(user: Any, project: Project, roles: tuple[str, ...]) -> Membership:

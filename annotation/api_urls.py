@@ -1,5 +1,19 @@
 """REST endpoints, below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from annotation import api
+
+urlpatterns = [
+    path("projects/", api.Projects.as_view(), name="api_projects"),
+    path("projects/<slug:slug>/", api.ProjectDetail.as_view(), name="api_project"),
+    path("projects/<slug:slug>/next/", api.Next.as_view(), name="api_next"),
+    path("projects/<slug:slug>/undo/", api.Undo.as_view(), name="api_undo"),
+    path("projects/<slug:slug>/tasks/", api.Tasks.as_view(), name="api_tasks"),
+    path("assignments/<int:pk>/draft/", api.Draft.as_view(), name="api_draft"),
+    path("assignments/<int:pk>/submit/", api.Submit.as_view(), name="api_submit"),
+    path("assignments/<int:pk>/skip/", api.Skip.as_view(), name="api_skip"),
+    path("assignments/<int:pk>/renew/", api.Renew.as_view(), name="api_renew"),
+    path("assignments/<int:pk>/release/", api.Release.as_view(), name="api_release"),
+    path("annotations/<int:pk>/review/", api.ReviewAnnotation.as_view(), name="api_review"),
+]

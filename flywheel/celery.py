@@ -16,6 +16,10 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(related_name="jobs")
 
 app.conf.beat_schedule = {
+    "annotation-make-tasks": {"task": "annotation.make_tasks", "schedule": 5.0},
+    "annotation-sweep-leases": {"task": "annotation.sweep_leases", "schedule": 15.0},
+    "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
+    "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
     "outbox-sweep": {"task": "core.sweep", "schedule": 5.0},
     "home-gauges": {"task": "home.refresh_gauges", "schedule": 60.0},
 }

@@ -1,0 +1,267 @@
+"""REST: projects, work and reviews, thin over the same services as the pages."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import access, selectors, services
+from annotation.domain.labels import TaskData
+from annotation.label_config import label_config_of
+from annotation.models import Annotation, Assignment, Project, Task
+from flywheel.capture.models import Suggestion
+from flywheel.core.api import KeysetPagination
+from flywheel.core.errors import Invalid, NotFound
+from flywheel.core.models import User
+
+
+# -- in ----------------------------------------------------------------------------------------------------------------
+class DraftIn(serializers.Serializer[Any]):
+    draft = serializers.ListField(child=serializers.JSONField(), max_length=1_000)
+    version = serializers.IntegerField(min_value=1, max_value=2_000_000_000)
+
+
+class SubmitIn(serializers.Serializer[Any]):
+    result = serializers.ListField(child=serializers.JSONField(), max_length=1_000)
+    submission_id = serializers.UUIDField(required=False)
+    lead_time_seconds = serializers.FloatField(required=False, allow_null=True)
+    suggestion_id = serializers.IntegerField(required=False, allow_null=True)
+
+
+class SkipIn(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500)
+
+
+class ReviewIn(serializers.Serializer[Any]):
+    decision = serializers.CharField()
+    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2_000)
+    fixed_result = serializers.ListField(child=serializers.JSONField(), required=False, allow_null=True)
+
+
+class ProjectIn(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200)
+    slug = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
+    guidelines = serializers.CharField(required=False, allow_blank=True, default="")
+    label_config = serializers.CharField(required=False, trim_whitespace=False)
+    overlap = serializers.IntegerField(required=False, default=1)
+    lease_seconds = serializers.IntegerField(required=False, default=900)
+
+
+# -- out ---------------------------------------------------------------------------------------------------------------
+class ProjectOut(serializers.ModelSerializer[Project]):
+    paused = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Project
+        fields = ("id", "name", "slug", "overlap", "routing", "lease_seconds", "label_config", "guidelines", "paused",
+                  "created_at")
+
+    def get_paused(self, project: Project) -> bool:
+        return project.archived_at is not None
+
+
+class SuggestionOut(serializers.ModelSerializer[Suggestion]):
+    class Meta:
+        model = Suggestion
+        fields = ("id", "origin", "origin_name", "text", "score")
+
+
+class TaskOut(serializers.ModelSerializer[Task]):
+    example = serializers.UUIDField(source="example.uid")
+
+    class Meta:
+        model = Task
+        fields = ("id", "example", "state", "overlap", "slots_taken", "submitted_count", "created_at", "in_review_at",
+                  "settled_at")
+
+
+class AnnotationOut(serializers.ModelSerializer[Annotation]):
+    completed_by = serializers.IntegerField(source="author_id")
+
+    class Meta:
+        model = Annotation
+        fields = ("id", "uid", "task", "completed_by", "submission_id", "result", "state", "parent", "suggestion",
+                  "suggestion_origin", "suggestion_use", "edit_distance", "lead_time_seconds", "created_at")
+
+
+def _data(data: TaskData) -> dict[str, Any]:
+    return {
+        "conversation": data.messages, "target": data.target, "subject": data.subject, "reply": data.reply,
+        "label": data.label, "language": data.language,
+    }
+
+
+def assignment_out(assignment: Assignment) -> dict[str, Any]:
+    """An assignment with everything needed to work on it."""
+    task = assignment.task
+    return {
+        "id": assignment.pk, "status": assignment.status, "why": assignment.why,
+        "leased_at": assignment.leased_at, "expires_at": assignment.expires_at,
+        "draft": assignment.draft, "draft_version": assignment.draft_version,
+        "task": TaskOut(task).data | {"data": _data(selectors.task_data(task.example))},
+        "suggestions": SuggestionOut(selectors.suggestions_of(task.example_id), many=True).data,
+    }
+
+
+def person(request: Request) -> User:
+    """Who asks; the permission classes have refused anonymous requests."""
+    return cast(User, request.user)
+
+
+def checked(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body, or 400 with the field."""
+    parsed = serializer(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    return dict(parsed.validated_data)
+
+
+_NEXT = inline_serializer("Next", {"assignment": serializers.JSONField(allow_null=True),
+                                   "reason": serializers.CharField()})
+
+
+# -- endpoints ---------------------------------------------------------------------------------------------------------
+class Projects(ListAPIView[Project]):
+    """Projects one may see; leads and admins make new ones."""
+
+    serializer_class = ProjectOut
+    pagination_class = KeysetPagination
+
+    def get_queryset(self) -> QuerySet[Project]:
+        return access.projects_of(self.request.user)
+
+    @extend_schema(request=ProjectIn, responses={201: ProjectOut})
+    def post(self, request: Request) -> Response:
+        project = services.project_create(by=person(request), **checked(ProjectIn, request))
+        return Response(ProjectOut(project).data, status=201)
+
+
+class ProjectDetail(APIView):
+    """One project."""
+
+    @extend_schema(responses=ProjectOut)
+    def get(self, request: Request, slug: str) -> Response:
+        project = access.access_project(request.user, slug)
+        schema = label_config_of(project).to_json()
+        return Response(ProjectOut(project).data | {"controls": schema["controls"]})
+
+
+class Next(APIView):
+    """The task to work on now, leased to the person asking; `assignment` is null when there is none."""
+
+    @extend_schema(request=None, responses=_NEXT)
+    def post(self, request: Request, slug: str) -> Response:
+        project = access.access_project(request.user, slug, access.ANNOTATE)
+        assignment = services.task_next(project=project, user=person(request))
+        if assignment is None:
+            return Response({"assignment": None, "reason": "no task with a free place is left for you"})
+        return Response({"assignment": assignment_out(assignment), "reason": assignment.why})
+
+
+class Tasks(ListAPIView[Task]):
+    """A project's tasks, newest first, for its reviewers and leads; `?state=` filters."""
+
+    serializer_class = TaskOut
+    pagination_class = KeysetPagination
+
+    def get_queryset(self) -> QuerySet[Task]:
+        if getattr(self, "swagger_fake_view", False):
+            return Task.objects.none()
+        project = access.access_project_read(self.request.user, self.kwargs["slug"])
+        tasks = Task.objects.filter(project=project).select_related("example")
+        state = self.request.query_params.get("state", "")
+        if state and state not in Task.State.values:
+            raise Invalid(f"'{state}' is no state; there are: {', '.join(Task.State.values)}", field="state")
+        return tasks.filter(state=state) if state else tasks
+
+
+class Draft(APIView):
+    """Keep what was typed so far; an older version never overwrites a newer one."""
+
+    @extend_schema(request=DraftIn, responses=inline_serializer("DraftSaved", {
+        "saved": serializers.BooleanField(), "version": serializers.IntegerField(), "held": serializers.BooleanField(),
+        "saved_at": serializers.DateTimeField(), "expires_at": serializers.DateTimeField(),
+        "message": serializers.CharField(),
+    }))
+    def post(self, request: Request, pk: int) -> Response:
+        body = checked(DraftIn, request)
+        saved = services.draft_save(assignment=pk, user=person(request), draft=body["draft"], version=body["version"])
+        return Response({
+            "saved": saved.saved, "version": saved.version, "saved_at": saved.saved_at, "held": saved.held,
+            "expires_at": saved.expires_at, "message": saved.message,
+        })
+
+
+class Submit(APIView):
+    """Answer a task; the same submission_id again gives the same annotation."""
+
+    @extend_schema(request=SubmitIn, responses={201: AnnotationOut})
+    def post(self, request: Request, pk: int) -> Response:
+        annotation = services.annotation_submit(assignment_id=pk, user=person(request), **checked(SubmitIn, request))
+        return Response(AnnotationOut(annotation).data, status=201)
+
+
+class Skip(APIView):
+    """Hand a task back to others, with a reason."""
+
+    @extend_schema(request=SkipIn, responses=inline_serializer("Skipped", {"status": serializers.CharField()}))
+    def post(self, request: Request, pk: int) -> Response:
+        skipped = services.task_skip(assignment_id=pk, user=person(request), **checked(SkipIn, request))
+        return Response({"status": skipped.status})
+
+
+class Renew(APIView):
+    """Activity: the leases held in the project last on."""
+
+    @extend_schema(request=None, responses=inline_serializer("Renewed", {"expires_at": serializers.DateTimeField()}))
+    def post(self, request: Request, pk: int) -> Response:
+        return Response({"expires_at": services.lease_renew(assignment_id=pk, user=person(request)).expires_at})
+
+
+class Release(APIView):
+    """Give the place back on leaving, unless something was typed. `leased_at` names the very lease."""
+
+    @extend_schema(request=None, responses=inline_serializer("Released", {"released": serializers.BooleanField()}))
+    def post(self, request: Request, pk: int) -> Response:
+        body = request.data if isinstance(request.data, dict) else {}
+        leased_at = parse_datetime(str(body.get("leased_at") or ""))
+        released = services.lease_release(assignment_id=pk, user=person(request), leased_at=leased_at)
+        return Response({"released": released})
+
+
+class Undo(APIView):
+    """Take one's last answer in the project back."""
+
+    @extend_schema(request=None, responses=_NEXT)
+    def post(self, request: Request, slug: str) -> Response:
+        project = access.access_project(request.user, slug, access.ANNOTATE)
+        assignment = services.annotation_undo(project=project, user=person(request))
+        return Response({"assignment": assignment_out(assignment), "reason": assignment.why})
+
+
+class ReviewAnnotation(APIView):
+    """Accept, fix or reject an answer of a task in review."""
+
+    @extend_schema(request=ReviewIn, responses={201: inline_serializer("Reviewed", {
+        "id": serializers.IntegerField(), "decision": serializers.CharField(), "task_state": serializers.CharField(),
+        "settled_annotation": serializers.IntegerField(allow_null=True),
+    })})
+    def post(self, request: Request, pk: int) -> Response:
+        annotation = Annotation.objects.select_related("project").filter(pk=pk).first()
+        if annotation is None:
+            raise NotFound(f"there is no annotation {pk}")
+        # A stranger learns nothing of the annotation, not even that it exists.
+        access.access_project(request.user, annotation.project.slug, access.REVIEW)
+        review = services.review_settle(annotation_id=pk, reviewer=person(request), **checked(ReviewIn, request))
+        task = Task.objects.only("state", "settled_annotation_id").get(pk=review.task_id)
+        return Response({
+            "id": review.pk, "decision": review.decision, "task_state": task.state,
+            "settled_annotation": task.settled_annotation_id,
+        }, status=201)

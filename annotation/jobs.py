@@ -1,0 +1,45 @@
+"""What annotation does by itself: make tasks of new examples, free leases that ran out, count. Beat drives it.
+
+Every job may run twice or beside itself and changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from annotation import services
+from annotation.models import Project
+from annotation.numbers import gauges_refresh, origins_refresh
+
+MAKE_LIMIT = 2_000
+
+
+@shared_task(name="annotation.make_tasks", ignore_result=True)
+def make_tasks() -> int:
+    """Tasks of new examples, for every project that is not paused; one small query each when there is nothing new."""
+    made = 0
+    for project in Project.objects.filter(archived_at=None).order_by("pk"):
+        while count := services.tasks_make(project=project, limit=MAKE_LIMIT):
+            made += count
+    return made
+
+
+@shared_task(name="annotation.reconcile_tasks", ignore_result=True)
+def reconcile_tasks() -> int:
+    """Look at all examples again, for those that became eligible late."""
+    projects = Project.objects.filter(archived_at=None).order_by("pk")
+    return sum(services.tasks_reconcile(project=project) for project in projects)
+
+
+@shared_task(name="annotation.sweep_leases", ignore_result=True)
+def sweep_leases() -> int:
+    """Free the places of leases that ran out."""
+    return services.leases_sweep(limit=2_000)
+
+
+@shared_task(name="annotation.refresh_gauges", ignore_result=True)
+def refresh_gauges() -> None:
+    """Count what pages show."""
+    for project in Project.objects.order_by("pk"):
+        gauges_refresh(project)
+    origins_refresh()

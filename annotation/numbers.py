@@ -1,0 +1,179 @@
+"""Counting annotation: gauges written by jobs, and the tables pages make of them.
+
+Scopes: `project:<id>` for a project, `person:<project>:<user>` for a person in it, `origin:<name>` for a
+suggestion's origin over all projects and `origin:<project>:<name>` within one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, Count, Q
+from django.utils import timezone
+
+from annotation.models import Annotation, Membership, Project, Task
+from flywheel.core.gauges import gauges_get, gauges_set
+from flywheel.core.models import Gauge
+
+USES = ("accepted", "edited", "replaced")
+
+
+def gauges_refresh(project: Project) -> None:
+    """Count a project's tasks by state, its answers, people and the use of its suggestions."""
+    _tasks(project)
+    _people(project)
+    _origins(Annotation.objects.filter(project=project), f"origin:{project.pk}:")
+
+
+def origins_refresh() -> None:
+    """Count the use of suggestions over all projects."""
+    _origins(Annotation.objects.all(), "origin:")
+
+
+def _tasks(project: Project) -> None:
+    states = dict(
+        Task.objects.filter(project=project).order_by().values_list("state").annotate(n=Count("pk"))
+    )
+    values = {f"tasks.{state}": float(states.get(state, 0)) for state in Task.State.values}
+    values["tasks.total"] = float(sum(states.values()))
+    answers = Annotation.objects.filter(project=project, parent=None).exclude(state=Annotation.State.UNDONE)
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    counted = answers.aggregate(
+        all=Count("pk"), today=Count("pk", filter=Q(created_at__gte=midnight)),
+        week=Count("pk", filter=Q(created_at__gte=midnight - timedelta(days=6))), seconds=Avg("lead_time_seconds"),
+    )
+    values |= {
+        "answers.total": float(counted["all"]), "answers.today": float(counted["today"]),
+        "answers.week": float(counted["week"]), "answers.seconds": float(counted["seconds"] or 0),
+    }
+    gauges_set(values, scope=f"project:{project.pk}")
+
+
+def _people(project: Project) -> None:
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = (
+        Annotation.objects.filter(project=project, parent=None).exclude(state=Annotation.State.UNDONE)
+        .order_by().values("author_id").annotate(
+            answers=Count("pk"), today=Count("pk", filter=Q(created_at__gte=midnight)),
+            accepted=Count("pk", filter=Q(state=Annotation.State.ACCEPTED)),
+            rejected=Count("pk", filter=Q(state=Annotation.State.REJECTED)),
+            fixed=Count("pk", filter=Q(state=Annotation.State.FIXED)), seconds=Avg("lead_time_seconds"),
+        )
+    )
+    for row in rows:
+        numbers = {key: float(row[key] or 0) for key in ("answers", "today", "accepted", "rejected", "fixed", "seconds")}
+        gauges_set(numbers, scope=f"person:{project.pk}:{row['author_id']}")
+
+
+def _origins(answers: Any, prefix: str) -> None:
+    shown = (
+        answers.exclude(state=Annotation.State.UNDONE).filter(parent=None)
+        .exclude(suggestion_use=Annotation.SuggestionUse.NONE)
+    )
+    rows = shown.order_by().values("suggestion_origin").annotate(
+        total=Count("pk"), distance=Avg("edit_distance"),
+        **{use: Count("pk", filter=Q(suggestion_use=use)) for use in USES},
+    )
+    for row in rows:
+        name = row.pop("suggestion_origin")
+        gauges_set({key: float(value or 0) for key, value in row.items()}, scope=f"{prefix}{name}"[:80])
+
+
+@dataclass(frozen=True, slots=True)
+class OriginUse:
+    """How the suggestions of one origin (the agent, or a model by name) were used."""
+
+    name: str
+    total: int
+    accepted: int
+    edited: int
+    replaced: int
+    distance: float
+
+    @property
+    def acceptance(self) -> float | None:
+        """Share accepted as they were."""
+        return self.accepted / self.total if self.total else None
+
+
+def origins_use(project: Project | None = None) -> list[OriginUse]:
+    """Use of suggestions by origin, as last counted, most shown first; of one project or of all."""
+    prefix = f"origin:{project.pk}:" if project else "origin:"
+    since = timezone.now().date() - timedelta(days=400)
+    rows: dict[str, dict[str, float]] = {}
+    for gauge in Gauge.objects.filter(scope__startswith=prefix, day__gt=since).order_by("day"):
+        rows.setdefault(gauge.scope.removeprefix(prefix), {})[gauge.name] = gauge.value
+    if project is None:
+        rows = {name: row for name, row in rows.items() if not name.partition(":")[0].isdigit()}
+    found = [
+        OriginUse(
+            name=name, total=int(row.get("total", 0)), accepted=int(row.get("accepted", 0)),
+            edited=int(row.get("edited", 0)), replaced=int(row.get("replaced", 0)), distance=row.get("distance", 0.0),
+        )
+        for name, row in rows.items()
+    ]
+    return sorted(found, key=lambda origin: -origin.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A project's numbers as last counted, and the same a week before (None when there was no count)."""
+
+    now: dict[str, int]
+    then: dict[str, int]
+    counted_at: datetime | None
+
+    def delta(self, name: str) -> int | None:
+        """Change against a week ago."""
+        if name not in self.now or name not in self.then:
+            return None
+        return self.now[name] - self.then[name]
+
+
+def project_numbers(project: Project) -> Numbers:
+    """A project's numbers from its gauges: two bounded reads."""
+    scope = f"project:{project.pk}"
+    now = gauges_get(scope=scope)
+    then = gauges_get(scope=scope, on=timezone.now().date() - timedelta(days=7))
+    return Numbers(
+        now={_key(name): round(gauge.value) for name, gauge in now.items()},
+        then={_key(name): round(gauge.value) for name, gauge in then.items()},
+        counted_at=max((gauge.counted_at for gauge in now.values()), default=None),
+    )
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member with roles and numbers as last counted."""
+
+    membership: Membership
+    roles: list[str]
+    numbers: dict[str, int]
+
+
+def people_of(project: Project, limit: int = 200) -> list[Person]:
+    """The project's people, most answers first."""
+    members = (
+        Membership.objects.filter(project=project).select_related("user").order_by("user__username", "role")[:limit]
+    )
+    grouped: dict[int, list[Membership]] = {}
+    for member in members:
+        grouped.setdefault(member.user_id, []).append(member)
+    scopes = {f"person:{project.pk}:{user_id}": user_id for user_id in grouped}
+    numbers: dict[int, dict[str, int]] = {}
+    since = timezone.now().date() - timedelta(days=8)
+    for gauge in Gauge.objects.filter(scope__in=list(scopes), day__gt=since).order_by("day"):
+        row = numbers.setdefault(scopes[gauge.scope], {})
+        fresh = gauge.day == timezone.now().date() or gauge.name != "today"
+        row[gauge.name] = round(gauge.value) if fresh else 0
+    people = [
+        Person(membership=rows[0], roles=[row.get_role_display() for row in rows], numbers=numbers.get(user_id, {}))
+        for user_id, rows in grouped.items()
+    ]
+    return sorted(people, key=lambda person: -person.numbers.get("answers", 0))
