@@ -142,12 +142,16 @@ def _after(standing: Standing, refusal: Standing) -> bool:
 def _latest_refusal(
     consents: Iterable[Consent], withdrawals: Iterable[Withdrawn], purpose: str, now: datetime
 ) -> Standing | None:
+    # An event says more exactly what was said than the withdrawal that it led to, so it comes last at the same time.
     refusals = [
-        (event.at, event.state) for c in consents for event in c.events
+        (event.at, 1, event.state) for c in consents for event in c.events
         if event.at <= now and event.state in REFUSING_STATES
     ]
-    refusals += [(w.at, "ConsentWithdrawn") for w in withdrawals if w.at <= now and purpose in w.purposes]
-    return Standing(max(refusals)[1], max(refusals)[0]) if refusals else None
+    refusals += [(w.at, 0, "ConsentWithdrawn") for w in withdrawals if w.at <= now and purpose in w.purposes]
+    if not refusals:
+        return None
+    at, _, state = max(refusals)
+    return Standing(state, since=at)
 
 
 def basis_holds(basis: Basis, source_system: str, purpose: str, now: datetime) -> bool:
