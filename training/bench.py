@@ -86,11 +86,9 @@ def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
     tokenizer = tokenizer_load(base.path)
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length)
     plan = plan_make(spec, encoder.encode(dialogues(DIALOGUES)))
-    with tempfile.TemporaryDirectory() as folder:
-        events = EventLog(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, EventLog(Path(folder)) as events:
         outcome = train(spec, base, model_load(base.path), tokenizer, plan, Path(folder), events, resume=None,
                         started=time.monotonic(), should_stop=lambda: "")
-        events.close()
     counts = encoder.account
     return {
         "value": round(outcome.speed["real_tokens_per_s"], 1), "unit": "tokens/s", "n": counts.kept, "model": name,

@@ -33,6 +33,12 @@ class EventLog:
         self._file.flush()
         return event
 
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the file; the log is not used afterwards."""
         self._file.close()

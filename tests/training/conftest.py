@@ -1,0 +1,43 @@
+"""The tiny base model, made once, and a fresh specification over a fresh snapshot for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training import builders
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from training.base_models import base_model_make
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    base_model_make("tiny", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny: Path) -> Any:
+    from training.models import tokenizer_load
+
+    return tokenizer_load(tiny)
+
+
+@pytest.fixture
+def spec_of(tiny: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Give a specification over a snapshot of `records` (a small one by default)."""
+
+    def make(records: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
+        folder, root = builders.snapshot(tmp_path / "snapshot", records)
+        return builders.spec(folder, root, tiny, **changes)
+
+    return make

@@ -1,0 +1,486 @@
+"""The trainers' Celery application: told that a job waits, leases it over HTTP, runs the trainer, reports back.
+
+The one file of the trainer that touches the network, and never the database. The trainer itself is a child process
+that knows nothing of this; its folder survives, so that the next attempt goes on from the last checkpoint.
+Start with `celery -A training.worker worker -Q gpu -c 1 -P solo -n trainer@%h`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from celery import Celery
+from celery.worker import state as celery_state
+from kombu import Queue
+
+from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+HEARTBEAT_SECONDS = 2.0
+EVENTS_AT_ONCE = 200
+CANCEL_GRACE_SECONDS = 5.0
+STOP_GRACE_SECONDS = 60.0
+"""How long a trainer may take to write its checkpoint: little when a person cancels, more when the budget ends."""
+
+KEEP_SECONDS = 14 * 24 * 3600
+CHUNK = 1024 * 1024
+RETRIED = {408, 425, 429, 500, 502, 503, 504}
+UPLOADS_LAST = ("result.json", "manifest.json")
+
+
+class LeaseLost(Exception):  # noqa: N818 - it says what happened
+    """The web does not know us as this job's worker any more."""
+
+
+class Rejected(Exception):  # noqa: N818 - it says what happened
+    """The web refused what we sent, and would again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are. `command` starts the trainer; `transport` replaces the network in tests."""
+
+    url: str
+    work_dir: Path
+    models_dir: Path
+    command: tuple[str, ...] = (sys.executable, "-m", "training")
+    transport: httpx.BaseTransport | None = None
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    patience_seconds: float = 600.0
+    """How long one call is tried again while the web is away, once training is over."""
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """FLYWHEEL_URL, FLYWHEEL_WORK_DIR, FLYWHEEL_MODELS_DIR, with FLYWHEEL_VAR_DIR as the base of the folders."""
+        var = var_dir()
+        return cls(
+            url=os.environ.get("FLYWHEEL_URL", "http://127.0.0.1:8000"),
+            work_dir=Path(os.environ.get("FLYWHEEL_WORK_DIR") or var / "work").absolute(),
+            models_dir=Path(os.environ.get("FLYWHEEL_MODELS_DIR") or var / "models").absolute(),
+        )
+
+
+def var_dir() -> Path:
+    """The folder of everything that is made at run time."""
+    return Path(os.environ.get("FLYWHEEL_VAR_DIR") or Path(__file__).resolve().parents[1] / "var")
+
+
+class Web:
+    """The web's side of one job, over HTTP with the job's token. Safe to use from two threads."""
+
+    def __init__(self, settings: Settings, kind: str, job_id: str, token: str) -> None:
+        self.patience = settings.patience_seconds
+        self.client = httpx.Client(
+            base_url=f"{settings.url.rstrip('/')}/api/v1/worker/{kind}/{job_id}/", transport=settings.transport,
+            headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(30.0, read=120.0),
+        )
+
+    def post(self, path: str, body: dict[str, Any], *, patience: float | None = None) -> dict[str, Any]:
+        """Send JSON, get JSON."""
+        answer: dict[str, Any] = self._patiently(lambda: self.client.post(path, json=body), patience).json()
+        return answer
+
+    def put_file(self, path: str, file: Path) -> None:
+        """Upload one file with its digest."""
+        digest, size = file_sha256(file), file.stat().st_size
+        headers = {"X-Content-SHA256": digest, "Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        self._patiently(lambda: self.client.put(path, content=_chunks(file), headers=headers))
+
+    def get_file(self, path: str, target: Path, sha256: str) -> None:
+        """Download one file, whole or not at all; a file that is there already is kept."""
+        if target.is_file() and (not sha256 or file_sha256(target) == sha256):
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+
+        def fetch() -> httpx.Response:
+            with self.client.stream("GET", path) as response:
+                if response.is_success:
+                    with part.open("wb") as file:
+                        for chunk in response.iter_bytes(CHUNK):
+                            file.write(chunk)
+                else:
+                    response.read()
+                return response
+
+        self._patiently(fetch)
+        if sha256 and file_sha256(part) != sha256:
+            raise Rejected(f"{path} arrived damaged; its SHA-256 is not {sha256}")
+        part.replace(target)
+
+    def _patiently(self, call: Callable[[], httpx.Response], patience: float | None = None) -> httpx.Response:
+        """Call until it is answered: while the web is away again and again, ever less often."""
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        for wait in _waits():
+            try:
+                response = call()
+            except httpx.TransportError as error:
+                problem: Exception = error
+            else:
+                if response.is_success:
+                    return response
+                if response.status_code in (401, 403):
+                    raise LeaseLost(_words(response))
+                if response.status_code not in RETRIED:
+                    raise Rejected(_words(response))
+                problem = Rejected(_words(response))
+            if time.monotonic() + wait > deadline:
+                raise problem
+            time.sleep(wait)
+        raise AssertionError("the waits never end")
+
+
+def _waits() -> Iterator[float]:
+    wait = 0.5
+    while True:
+        yield wait
+        wait = min(wait * 2, 10.0)
+
+
+def _words(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the web answered {response.status_code}"
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the heartbeat learned: whether to stop, why, and whether the job is ours at all."""
+
+    stop: str = ""
+    lost: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class Heartbeat(threading.Thread):
+    """Tells the web every two seconds that we live; a web that is away changes nothing for the trainer."""
+
+    def __init__(self, web: Web, orders: Orders, seconds: float, progress: Callable[[], int | None]) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self.web, self.orders, self.seconds, self.progress = web, orders, seconds, progress
+
+    def run(self) -> None:
+        while not self.orders.over.wait(self.seconds):
+            try:
+                answer = self.web.post("heartbeat", {"done": self.progress()}, patience=0)
+            except LeaseLost as error:
+                self.orders.lost = str(error)
+                return
+            except (httpx.TransportError, Rejected) as error:
+                log.warning("the web is away (%s); the job goes on", error)
+                continue
+            if answer.get("cancel"):
+                self.orders.stop = str(answer.get("reason") or "cancelled")
+
+
+class Tail:
+    """Reads the trainer's events and numbers them for the web.
+
+    A folder may be newer than the run (its first attempt was on another machine): `offset` is added to its numbers,
+    so that nothing is taken for a repetition.
+    """
+
+    def __init__(self, folder: Path, last_seq: int) -> None:
+        self.path, self.note = folder / "out" / "events.jsonl", folder / "offset"
+        self.position, self.pending = 0, list[dict[str, Any]]()
+        local = sum(1 for _ in self._lines())
+        offset = int(self.note.read_text()) if self.note.is_file() else 0
+        if offset + local < last_seq:
+            offset = last_seq - local
+        self.offset, self.sent = offset, last_seq
+        self.note.write_text(str(offset))
+        self.position = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Whole events since the last call that the web does not know, up to what it takes at once."""
+        for event in self._lines():
+            event["seq"] += self.offset
+            if event["seq"] > self.sent:
+                self.pending.append(event)
+        return self.pending[:EVENTS_AT_ONCE]
+
+    def taken(self, count: int) -> None:
+        """The web has the first `count` of what `read` gave."""
+        self.sent = self.pending[count - 1]["seq"]
+        del self.pending[:count]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self.position += len(line)
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)
+
+
+class Job:
+    """One leased job, from its files to its end."""
+
+    def __init__(self, settings: Settings, kind: str, job_id: str, web: Web, lease: dict[str, Any]) -> None:
+        self.settings, self.kind, self.web, self.lease = settings, kind, web, lease
+        self.folder = settings.work_dir / f"{kind}-{job_id}"
+        self.out = self.folder / "out"
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.tail = Tail(self.folder, int(lease.get("last_seq") or 0))
+        self.orders, self.done, self.child = Orders(), 0, None
+
+    child: subprocess.Popen[bytes] | None
+
+    def run(self) -> str:
+        """Carry it out. Returns how it ended, in a word."""
+        heartbeat = Heartbeat(self.web, self.orders, self.settings.heartbeat_seconds, self._progress)
+        heartbeat.start()
+        try:
+            self.fetch()
+            code, asked = self.train()
+            return self.end(code, asked)
+        except LeaseLost as error:
+            log.warning("lease lost: %s", error)
+            return "lost"
+        except Rejected as error:
+            return self.give_up(f"the web refused: {error}", retry=False)
+        except OSError as error:
+            return self.give_up(f"{type(error).__name__}: {error}", retry=True)
+        finally:
+            self.child_stop(0)
+            self.orders.over.set()
+            heartbeat.join(timeout=10)
+
+    def _progress(self) -> int | None:
+        return self.done if self.kind == "suggestions" else None
+
+    def fetch(self) -> None:
+        """Bring the job's files here and write the specification with this machine's paths."""
+        spec = dict(self.lease["spec"])
+        if self.kind == "run":
+            inputs = self.folder / "snapshot"
+            for entry in self.lease["files"]:
+                self.web.get_file(f"snapshot/{entry['path']}", inputs / entry["path"], entry["sha256"])
+            spec["snapshot"] = dict(spec["snapshot"], path=str(inputs))
+        else:
+            adapter = self.folder / "adapter"
+            for entry in self.lease["files"]:
+                self.web.get_file(f"adapter/{entry['path']}", adapter / entry["path"], entry["sha256"])
+            self.web.get_file("prompts", self.folder / "prompts.jsonl", "")
+            spec |= {"prompts_path": str(self.folder / "prompts.jsonl"), "adapter_path": str(adapter)}
+        (self.folder / "spec.json").write_text(json.dumps(spec))
+
+    def train(self) -> tuple[int, str]:
+        """Run the trainer and report its events. Returns its exit code and why it was asked to stop, "" for not."""
+        command = [*self.settings.command, "run" if self.kind == "run" else "generate",
+                   str(self.folder / "spec.json"), str(self.out)]
+        environment = os.environ | {
+            "FLYWHEEL_MODELS_DIR": str(self.settings.models_dir),
+            "PYTHONPATH": os.pathsep.join(p for p in (str(Path(__file__).resolve().parents[1]),
+                                                      os.environ.get("PYTHONPATH", "")) if p),
+        }
+        with (self.folder / "trainer.log").open("ab") as output:
+            # A session of its own: Ctrl-C reaches the worker, which decides; the leash covers its sudden death.
+            self.child = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "training.leash", str(os.getpid()), *command], env=environment,
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            )
+        asked = ""
+        while self.child.poll() is None:
+            time.sleep(POLL_SECONDS)
+            self.report(patience=0)
+            asked = self.stop_reason()
+            if asked:
+                self.child_stop(STOP_GRACE_SECONDS if asked.startswith("budget") else CANCEL_GRACE_SECONDS)
+        return self.child.wait(), asked
+
+    def stop_reason(self) -> str:
+        """Why the trainer has to stop now, "" for not."""
+        if self.orders.lost:
+            raise LeaseLost(self.orders.lost)
+        if worker_stops():
+            return "worker"
+        return self.orders.stop
+
+    def child_stop(self, grace: float) -> None:
+        """Ask the trainer to stop, then make it."""
+        child = self.child
+        if child is None or child.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=grace)
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+    def report(self, *, patience: float | None = None) -> None:
+        """Send what the trainer wrote. With no patience a web that is away is tried again later."""
+        while events := self.tail.read():
+            if self.kind == "suggestions":
+                self.done = max([self.done, *(int(e["data"].get("done") or 0) for e in events)])
+            else:
+                try:
+                    self.web.post("events", {"events": events}, patience=patience)
+                except httpx.TransportError:
+                    if patience is None:
+                        raise
+                    return
+                except Rejected as error:
+                    log.warning("events were not taken: %s", error)
+            self.tail.taken(len(events))
+
+    def end(self, code: int, asked: str) -> str:
+        """Upload and complete, or say why not."""
+        if asked == "worker":
+            return self.give_up("the worker was stopped", retry=True, released=True)
+        self.report()
+        if asked == "cancelled":
+            return self.give_up("cancelled", retry=False)
+        if code not in (EXIT_DONE, EXIT_STOPPED):
+            # A trainer that was killed may do better next time; one that refused or crashed would do the same again.
+            return self.give_up(self.last_words(code), retry=code < 0 and code != -signal.SIGTERM)
+        if self.kind == "run":
+            self.upload(["model", *UPLOADS_LAST])
+            answer = self.web.post("complete", {"result": json.loads((self.out / "result.json").read_bytes())})
+        elif code == EXIT_DONE:
+            self.upload(["suggestions.jsonl"])
+            answer = self.web.post("complete", {})
+        else:
+            return self.give_up(self.last_words(code), retry=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return str(answer["status"])
+
+    def upload(self, names: list[str]) -> None:
+        """Upload files and folders of OUT_DIR in this order: weights first, manifest last."""
+        for name in names:
+            path = self.out / name
+            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            files.sort(key=lambda p: p.suffix != ".safetensors")
+            for file in files:
+                if self.orders.lost:
+                    raise LeaseLost(self.orders.lost)
+                if file.is_file():
+                    self.web.put_file(f"artifacts/{file.relative_to(self.out).as_posix()}", file)
+
+    def give_up(self, error: str, *, retry: bool, released: bool = False) -> str:
+        """Tell the web that this attempt is over. The folder stays when there will be another."""
+        self.child_stop(0)
+        try:
+            # Whoever stops the worker waits for it; the sweep finds what we could not tell.
+            self.web.post("fail", {"error": error, "retry": retry, "released": released},
+                          patience=1 if released else None)
+        except (LeaseLost, Rejected, httpx.TransportError) as problem:
+            log.warning("could not tell that the job ended (%s): %s", error, problem)
+            return "lost"
+        if not retry:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return "released" if released else "retry" if retry else "given up"
+
+    def last_words(self, code: int) -> str:
+        """Why the trainer ended, from the last line that it wrote."""
+        text = (self.folder / "trainer.log").read_text(errors="replace").strip()
+        line = text.splitlines()[-1][:2000] if text else "it said nothing"
+        how = {EXIT_BAD_INPUT: "refused its input", EXIT_STOPPED: "was stopped"}.get(code)
+        return f"the trainer {how or f'ended with code {code}'}: {line.removeprefix('error: ')}"
+
+
+def worker_stops() -> bool:
+    """Whether this worker process was asked to end."""
+    return bool(celery_state.should_stop is not None or celery_state.should_terminate is not None)
+
+
+def job_run(kind: str, job_id: str, token: str, settings: Settings | None = None) -> str:
+    """Lease one job and carry it out. Returns how it ended; a job that is not ours to have ends in "refused"."""
+    settings = settings or Settings.from_environment()
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+    prune(settings.work_dir)
+    web = Web(settings, kind, job_id, token)
+    try:
+        # The name is new for each delivery: asking again after a lost answer gives the same lease, a repeated message
+        # does not.
+        worker = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        lease = web.post("lease", {"worker": worker}, patience=30)
+        return Job(settings, kind, job_id, web, lease).run()
+    except (LeaseLost, Rejected) as error:
+        log.info("%s %s is not for us: %s", kind, job_id, error)
+        return "refused"
+    except httpx.TransportError as error:
+        # The web's sweep queues it again.
+        log.warning("%s %s: the web is away: %s", kind, job_id, error)
+        return "unreachable"
+    finally:
+        web.client.close()
+
+
+def prune(work_dir: Path) -> None:
+    """Remove folders of jobs that nobody came back to for two weeks; they hold rows of snapshots."""
+    for folder in work_dir.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def celery_app() -> Celery:
+    """The trainers' Celery application: one queue, one job at a time, messages taken at once.
+
+    A message is only a nudge: it is acknowledged before the work, since the web queues again what was not finished.
+    """
+    app = Celery("training")
+    broker = os.environ.get("CELERY_BROKER_URL") or "filesystem://"
+    folder = var_dir() / "broker"
+    if broker.startswith("filesystem"):
+        for name in ("messages", "control"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    app.conf.update(
+        broker_url=broker, task_queues=[Queue("gpu")], task_default_queue="gpu", task_ignore_result=True,
+        task_acks_late=False, worker_prefetch_multiplier=1, worker_concurrency=1, broker_heartbeat=0,
+        broker_connection_retry_on_startup=True, timezone="UTC",
+        broker_transport_options={
+            "data_folder_in": str(folder / "messages"), "data_folder_out": str(folder / "messages"),
+            "control_folder": str(folder / "control"), "store_processed": False,
+        } if broker.startswith("filesystem") else {},
+    )
+    return app
+
+
+app = celery_app()
+
+
+@app.task(name="training.run_job", ignore_result=True)
+def run_job(kind: str, job_id: str, token: str) -> str:
+    """What the web's message asks for."""
+    ended = job_run(kind, job_id, token)
+    log.warning("%s %s: %s", kind, job_id, ended)
+    return ended
