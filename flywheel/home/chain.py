@@ -65,7 +65,8 @@ def _works_on(user: User, example: Example) -> bool:
 
 def chain_of(example: Example) -> Chain:
     """Everything about the example, in a fixed number of queries."""
-    chain = Chain(example, redactions=sorted(Counter(str(span["type"]) for span in example.pii).items()))
+    kinds = Counter(str(span["type"]).replace("_", " ").lower() for span in example.pii)
+    chain = Chain(example, redactions=sorted(kinds.items()))
     chain.tasks = list(Task.objects.filter(example=example).select_related("project")[:LIMIT])
     chain.annotations = list(
         Annotation.objects.filter(task__in=chain.tasks).select_related("author", "project").order_by("id")[:LIMIT]
@@ -142,7 +143,7 @@ def _redacted(chain: Chain) -> Stop:
     tone = {states.PRESENT: "bad", states.UNKNOWN: "wait"}.get(states(record.personal_data), "ok")
     main = f"{count} piece{'' if count == 1 else 's'}" if count else "Nothing found"
     return Stop(
-        "Redacted", main, "#redacted", ", ".join(kind.replace("_", " ").lower() for kind, _ in chain.redactions)[:80],
+        "Redacted", main, "#redacted", ", ".join(kind for kind, _ in chain.redactions)[:80],
         tone=tone, badge=record.get_personal_data_display(), state="stopped" if tone == "bad" else "",
     )
 

@@ -196,7 +196,7 @@ class Place:
     label_x: float
     name_y: float
     count_y: float
-    state_y: float
+    rate_y: float
     anchor: str
     square: str
     triangle: str
@@ -218,11 +218,11 @@ def _place(angle: float, step: float, *, centre_x: float, centre_y: float, radiu
     sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     anchor = "middle" if abs(sine) < 0.1 else "start" if sine > 0 else "end"
     # Words stand outside the ring: above it at the top, below it at the bottom, beside it elsewhere.
-    name_y = round(label_y - 8 - 22 * cosine * (anchor == "middle") + 4 * (anchor == "middle"), 2)
+    name_y = round(label_y - 12 if anchor != "middle" else label_y - 12 - 26 * cosine, 2)
     start = _polar(centre_x, centre_y, radius, angle + gap)
     end = _polar(centre_x, centre_y, radius, angle + step - gap)
     return Place(
-        x, y, label_x, name_y, round(name_y + 23, 2), round(name_y + 40, 2), anchor,
+        x, y, label_x, name_y, round(name_y + 23, 2), round(name_y + 41, 2), anchor,
         square=f"M{round(x - 9, 2)} {round(y - 9, 2)}h18v18h-18z",
         triangle=f"M{x} {round(y - 12, 2)}l11.5 20h-23z",
         arc=f"M{start[0]} {start[1]}A{radius} {radius} 0 0 1 {end[0]} {end[1]}",

@@ -62,6 +62,6 @@ class TokenForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     expires_days = forms.TypedChoiceField(
-        label="Lasts", coerce=int, empty_value=None, required=False, initial=90,
-        choices=[*((days, f"{days} days") for days in EXPIRY_DAYS), ("", "until it is revoked")],
+        label="Lasts", coerce=lambda value: int(value) or None, initial=90,
+        choices=[*((days, f"{days} days") for days in EXPIRY_DAYS), (0, "until it is revoked")],
     )

@@ -121,7 +121,7 @@ STATION_LINKS = {
 def wheel(request: HttpRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
     found = selectors.wheel()
-    places = domain.ring(len(found.stations), centre_x=320, centre_y=220, radius=150)
+    places = domain.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
     context = {
         "wheel": found,
         "ring": [
