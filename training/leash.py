@@ -1,18 +1,108 @@
-"""Starts a command that dies with its parent: `python -m training.leash PARENT_PID COMMAND …`.
+"""The trainer as a child of its worker: started on a leash, stopped, its events read.
 
-A trainer whose worker was killed must not go on burning hours unseen. Standard library only. Elsewhere than on Linux
-there is no such leash; there the worker's own signal handling and the process group have to do.
+`python -m training.leash PARENT_PID COMMAND …` starts a command that dies with its parent: a trainer whose worker was
+killed must not go on burning hours unseen. Elsewhere than on Linux there is no such leash; there the worker's own
+signal handling has to do. Standard library only; the network is left to the worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import json
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
+
+EVENTS_AT_ONCE = 200
+
+
+class Child:
+    """A command in a session of its own, so that Ctrl-C reaches the worker only, which then decides."""
+
+    def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        package = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join(p for p in (package, environment.get("PYTHONPATH", "")) if p)
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "training.leash", str(os.getpid()), *command], stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True, env=environment | {"PYTHONPATH": path},
+            )
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def wait(self) -> int:
+        """Its exit code; negative for the signal that killed it."""
+        return self.process.wait()
+
+    def stop(self, grace: float) -> None:
+        """Ask it to stop, then make it and everything that it started."""
+        if not self.alive():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=grace)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def last_words(self) -> str:
+        """The last line that it wrote."""
+        text = self.log.read_text(errors="replace").strip()
+        return text.splitlines()[-1][:2000].removeprefix("error: ") if text else "it said nothing"
+
+
+class Tail:
+    """Reads a run folder's events and numbers them for the web.
+
+    A folder may be newer than its run (the first attempt was on another machine): `offset` is added to its numbers,
+    so that nothing is taken for a repetition. `last_seq` is the highest number that the web knows.
+    """
+
+    def __init__(self, events: Path, note: Path, last_seq: int) -> None:
+        self.path, self.position = events, 0
+        self.pending: list[dict[str, Any]] = []
+        local = sum(1 for _ in self._lines())
+        offset = int(note.read_text()) if note.is_file() else 0
+        self.offset = offset if offset + local >= last_seq else last_seq - local
+        note.write_text(str(self.offset))
+        self.sent, self.position = last_seq, 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Whole events that the web does not know yet, up to what it takes at once."""
+        for event in self._lines():
+            event["seq"] += self.offset
+            if event["seq"] > self.sent:
+                self.pending.append(event)
+        return self.pending[:EVENTS_AT_ONCE]
+
+    def taken(self, count: int) -> None:
+        """The web has the first `count` of what `read` gave."""
+        self.sent = self.pending[count - 1]["seq"]
+        del self.pending[:count]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """Whole lines after `position`; a half-written last one is left for the next time."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self.position += len(line)
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)
 
 
 def main(arguments: list[str]) -> None:

@@ -15,7 +15,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -31,12 +30,12 @@ from celery.worker import state as celery_state
 from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
+from training.leash import Child, Tail
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 2.0
-EVENTS_AT_ONCE = 200
 CANCEL_GRACE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 60.0
 """How long a trainer may take to write its checkpoint: little when a person cancels, more when the budget ends."""
@@ -47,11 +46,11 @@ RETRIED = {408, 425, 429, 500, 502, 503, 504}
 UPLOADS_LAST = ("result.json", "manifest.json")
 
 
-class LeaseLost(Exception):  # noqa: N818 - it says what happened
+class LeaseLost(Exception):
     """The web does not know us as this job's worker any more."""
 
 
-class Rejected(Exception):  # noqa: N818 - it says what happened
+class Rejected(Exception):
     """The web refused what we sent, and would again."""
 
 
@@ -91,7 +90,7 @@ class Web:
         self.patience = settings.patience_seconds
         self.client = httpx.Client(
             base_url=f"{settings.url.rstrip('/')}/api/v1/worker/{kind}/{job_id}/", transport=settings.transport,
-            headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(30.0, read=120.0),
+            headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(15.0, read=60.0),
         )
 
     def post(self, path: str, body: dict[str, Any], *, patience: float | None = None) -> dict[str, Any]:
@@ -205,50 +204,6 @@ class Heartbeat(threading.Thread):
                 self.orders.stop = str(answer.get("reason") or "cancelled")
 
 
-class Tail:
-    """Reads the trainer's events and numbers them for the web.
-
-    A folder may be newer than the run (its first attempt was on another machine): `offset` is added to its numbers,
-    so that nothing is taken for a repetition.
-    """
-
-    def __init__(self, folder: Path, last_seq: int) -> None:
-        self.path, self.note = folder / "out" / "events.jsonl", folder / "offset"
-        self.position, self.pending = 0, list[dict[str, Any]]()
-        local = sum(1 for _ in self._lines())
-        offset = int(self.note.read_text()) if self.note.is_file() else 0
-        if offset + local < last_seq:
-            offset = last_seq - local
-        self.offset, self.sent = offset, last_seq
-        self.note.write_text(str(offset))
-        self.position = 0
-
-    def read(self) -> list[dict[str, Any]]:
-        """Whole events since the last call that the web does not know, up to what it takes at once."""
-        for event in self._lines():
-            event["seq"] += self.offset
-            if event["seq"] > self.sent:
-                self.pending.append(event)
-        return self.pending[:EVENTS_AT_ONCE]
-
-    def taken(self, count: int) -> None:
-        """The web has the first `count` of what `read` gave."""
-        self.sent = self.pending[count - 1]["seq"]
-        del self.pending[:count]
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        if not self.path.is_file():
-            return
-        with self.path.open("rb") as file:
-            file.seek(self.position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self.position += len(line)
-                with contextlib.suppress(ValueError):
-                    yield json.loads(line)
-
-
 class Job:
     """One leased job, from its files to its end."""
 
@@ -257,10 +212,10 @@ class Job:
         self.folder = settings.work_dir / f"{kind}-{job_id}"
         self.out = self.folder / "out"
         self.out.mkdir(parents=True, exist_ok=True)
-        self.tail = Tail(self.folder, int(lease.get("last_seq") or 0))
-        self.orders, self.done, self.child = Orders(), 0, None
-
-    child: subprocess.Popen[bytes] | None
+        self.tail = Tail(self.out / "events.jsonl", self.folder / "offset", int(lease.get("last_seq") or 0))
+        self.orders, self.done = Orders(), 0
+        self.child: Child | None = None
+        self.report_again_at = 0.0
 
     def run(self) -> str:
         """Carry it out. Returns how it ended, in a word."""
@@ -278,7 +233,8 @@ class Job:
         except OSError as error:
             return self.give_up(f"{type(error).__name__}: {error}", retry=True)
         finally:
-            self.child_stop(0)
+            if self.child is not None:
+                self.child.stop(0)
             self.orders.over.set()
             heartbeat.join(timeout=10)
 
@@ -305,24 +261,16 @@ class Job:
         """Run the trainer and report its events. Returns its exit code and why it was asked to stop, "" for not."""
         command = [*self.settings.command, "run" if self.kind == "run" else "generate",
                    str(self.folder / "spec.json"), str(self.out)]
-        environment = os.environ | {
-            "FLYWHEEL_MODELS_DIR": str(self.settings.models_dir),
-            "PYTHONPATH": os.pathsep.join(p for p in (str(Path(__file__).resolve().parents[1]),
-                                                      os.environ.get("PYTHONPATH", "")) if p),
-        }
-        with (self.folder / "trainer.log").open("ab") as output:
-            # A session of its own: Ctrl-C reaches the worker, which decides; the leash covers its sudden death.
-            self.child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "training.leash", str(os.getpid()), *command], env=environment,
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
-            )
+        self.child = Child(command, self.folder / "trainer.log",
+                           os.environ | {"FLYWHEEL_MODELS_DIR": str(self.settings.models_dir)})
         asked = ""
-        while self.child.poll() is None:
+        while self.child.alive():
             time.sleep(POLL_SECONDS)
-            self.report(patience=0)
+            if time.monotonic() >= self.report_again_at:
+                self.report(patience=0)
             asked = self.stop_reason()
             if asked:
-                self.child_stop(STOP_GRACE_SECONDS if asked.startswith("budget") else CANCEL_GRACE_SECONDS)
+                self.child.stop(STOP_GRACE_SECONDS if asked.startswith("budget") else CANCEL_GRACE_SECONDS)
         return self.child.wait(), asked
 
     def stop_reason(self) -> str:
@@ -332,18 +280,6 @@ class Job:
         if worker_stops():
             return "worker"
         return self.orders.stop
-
-    def child_stop(self, grace: float) -> None:
-        """Ask the trainer to stop, then make it."""
-        child = self.child
-        if child is None or child.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=grace)
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
     def report(self, *, patience: float | None = None) -> None:
         """Send what the trainer wrote. With no patience a web that is away is tried again later."""
@@ -356,6 +292,8 @@ class Job:
                 except httpx.TransportError:
                     if patience is None:
                         raise
+                    # The web is away: training goes on, and its events wait in the file.
+                    self.report_again_at = time.monotonic() + HEARTBEAT_SECONDS
                     return
                 except Rejected as error:
                     log.warning("events were not taken: %s", error)
@@ -396,7 +334,6 @@ class Job:
 
     def give_up(self, error: str, *, retry: bool, released: bool = False) -> str:
         """Tell the web that this attempt is over. The folder stays when there will be another."""
-        self.child_stop(0)
         try:
             # Whoever stops the worker waits for it; the sweep finds what we could not tell.
             self.web.post("fail", {"error": error, "retry": retry, "released": released},
@@ -409,11 +346,9 @@ class Job:
         return "released" if released else "retry" if retry else "given up"
 
     def last_words(self, code: int) -> str:
-        """Why the trainer ended, from the last line that it wrote."""
-        text = (self.folder / "trainer.log").read_text(errors="replace").strip()
-        line = text.splitlines()[-1][:2000] if text else "it said nothing"
-        how = {EXIT_BAD_INPUT: "refused its input", EXIT_STOPPED: "was stopped"}.get(code)
-        return f"the trainer {how or f'ended with code {code}'}: {line.removeprefix('error: ')}"
+        """Why the trainer ended."""
+        how = {EXIT_BAD_INPUT: "refused its input", EXIT_STOPPED: "was stopped"}.get(code, f"ended with code {code}")
+        return f"the trainer {how}: {self.child.last_words() if self.child else 'it never started'}"
 
 
 def worker_stops() -> bool:

@@ -191,7 +191,7 @@ def _training_seconds(
     steps = work.steps * rate.step_seconds
     return flops / (rate.mfu_high * peak), flops / (rate.mfu_low * peak) + steps, (
         f"No run of this recipe was measured on this device: {rate.mfu_low:.0%} to {rate.mfu_high:.0%} of its peak of "
-        f"{rate.peak_gflops:,.0f} GFLOP/s, and up to {rate.step_seconds:g} s beside that for each of {work.steps:,} steps."
+        f"{rate.peak_gflops:,.0f} GFLOP/s, and up to {rate.step_seconds:g} s more for each of {work.steps:,} steps."
     )
 
 

@@ -21,7 +21,7 @@ from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Refused, UserError
 from flywheel.core.outbox import outbox_add
 from flywheel.runs import domain
-from flywheel.runs.models import LeasedJob
+from flywheel.runs.models import LeasedJob, SuggestionBatch
 from flywheel.runs.selectors import KINDS, Leased, kind_of
 from flywheel.runs.services import money
 from flywheel.runs.services.requests import DISPATCH_TOPIC
@@ -119,7 +119,7 @@ def run_lease(*, run: Leased, token: str, worker: str) -> Leased:
         if job.status in domain.LEASED and job.worker_name == worker:
             return job
         if job.status != Status.QUEUED:
-            raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; there is nothing to lease")
+            raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; it cannot be leased")
         now = timezone.now()
         job.status, job.worker_name, job.attempt = Status.RUNNING, worker[:200], job.attempt + 1
         job.lease_expires_at, job.metered_at, job.error = now + lease_length(), now, ""
@@ -144,7 +144,7 @@ def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[s
         money.meter(job, now)
         job.lease_expires_at = now + lease_length()
         fields = ["lease_expires_at", "seconds", "metered_at", "cost"]
-        if done is not None and hasattr(job, "done"):
+        if done is not None and isinstance(job, SuggestionBatch):
             job.done = min(max(done, 0), job.total)
             fields.append("done")
         job.save(update_fields=fields)

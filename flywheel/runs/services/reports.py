@@ -17,7 +17,6 @@ from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, 
 from flywheel.runs.services import money
 from flywheel.runs.services.artifacts import model_check
 from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
-from provenance.ledger import ledger_append
 from training.contract import ContractError, RunResult
 from training.contract import RunEvent as Event
 
@@ -138,7 +137,7 @@ def _evaluation_store(job: TrainingRun, told: RunResult) -> None:
             "samples": list(found.get("samples") or [])[:MAX_SAMPLES],
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise Invalid(f"the result's evaluation cannot be read ({error!r}); see the contract", field="result") from error
+        raise Invalid(f"the evaluation cannot be read ({error!r}); see the contract", field="result") from error
     Evaluation.objects.update_or_create(run=job, defaults=fields)
 
 
