@@ -65,7 +65,8 @@ class Capture(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     payload = models.TextField()
     payload_sha256 = models.CharField(max_length=64)
-    # What decides which version is the newest: a function of the content alone, so that arrival order is not.
+    # What decides which version is the newest: a function of the content alone, so that arrival order does not matter.
+    # Compared in Python only, since databases sort text by their own rules.
     order_key = models.CharField(max_length=120)
     received_at = models.DateTimeField(auto_now_add=True)
     received_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
@@ -78,7 +79,6 @@ class Capture(models.Model):
             models.UniqueConstraint(fields=["source", "external_id", "version"], name="capture_once"),
         ]
         indexes = [
-            models.Index(fields=["source", "external_id", "-order_key"], name="capture_newest_version"),
             models.Index(fields=["id"], name="capture_waiting", condition=models.Q(status="received")),
             models.Index(fields=["-id"], name="capture_dead", condition=models.Q(status="dead")),
         ]
@@ -131,6 +131,10 @@ class Example(models.Model):
         indexes = [
             models.Index(fields=["text_sha256"], name="example_by_text"),
             models.Index(fields=["group_key"], name="example_by_group"),
+            # The earliest of each group, which the others are duplicates of.
+            models.Index(
+                fields=["group_key"], name="example_group_head", condition=models.Q(duplicate_of__isnull=True)
+            ),
             models.Index(fields=["source", "id"], name="example_by_source"),
         ]
 
@@ -146,7 +150,8 @@ class MinHashBand(models.Model):
     digest = models.BigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["band", "digest"], name="minhash_lookup")]
+        # A digest tells its band too, see domain.similarity.
+        indexes = [models.Index(fields=["digest"], name="minhash_lookup")]
         constraints = [models.UniqueConstraint(fields=["example", "band"], name="minhash_band_once")]
 
     def __str__(self) -> str:
@@ -182,10 +187,12 @@ class Suggestion(models.Model):
 class FileImport(models.Model):
     """A file being captured: how far it got, so that it can be taken up again, and which rows were bad."""
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="imports")
+    # None when each row names its own source.
+    source = models.ForeignKey(Source, null=True, blank=True, on_delete=models.PROTECT, related_name="imports")
     path = models.CharField(max_length=1000)
     sha256 = models.CharField(max_length=64)
     format = models.CharField(max_length=40)
+    # Rows that are committed; an import that was killed goes on after them.
     position = models.BigIntegerField(default=0)
     rows_read = models.BigIntegerField(default=0)
     rows_captured = models.BigIntegerField(default=0)
@@ -196,7 +203,13 @@ class FileImport(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["source", "sha256"], name="file_import_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "sha256"], name="file_import_once"),
+            models.UniqueConstraint(
+                fields=["sha256"], name="file_import_once_without_source", condition=models.Q(source__isnull=True)
+            ),
+        ]
+        indexes = [models.Index(fields=["source", "-id"], name="file_import_newest")]
 
     def __str__(self) -> str:
         return self.path

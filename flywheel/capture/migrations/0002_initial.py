@@ -77,6 +77,8 @@ class Migration(migrations.Migration):
             model_name="fileimport",
             name="source",
             field=models.ForeignKey(
+                blank=True,
+                null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="imports",
                 to="capture.source",
@@ -111,7 +113,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="minhashband",
-            index=models.Index(fields=["band", "digest"], name="minhash_lookup"),
+            index=models.Index(fields=["digest"], name="minhash_lookup"),
         ),
         migrations.AddConstraint(
             model_name="minhashband",
@@ -125,6 +127,18 @@ class Migration(migrations.Migration):
                 fields=("source", "sha256"), name="file_import_once"
             ),
         ),
+        migrations.AddConstraint(
+            model_name="fileimport",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("source__isnull", True)),
+                fields=("sha256",),
+                name="file_import_once_without_source",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="fileimport",
+            index=models.Index(fields=["source", "-id"], name="file_import_newest"),
+        ),
         migrations.AddIndex(
             model_name="example",
             index=models.Index(fields=["text_sha256"], name="example_by_text"),
@@ -135,19 +149,20 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="example",
+            index=models.Index(
+                condition=models.Q(("duplicate_of__isnull", True)),
+                fields=["group_key"],
+                name="example_group_head",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="example",
             index=models.Index(fields=["source", "id"], name="example_by_source"),
         ),
         migrations.AddConstraint(
             model_name="example",
             constraint=models.UniqueConstraint(
                 fields=("source", "external_id"), name="example_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="capture",
-            index=models.Index(
-                fields=["source", "external_id", "-order_key"],
-                name="capture_newest_version",
             ),
         ),
         migrations.AddIndex(

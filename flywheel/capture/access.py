@@ -1,0 +1,56 @@
+"""Fetching sources, captures and examples for a caller: what is not there is named with its mend."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flywheel.capture.models import Capture, Example, Source
+from flywheel.core.access import ADMIN, LEAD, STEWARD
+from flywheel.core.errors import NotFound, Refused
+
+CAPTURERS = (LEAD, STEWARD, ADMIN)
+"""Who may deliver captures and look at examples."""
+
+KEEPERS = (STEWARD, ADMIN)
+"""Who may create and change sources."""
+
+
+def sources_named(names: set[str]) -> dict[str, Source]:
+    """The sources with these names, by name."""
+    return {source.name: source for source in Source.objects.filter(name__in=names)} if names else {}
+
+
+def source_get(name: str) -> Source:
+    """Raises NotFound naming the source and how to create it."""
+    source = Source.objects.select_related("owner").filter(name=str(name)[:200]).first() if "\x00" not in name else None
+    if source is None:
+        raise NotFound(
+            f"there is no source {name[:100]!r}; an admin or steward creates it under /sources/ or with "
+            f"POST /api/v1/sources/", field="source",
+        )
+    return source
+
+
+def source_for_capture(name: str) -> Source:
+    """The source when it takes captures. Raises NotFound, and Refused when it is switched off."""
+    source = source_get(name)
+    if not source.active:
+        raise Refused(f"source {name!r} is not active; switch it on under /sources/{name}/", field="source")
+    return source
+
+
+def example_get(uid: UUID | str) -> Example:
+    """Raises NotFound."""
+    example = Example.objects.select_related("source", "capture", "duplicate_of").filter(uid=uid).first()
+    if example is None:
+        raise NotFound(f"there is no example {uid}")
+    return example
+
+
+def capture_get(pk: Any) -> Capture:
+    """Raises NotFound."""
+    capture = Capture.objects.select_related("source").filter(pk=pk).first()
+    if capture is None:
+        raise NotFound(f"there is no capture {pk}")
+    return capture

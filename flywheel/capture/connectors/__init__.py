@@ -1,0 +1,1 @@
+"""Connectors: how the outside world's formats become deliveries. One folder each, copyable."""

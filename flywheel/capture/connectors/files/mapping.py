@@ -1,0 +1,139 @@
+"""One record of a file into a capture payload, for each kind of record. Raises BadPayload."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from flywheel.capture.domain.payloads import BadPayload
+
+Record = Mapping[str, Any]
+Mapper = Callable[[Record], dict[str, Any]]
+
+_TEMPLATE = re.compile(r"^(?:auto )?template \w+\s+", re.IGNORECASE)
+
+
+def ours(record: Record) -> dict[str, Any]:
+    """A ticket or call in the capture format already."""
+    return dict(record)
+
+
+def taskmaster(record: Record) -> dict[str, Any]:
+    """A Taskmaster-4 dialogue. Its label is the family of its scenario, without the template's number."""
+    turns = _turns(record, "utterances", "text", {"user": "customer", "assistant": "agent"})
+    scenario = str(record.get("scenario") or record.get("vertical") or "")
+    return {
+        "kind": "ticket", "external_id": _identity(record, "conversation_id"), "messages": turns, "language": "en",
+        "label": _TEMPLATE.sub("", scenario)[:200], "tags": _tags(record.get("vertical")),
+    }
+
+
+def schema_guided(record: Record) -> dict[str, Any]:
+    """A dialogue of the Schema-Guided Dialogue data set. Its label is its first service."""
+    services = record.get("services")
+    services = services if isinstance(services, list) else []
+    return {
+        "kind": "ticket", "external_id": _identity(record, "dialogue_id"), "language": "en",
+        "messages": _turns(record, "turns", "utterance", {"user": "customer", "system": "agent"}),
+        "label": str(services[0])[:200] if services else "", "tags": _tags(*services),
+    }
+
+
+def banking(record: Record) -> dict[str, Any]:
+    """A Banking77 question: one customer message, its intent the label. The same question twice is one capture."""
+    text, category = _cell(record, "text"), _cell(record, "category")
+    if not text.strip():
+        raise BadPayload("text is empty; a question needs words", field="text")
+    return {
+        "kind": "ticket", "external_id": f"banking77-{sha256(f'{text}|{category}'.encode()).hexdigest()[:20]}",
+        "messages": [{"role": "customer", "text": text}], "label": category, "language": "en",
+    }
+
+
+def table_row(record: Record) -> dict[str, Any]:
+    """A row of a table: message (or text), and if there are such columns external_id, version, subject, reply, label (or
+    category), language, customer, tags (separated by ";")."""
+    message = _cell(record, "message") or _cell(record, "text")
+    if not message.strip():
+        raise BadPayload("message is empty; a row needs a column message or text with words", field="message")
+    messages = [{"role": "customer", "text": message}]
+    reply = _cell(record, "reply")
+    if reply.strip():
+        messages.append({"role": "agent", "text": reply})
+    payload: dict[str, Any] = {"kind": "ticket", "messages": messages}
+    for name in ("external_id", "version", "subject", "language", "source"):
+        if value := _cell(record, name).strip():
+            payload[name] = value
+    if label := (_cell(record, "label") or _cell(record, "category")).strip():
+        payload["label"] = label
+    if customer := (_cell(record, "customer") or _cell(record, "author")).strip():
+        payload["customer"] = {"ref": customer}
+    if tags := [tag.strip() for tag in _cell(record, "tags").split(";") if tag.strip()]:
+        payload["tags"] = tags
+    # A row without a name of its own is named by its content, so that a second reading adds nothing.
+    digest = sha256("\x00".join((message, reply, payload.get("subject", ""), label)).encode()).hexdigest()
+    payload.setdefault("external_id", f"row-{digest[:20]}")
+    return payload
+
+
+MAPPERS: dict[str, Mapper] = {
+    "flywheel": ours, "taskmaster4": taskmaster, "sgd": schema_guided, "banking77": banking, "table": table_row,
+}
+
+
+def mapper_for(record: Record) -> str | None:
+    """The name of the mapper that a JSON record asks for by its shape, None for a record that is no conversation."""
+    if "utterances" in record and "conversation_id" in record:
+        return "taskmaster4"
+    if "turns" in record and "dialogue_id" in record:
+        return "sgd"
+    if "messages" in record or "segments" in record:
+        return "flywheel"
+    if "text" in record and "category" in record:
+        return "banking77"
+    return "table" if "message" in record or "text" in record else None
+
+
+def mapper_for_columns(columns: set[str]) -> str | None:
+    """The same for the header of a table."""
+    if {"text", "category"} <= columns and not columns & {"external_id", "message", "reply", "subject"}:
+        return "banking77"
+    return "table" if columns & {"message", "text"} else None
+
+
+def _turns(record: Record, name: str, text: str, roles: dict[str, str]) -> list[dict[str, Any]]:
+    turns = record.get(name)
+    if not isinstance(turns, list) or not turns:
+        raise BadPayload(f"{name} is not a list of turns", field=name)
+    messages = []
+    for index, turn in enumerate(turns):
+        speaker = str(turn.get("speaker", "")).lower() if isinstance(turn, dict) else ""
+        if speaker not in roles or not isinstance(turn.get(text), str):
+            raise BadPayload(
+                f"turn {index} has speaker {speaker!r} and needs {text}; speakers are {', '.join(roles)}",
+                field=f"{name}.{index}",
+            )
+        messages.append({"role": roles[speaker], "text": turn[text]})
+    return messages
+
+
+def _identity(record: Record, name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise BadPayload(f"{name} is missing; it names the dialogue", field=name)
+    return str(value)
+
+
+def _tags(*values: Any) -> list[str]:
+    return [str(value)[:100] for value in values if value]
+
+
+def _cell(record: Record, name: str) -> str:
+    value = record.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        raise BadPayload(f"{name} is not text", field=name)
+    return str(value)

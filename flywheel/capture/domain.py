@@ -1,1 +1,0 @@
-"""Pure rules: no Django, no torch."""

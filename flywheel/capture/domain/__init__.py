@@ -1,0 +1,1 @@
+"""Pure rules of capture: payloads, normalising, identity, redaction, similarity. No Django, no torch."""

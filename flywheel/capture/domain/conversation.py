@@ -1,0 +1,209 @@
+"""Tickets and calls into the one conversation shape. Finding personal data and duplicates comes after."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flywheel.capture.domain.payloads import BadPayload, CallIn, SegmentIn, TicketIn, parse_payload
+from flywheel.capture.domain.text import clean_text, one_line
+
+NAMESPACE = uuid.UUID("6f1c3f0e-3d0b-5c0a-9a55-0f7f2b1f2c11")
+"""Namespace of example identifiers (RFC 9562, version 5)."""
+
+_AGENTS = {
+    "agent", "assistant", "rep", "representative", "advisor", "adviser", "support", "operator", "system", "staff",
+    "consultant", "specialist", "clerk", "bot",
+}
+_CUSTOMERS = {"customer", "caller", "user", "client", "guest", "member", "contact", "buyer", "shopper"}
+_WORD = re.compile(r"[a-z]+")
+_NAME = re.compile(r"^[^\W\d_][\w.'’\-]*(?: [^\W\d_][\w.'’\-]*){0,4}$")
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A capture in the one shape. `messages` as in Example.conversation; `names` are people known by name in it."""
+
+    kind: str
+    subject_line: str
+    messages: list[Message]
+    context_length: int
+    label: str
+    tags: list[str]
+    language: str
+    occurred_at: datetime | None
+    customer_refs: list[str]
+    names: list[str]
+    purposes: list[str] | None
+    prohibited_purposes: list[str]
+
+
+def example_uid(*, source: str, external_id: str) -> uuid.UUID:
+    """The same conversation of the same source has the same identifier in every installation."""
+    return uuid.uuid5(NAMESPACE, f"{source}\x00{external_id}")
+
+
+def conversation_of(payload: dict[str, Any]) -> Conversation:
+    """Normalise one payload. Raises BadPayload when nothing is left of it or it is not what it should be."""
+    parsed = parse_payload(payload)
+    messages = _call_messages(parsed) if isinstance(parsed, CallIn) else _ticket_messages(parsed)
+    if not messages:
+        raise BadPayload("no message has any text once markup and control characters are gone", field="messages")
+    refs, names = _people(parsed, messages)
+    return Conversation(
+        kind="call" if isinstance(parsed, CallIn) else "ticket",
+        subject_line=one_line((parsed.subject or "") if isinstance(parsed, TicketIn) else "", limit=500),
+        messages=messages,
+        context_length=context_length(messages),
+        label=one_line(parsed.label or "", limit=200),
+        tags=[tag for tag in (one_line(t, limit=100) for t in parsed.tags or []) if tag],
+        language=one_line(parsed.language or "", limit=20),
+        occurred_at=_occurred_at(parsed, messages),
+        customer_refs=refs,
+        names=names,
+        purposes=parsed.purposes,
+        prohibited_purposes=parsed.prohibited_purposes or [],
+    )
+
+
+def context_length(messages: list[Message]) -> int:
+    """How many leading messages are context: all before the last agent message, when that has the last word.
+
+    Notes after it do not count as a word; a conversation that ends with the customer is context altogether.
+    """
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index]["role"] == "agent":
+            return index
+        if messages[index]["role"] == "customer":
+            break
+    return len(messages)
+
+
+def target_text(messages: list[Message], length: int) -> str:
+    """The agent's reply after `length` messages of context, "" when there is none."""
+    return str(messages[length]["text"]) if length < len(messages) else ""
+
+
+def _ticket_messages(ticket: TicketIn) -> list[Message]:
+    said = [m for m in ticket.messages if m.text.strip()]
+    if all(m.at is not None for m in said):
+        said.sort(key=lambda m: m.at or datetime.max.replace(tzinfo=UTC))
+    messages = [
+        {
+            "role": m.role, "author": one_line(m.author or "", limit=300),
+            "at": m.at.isoformat() if m.at else None, "text": clean_text(m.text),
+        }
+        for m in said
+    ]
+    return [m for m in messages if m["text"]]
+
+
+def _call_messages(call: CallIn) -> list[Message]:
+    segments = sorted(call.segments, key=lambda s: (s.start_ms, s.end_ms, s.speaker, s.text))
+    roles = _speaker_roles(segments, call.channels)
+    messages: list[Message] = []
+    previous = None
+    for segment in segments:
+        text = clean_text(segment.text)
+        if not text:
+            continue
+        if messages and segment.speaker == previous:
+            messages[-1]["text"] += f" {text}"
+            messages[-1]["end_ms"] = max(messages[-1]["end_ms"], segment.end_ms)
+            continue
+        previous = segment.speaker
+        at = _plus(call.started_at, segment.start_ms)
+        messages.append({
+            "role": roles[segment.speaker], "author": one_line(segment.speaker, limit=300),
+            "at": at.isoformat() if at else None, "text": text,
+            "start_ms": segment.start_ms, "end_ms": segment.end_ms,
+        })
+    return messages
+
+
+def _plus(start: datetime | None, milliseconds: int) -> datetime | None:
+    try:
+        return start + timedelta(milliseconds=milliseconds) if start else None
+    except OverflowError:
+        raise BadPayload(f"start_ms {milliseconds} is longer than any call", field="segments") from None
+
+
+def _speaker_roles(segments: list[SegmentIn], channels: Any) -> dict[str, str]:
+    """Customer or agent for each speaker: by the channels' word, by the speaker's name, else by who answers."""
+    speakers = list(dict.fromkeys(s.speaker for s in segments))
+    named = _channel_roles(channels)
+    known = {s: role for s in speakers if (role := named.get(s) or _generic_role(s))}
+    agents, customers = "agent" in known.values(), "customer" in known.values()
+    roles = {}
+    for speaker in speakers:
+        role = known.get(speaker)
+        if role is None:
+            # Whoever picks up the phone speaks first, and that is the agent.
+            role = "customer" if agents else "agent" if customers or len(speakers) > 1 else "customer"
+            agents, customers = agents or role == "agent", customers or role == "customer"
+        roles[speaker] = role
+    return roles
+
+
+def _channel_roles(channels: Any) -> dict[str, str]:
+    if isinstance(channels, dict):
+        channels = [{"speaker": key, "role": value} for key, value in channels.items()]
+    found: dict[str, str] = {}
+    for channel in channels if isinstance(channels, list) else []:
+        role = _generic_role(str(channel.get("role", ""))) if isinstance(channel, dict) else None
+        if role:
+            names = (channel.get(k) for k in ("speaker", "name", "author", "channel", "id"))
+            found.update({str(name): role for name in names if name is not None})
+    return found
+
+
+def _generic_role(name: str) -> str | None:
+    words = set(_WORD.findall(name.casefold()))
+    if words & _AGENTS:
+        return "agent"
+    return "customer" if words & _CUSTOMERS else None
+
+
+def _occurred_at(parsed: TicketIn | CallIn, messages: list[Message]) -> datetime | None:
+    if isinstance(parsed, CallIn):
+        return parsed.started_at
+    return min((datetime.fromisoformat(m["at"]) for m in messages if m["at"]), default=None)
+
+
+def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[str], list[str]]:
+    """References of the customers, and the names to be redacted. Never without a reference: a conversation of an
+    unknown person counts as a person of its own, so that nothing is cleared for want of somebody to ask."""
+    authors = list(dict.fromkeys(m["author"] for m in messages if m["role"] == "customer"))
+    given = parsed.customer
+    names = [m["author"] for m in messages]
+    if given is not None and given.name:
+        names.append(one_line(given.name, limit=300))
+    if given is not None and given.ref and given.ref.strip():
+        known = {given.ref, given.name or ""}
+        others = [a for a in authors if a and not _generic_role(a) and not _same_person(a, known)]
+        refs = [given.ref.strip(), *others]
+    else:
+        refs = [a for a in authors if a and not _is_generic(a)]
+    refs = refs or [f"conversation:{parsed.external_id}"]
+    return list(dict.fromkeys(refs)), [n for n in dict.fromkeys(names) if looks_like_name(n)]
+
+
+def _same_person(author: str, known: set[str]) -> bool:
+    words = set(author.casefold().split())
+    return any(words <= set(name.casefold().split()) for name in known)
+
+
+def _is_generic(name: str) -> bool:
+    """Whether a name says only what somebody is ("customer", "Caller 1"), so that it names nobody."""
+    words = _WORD.findall(name.casefold())
+    return not words or (_generic_role(name) is not None and len(words) == 1) or set(words) <= {"spk", "speaker"}
+
+
+def looks_like_name(author: str) -> bool:
+    """Whether an author's entry reads like a person's name, so that its words are personal data in the text too."""
+    return bool(_NAME.match(author)) and any(c.isupper() for c in author) and not _generic_role(author)

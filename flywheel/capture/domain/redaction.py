@@ -1,0 +1,78 @@
+"""Found personal data into placeholders. Finding it is `provenance.pii`'s work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provenance.pii import PiiSpan
+
+SUBJECT = -1
+"""The message number under which spans of the subject line are listed."""
+
+_PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_(\d+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Redacted texts and authors in the order given, and the spans as Example.pii stores them."""
+
+    texts: list[str]
+    authors: list[str]
+    pii: list[dict[str, Any]]
+
+
+class _Names:
+    """Placeholder names of one conversation: same value and type, same number."""
+
+    def __init__(self, texts: Sequence[str], people: Sequence[str]) -> None:
+        self._people = [(frozenset(name.casefold().split()), name) for name in people]
+        self._given: dict[tuple[str, str], str] = {}
+        self._last: dict[str, int] = {}
+        # Placeholders that came with the text keep their meaning: our numbers go on after theirs.
+        for text in texts:
+            for kind, number in _PLACEHOLDER.findall(text):
+                self._last[kind] = max(self._last.get(kind, 0), int(number[:9]))
+
+    def of(self, kind: str, value: str) -> str:
+        if kind == "PERSON":
+            value = self._whole_name(value)
+        key = (kind, "".join(c for c in value.casefold() if c.isalnum()))
+        if key not in self._given:
+            self._last[kind] = self._last.get(kind, 0) + 1
+            self._given[key] = f"<{kind}_{self._last[kind]}>"
+        return self._given[key]
+
+    def _whole_name(self, value: str) -> str:
+        """"Priya" is Priya Natarajan when she is known to take part, and then has her number."""
+        words = frozenset(value.casefold().removesuffix("'s").removesuffix("’s").split())
+        return next((name for known, name in self._people if words <= known), value)
+
+
+def redact(
+    texts: Sequence[str], spans: Sequence[Sequence[PiiSpan]], *, people: Sequence[str] = (), authors: Sequence[str] = (),
+    first_message: int = 0,
+) -> Redaction:
+    """Replace each text's spans by placeholders, numbered through the whole conversation.
+
+    spans: for each text spans that do not overlap, in order. `first_message` is the message number of texts[0], so that
+    a subject line before the messages stands as `SUBJECT`. `people` are names known to take part, `authors` one
+    entry for each message whose name is to be replaced too.
+    """
+    names = _Names(texts, people)
+    redacted, pii = [], []
+    for index, (text, found) in enumerate(zip(texts, spans, strict=True)):
+        parts, done = [], 0
+        for span in found:
+            placeholder = names.of(span.type, text[span.start : span.end])
+            parts += [text[done : span.start], placeholder]
+            done = span.end
+            pii.append({
+                "message": first_message + index, "start": span.start, "end": span.end, "type": span.type,
+                "score": round(span.score, 3), "placeholder": placeholder,
+            })
+        redacted.append("".join([*parts, text[done:]]))
+    shown = [names.of("PERSON", author) if author in people else author for author in authors]
+    return Redaction(texts=redacted, authors=shown, pii=pii)

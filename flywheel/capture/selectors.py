@@ -1,0 +1,76 @@
+"""Reading captures, examples and imports: lists for pages and the API, and counts for the gauges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from flywheel.capture.models import Capture, Example, FileImport, Source
+
+
+def capture_counts() -> dict[str, float]:
+    """Counts for gauges, by name; one pass over each table, so for jobs and not for requests."""
+    captures = dict(Capture.objects.values_list("status").annotate(n=Count("pk")))
+    examples = Example.objects.aggregate(
+        all=Count("pk"), active=Count("pk", filter=Q(status=Example.Status.ACTIVE)),
+        duplicates=Count("duplicate_of"), redacted=Count("pk", filter=~Q(pii=[])),
+    )
+    return {
+        "capture.captured": sum(captures.values()),
+        "capture.waiting": captures.get(Capture.Status.RECEIVED, 0),
+        "capture.dead": captures.get(Capture.Status.DEAD, 0),
+        "capture.examples": examples["all"],
+        "capture.active": examples["active"],
+        "capture.duplicates": examples["duplicates"],
+        "capture.redacted": examples["redacted"],
+    }
+
+
+def capture_counts_by_source() -> dict[str, dict[str, float]]:
+    """The same for each source, for gauges of scope `source:NAME`."""
+    names = dict(Source.objects.values_list("pk", "name"))
+    found: dict[str, dict[str, float]] = {
+        name: {"capture.captured": 0, "capture.waiting": 0, "capture.dead": 0, "capture.examples": 0,
+               "capture.duplicates": 0}
+        for name in names.values()
+    }
+    for pk, status, count in Capture.objects.values_list("source", "status").annotate(n=Count("pk")):
+        counts = found[names[pk]]
+        counts["capture.captured"] += count
+        if status == Capture.Status.RECEIVED:
+            counts["capture.waiting"] = count
+        elif status == Capture.Status.DEAD:
+            counts["capture.dead"] = count
+    for pk, count, duplicates in Example.objects.values_list("source").annotate(
+        n=Count("pk"), d=Count("duplicate_of")
+    ):
+        found[names[pk]] |= {"capture.examples": count, "capture.duplicates": duplicates}
+    return found
+
+
+def examples_list(params: Any) -> QuerySet[Example]:
+    """Examples filtered by source, label, status, kind, language, duplicates (yes, no) and group. Unknown values find
+    nothing."""
+    rows = Example.objects.select_related("source")
+    for name, field in (
+        ("source", "source__name"), ("label", "label"), ("status", "status"), ("kind", "kind"),
+        ("language", "language"), ("group", "group_key"), ("external_id", "external_id"),
+    ):
+        if value := str(params.get(name) or "").replace("\x00", ""):
+            rows = rows.filter(**{field: value})
+    duplicates = params.get("duplicates")
+    if duplicates in ("yes", "no"):
+        rows = rows.filter(duplicate_of__isnull=duplicates == "no")
+    return rows
+
+
+def dead_captures(*, source: Source | None = None) -> QuerySet[Capture]:
+    """Captures that could not be processed."""
+    rows = Capture.objects.filter(status=Capture.Status.DEAD).select_related("source").defer("payload")
+    return rows.filter(source=source) if source else rows
+
+
+def imports_of(source: Source) -> QuerySet[FileImport]:
+    """Files captured into a source, the newest first."""
+    return FileImport.objects.filter(source=source).order_by("-pk")

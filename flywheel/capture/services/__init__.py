@@ -1,0 +1,15 @@
+"""Changes of state in capture, one function each.
+
+sources: what may be captured, on which terms; receiving: deliveries; processing: captures into examples, grouping:
+near-duplicates; importing: files. Reading is selectors' work.
+"""
+
+from flywheel.capture.services.importing import file_import
+from flywheel.capture.services.processing import capture_replay, captures_sweep, process_captures
+from flywheel.capture.services.receiving import CaptureResult, Outcome, Row, capture_bulk, capture_one
+from flywheel.capture.services.sources import source_change, source_create
+
+__all__ = [
+    "CaptureResult", "Outcome", "Row", "capture_bulk", "capture_one", "capture_replay", "captures_sweep",
+    "file_import", "process_captures", "source_change", "source_create",
+]
