@@ -18,7 +18,7 @@ from django.db import transaction
 
 from annotation import services as annotation
 from annotation.models import Membership, Project
-from flywheel.capture import services as capture
+from flywheel.capture.models import Source
 from flywheel.core.access import ROLES
 from flywheel.core.models import User
 from provenance.ledger import ledger_append
@@ -52,7 +52,7 @@ def person(role: str) -> User:
 def project_ensure(*, sources: list[str], overlap: int = 1) -> Project:
     """The demo project over these sources, with the demo people as members."""
     project = annotation.default_project_ensure(
-        by=person("lead"), sources=list(capture.Source.objects.filter(name__in=sources)), name="Support replies",
+        by=person("lead"), sources=list(Source.objects.filter(name__in=sources)), name="Support replies",
         slug=PROJECT_SLUG, overlap=overlap,
     )
     for role in (Membership.Role.ANNOTATOR, Membership.Role.REVIEWER, Membership.Role.LEAD):

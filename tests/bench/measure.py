@@ -22,7 +22,7 @@ REPETITIONS = 200
 LOCKED_AHEAD = 500
 WORDS = (
     "Hello, my mower stopped on the slope again and shows code E7. I cleaned the wheels and reset it twice as your "
-    "page says, but after ten minutes it stands still and beeps. The warranty card says two years and I bought it in May. "
+    "page says, but after ten minutes it stands still and beeps. The warranty card says two years, bought in May. "
     "Could you tell me whether I should send it in or whether somebody comes to look at it? I need it before the "
     "weekend since we have guests, and the grass is already quite high. Thank you very much for your help."
 )
@@ -35,22 +35,22 @@ def emit(bench: str, value: float, unit: str, backend: str, n: int, only: str) -
         print(json.dumps(line), flush=True)
 
 
-def trainers_own(name: str, backend: str, only: str) -> None:
-    """A figure that the trainer measures itself, without Django."""
-    from training.bench import bench
-
-    for line in bench(name):
-        emit(name, line["value"], line["unit"], backend, line["n"], only)
-
-
 def merkle(n: int, backend: str, only: str) -> None:
-    """Rows in memory to canonical JSON, leaf hashes and root."""
-    trainers_own("merkle_leaves_per_s", backend, only)
+    """Rows of 300 bytes, as canonical JSON gives them, hashed into leaves and treed."""
+    from training.contract import leaf_hash, merkle_root
+
+    rows = [b"%0300d" % i for i in range(n)]
+    started = time.perf_counter()
+    merkle_root(leaf_hash(row) for row in rows)
+    emit("merkle_leaves_per_s", n / (time.perf_counter() - started), "leaves/s", backend, n, only)
 
 
 def trainer(n: int, backend: str, only: str) -> None:
-    """Tokens without padding per second of training."""
-    trainers_own("trainer_real_tokens_per_s", backend, only)
+    """Tokens without padding per second of training, as the trainer measures it itself."""
+    from training.bench import bench
+
+    for line in bench("trainer_real_tokens_per_s"):
+        emit("trainer_real_tokens_per_s", line["value"], line["unit"], backend, line["n"], only)
 
 
 def _django() -> None:
