@@ -40,10 +40,11 @@ LEASED = frozenset({"running", "cancelling"})
 
 NEXT: dict[str, frozenset[str]] = {
     "requested": frozenset({"queued", "cancelled"}),
-    "queued": frozenset({"running", "cancelled", "failed"}),
+    # Straight to done is a batch without a prompt.
+    "queued": frozenset({"running", "cancelled", "done"}),
     # Back to queued is a worker that died: the next attempt resumes from the checkpoint.
-    "running": frozenset({"queued", "cancelling", "done", "stopped", "failed"}),
-    "cancelling": frozenset({"cancelled", "failed", "done", "stopped"}),
+    "running": frozenset({"queued", "cancelling", "cancelled", "done", "stopped", "failed"}),
+    "cancelling": frozenset({"cancelled"}),
 }
 
 

@@ -196,7 +196,9 @@ def give_up(job: Leased, *, error: str, retry: bool, released: bool, actor: str)
 
 
 def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> None:
-    """End a locked job: settle its money, void its lease, write the ledger."""
+    """End a locked job: settle its money, void its lease, write the ledger. Raises Conflict from a wrong state."""
+    if not domain.may_become(job.status, status):
+        raise Conflict(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()} and cannot become {status}")
     money.settle(job)
     job.status, job.finished_at, job.lease_expires_at = status, timezone.now(), None
     job.save()

@@ -1,0 +1,136 @@
+"""A project with tasks, a frozen snapshot in storage, and runs in each state, made without the stations before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from annotation.models import Project, Task
+from flywheel.capture.models import Capture, Example, Source
+from flywheel.core.models import User
+from flywheel.core.outbox import outbox_drain
+from flywheel.curation.models import Snapshot, SnapshotRow
+from flywheel.runs import services
+from flywheel.runs.models import Device, Recipe, TrainingRun
+from flywheel.runs.selectors import Leased
+from provenance.models import ProvenanceRecord
+from tests.training import builders as training
+
+ROOT = "ab" * 32
+
+
+def project(slug: str = "support") -> Project:
+    return Project.objects.create(name=slug.capitalize(), slug=slug, label_config="<View/>")
+
+
+def source(owner: User) -> Source:
+    return Source.objects.create(name=f"src-{uuid.uuid4().hex[:8]}", owner=owner, license_spdx="CC0-1.0")
+
+
+def example(of: Source, text: str = "Where is my parcel?", **fields: Any) -> Example:
+    number = uuid.uuid4().hex[:12]
+    record = ProvenanceRecord.objects.create(
+        source_system=of.name, source_record_id=number, content_sha256="0" * 64, captured_at=timezone.now(),
+        captured_by="test",
+    )
+    capture = Capture.objects.create(
+        source=of, external_id=number, version="1", kind="ticket", payload="{}", payload_sha256="0" * 64,
+        order_key="1",
+    )
+    messages = [{"role": "customer", "author": "c", "at": None, "text": text},
+                {"role": "agent", "author": "a", "at": None, "text": "On its way."}]
+    return Example.objects.create(**{
+        "source": of, "external_id": number, "kind": "ticket", "capture": capture, "provenance": record,
+        "conversation": messages, "redacted": messages, "context_length": 1, "text_sha256": "0" * 64,
+        "group_key": number,
+    } | fields)
+
+
+def tasks(where: Project, of: Source, count: int) -> list[Task]:
+    return [Task.objects.create(project=where, example=example(of, f"Where is parcel {i}?")) for i in range(count)]
+
+
+def snapshot(where: Project, by: User, examples: Sequence[Example] = (), **fields: Any) -> Snapshot:
+    """A frozen snapshot with real files, whose rows are joined to `examples`."""
+    name = uuid.uuid4().hex[:8]
+    with TemporaryDirectory() as folder:
+        path, root = training.snapshot(Path(folder) / "snapshot")
+        for file in path.iterdir():
+            default_storage.save(f"snapshots/{name}/{file.name}", ContentFile(file.read_bytes()))
+    made = Snapshot.objects.create(**{
+        "name": f"snap-{name}", "project": where, "purpose": "sft", "region": "EU", "requested_by": by,
+        "status": Snapshot.Status.FROZEN, "merkle_root": root, "row_count": 34, "path": f"snapshots/{name}",
+        "split_counts": {"train": 24, "validation": 4, "test": 6}, "system_prompt": "You are a helpful agent.",
+        "frozen_at": timezone.now(), "manifest": {"token_statistics": {"train": {"tokens": 1500}}},
+    } | fields)
+    SnapshotRow.objects.bulk_create([
+        SnapshotRow(snapshot=made, leaf_index=i, leaf_sha256="0" * 64, split="train", group_key=e.group_key, example=e,
+                    record=e.provenance)
+        for i, e in enumerate(examples)
+    ])
+    return made
+
+
+def recipe(**fields: Any) -> Recipe:
+    return Recipe.objects.create(**{
+        "name": f"tiny-{uuid.uuid4().hex[:6]}", "base_model": "tiny", "base_parameters": 164_000, "base_layers": 2,
+        "base_width": 64, "hyperparameters": {"epochs": 2, "learning_rate": 0.01, "batch_size": 2, "max_length": 128,
+                                              "checkpoint_every": 2},
+        "evaluation": {"generate_rows": 1, "max_new_tokens": 8},
+    } | fields)
+
+
+def device(**fields: Any) -> Device:
+    return Device.objects.create(**{
+        "name": f"cpu-{uuid.uuid4().hex[:6]}", "price_per_hour": Decimal("3.6"), "peak_gflops": 100.0,
+        "priced_on": timezone.now().date(),
+    } | fields)
+
+
+def budget(by: User, cap: str = "100", threshold: str = "50") -> Any:
+    return services.budget_set(cap=Decimal(cap), second_person_above=Decimal(threshold), by=by)
+
+
+def requested(by: User, *, where: Project | None = None, of: Snapshot | None = None, **fields: Any) -> TrainingRun:
+    where = where or Project.objects.first() or project()
+    of = of or snapshot(where, by)
+    return services.run_request(snapshot=of, recipe=fields.pop("recipe", None) or recipe(),
+                                device=fields.pop("device", None) or device(), by=by, **fields)
+
+
+class Messages:
+    """What the web told the trainers: stands in for Celery's send_task."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def __call__(self, name: str, *, kwargs: dict[str, Any], queue: str, **_: Any) -> None:
+        assert (name, queue) == ("training.run_job", "gpu")
+        self.sent.append(kwargs)
+
+    def token_of(self, job: Leased) -> str:
+        """The newest token that was sent for a job."""
+        outbox_drain()
+        return next(m["token"] for m in reversed(self.sent) if m["job_id"] == str(job.uid))
+
+
+def result_of(run: TrainingRun, **fields: Any) -> dict[str, Any]:
+    """What a worker tells at the end."""
+    return {
+        "run_id": str(run.uid), "status": "done", "snapshot_root": run.snapshot.merkle_root, "base_model": "tiny",
+        "base_revision": "r1", "steps": 10, "train_seconds": 5.0, "tokens": {"trained": 3000},
+        "speed": {"real_tokens_per_s": 600.0},
+        "evaluation": {"split": "test", "rows": 40, "tokens": 400, "base_loss": 3.0, "tuned_loss": 2.0,
+                       "samples": [{"id": "ex-1", "prompt": "Hi", "reference": "a", "base_reply": "b",
+                                    "tuned_reply": "c"}]},
+    } | fields
+
+

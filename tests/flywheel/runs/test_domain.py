@@ -1,0 +1,157 @@
+"""Pure rules: cost, budget, promotion, states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flywheel.runs import domain
+from flywheel.runs.domain import PastRun, Rate, Workload
+
+WORK = Workload(
+    tokens_per_epoch=10_000, epochs=2, parameters=135_000_000, layers=30, width=576, max_length=512, tuning="lora",
+    batch_tokens=1024, evaluation_tokens=2_000, generated_tokens=100,
+)
+RATE = Rate(peak_gflops=180, price_per_hour=Decimal("0.05"), load_seconds=20)
+
+
+def test_full_tuning_counts_six_a_weight_and_attention() -> None:
+    found = domain.flops_per_token(parameters=100, layers=2, width=8, length=16, tuning="full")
+    assert found == 6 * 100 + 12 * 2 * 8 * 16
+
+
+def test_lora_counts_four_a_weight() -> None:
+    assert domain.flops_per_token(parameters=100, layers=2, width=8, length=16, tuning="lora") == 400
+
+
+def test_hours_are_flops_over_mfu_times_peak() -> None:
+    bare = replace(RATE, load_seconds=0, step_seconds=0)
+    work = replace(WORK, evaluation_tokens=0, generated_tokens=0, checkpoint_every=10**9)
+    found = domain.estimate_cost(work, bare)
+    flops = 4 * 135e6 * 20_000
+    assert found.flops == flops
+    assert found.seconds_low - found.overhead_low == pytest.approx(flops / (0.50 * 180e9), rel=0.01)
+    assert found.seconds_high - found.overhead_high == pytest.approx(flops / (0.30 * 180e9), rel=0.01)
+
+
+def test_a_cold_estimate_says_that_nothing_was_measured() -> None:
+    found = domain.estimate_cost(WORK, RATE)
+    assert found.basis == "cold"
+    assert "No run of this recipe was measured" in found.assumptions[1]
+    assert found.cost_low < found.cost_high
+
+
+def test_past_runs_narrow_the_range() -> None:
+    cold = domain.estimate_cost(WORK, RATE)
+    warm = domain.estimate_cost(WORK, RATE, [PastRun(120, 30), PastRun(130, 33)])
+    assert warm.basis == "measured"
+    assert warm.seconds_high / warm.seconds_low < cold.seconds_high / cold.seconds_low
+    assert warm.seconds_low < 20_000 / 125 + 31 < warm.seconds_high
+    assert "2 past runs" in warm.assumptions[1]
+
+
+def test_more_steps_than_the_limit_are_not_paid_for() -> None:
+    limited = domain.estimate_cost(replace(WORK, max_steps=3), RATE)
+    assert limited.steps == 3
+    assert limited.tokens == 3 * 1024
+
+
+def test_an_estimate_survives_json() -> None:
+    found = domain.estimate_cost(WORK, RATE)
+    value = found.to_json()
+    assert Decimal(value["cost_high"]) == found.cost_high
+    assert isinstance(value["assumptions"], list)
+
+
+def test_a_managed_service_is_paid_by_the_million_tokens() -> None:
+    assert domain.managed_price(2_500_000, Decimal("3.00")) == Decimal("7.5")
+
+
+def test_the_error_of_an_estimate_is_actual_over_its_middle() -> None:
+    assert domain.estimate_error(80, 120, 150) == 1.5
+    assert domain.estimate_error(0, 0, 150) is None
+
+
+@given(st.integers(1, 10**7), st.floats(0.1, 20), st.sampled_from(["lora", "full"]))
+def test_the_low_end_is_never_above_the_high_end(tokens: int, epochs: float, tuning: str) -> None:
+    work = replace(WORK, tokens_per_epoch=tokens, epochs=epochs, tuning=tuning)
+    for past in ([], [PastRun(50, 0), PastRun(70, 12)]):
+        found = domain.estimate_cost(work, RATE, past)
+        assert 0 <= found.seconds_low <= found.seconds_high
+        assert found.cost_low <= found.cost_high
+
+
+@given(st.decimals(0, 100, places=4), st.decimals(0, 100, places=4), st.decimals(0, 200, places=4))
+def test_what_is_reserved_never_passes_the_cap(reserved: Decimal, spent: Decimal, wanted: Decimal) -> None:
+    cap = Decimal(100)
+    refusal = domain.budget_refusal(cap=cap, reserved=reserved, spent=spent, wanted=wanted, currency="EUR")
+    if not refusal and wanted:
+        assert reserved + spent + wanted <= cap
+
+
+def test_a_refusal_names_what_is_left() -> None:
+    told = domain.budget_refusal(
+        cap=Decimal(10), reserved=Decimal(4), spent=Decimal(5), wanted=Decimal(2), currency="EUR"
+    )
+    assert "2 EUR and 1 EUR" in told
+    assert "raise the cap" in told
+
+
+def test_above_the_threshold_nobody_approves_their_own() -> None:
+    rule = {"threshold": Decimal(5), "currency": "EUR"}
+    assert domain.second_person_refusal(high=Decimal("5.01"), requester=1, approver=1, **rule)
+    assert not domain.second_person_refusal(high=Decimal("5.01"), requester=1, approver=2, **rule)
+    assert not domain.second_person_refusal(high=Decimal(5), requester=1, approver=1, **rule)
+
+
+def verdict(**fields: object) -> domain.PromotionVerdict:
+    return domain.promotion_rule(**{  # type: ignore[arg-type]
+        "split": "test", "rows": 40, "tokens": 400, "base_loss": 3.0, "tuned_loss": 2.0,
+    } | fields)
+
+
+def test_a_model_that_beats_its_base_on_test_is_promoted_with_the_numbers_told() -> None:
+    found = verdict()
+    assert found.passes
+    assert "2.0000 against the base model's 3.0000 on 40 test rows" in found.sentence
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("fields", [
+    {"tuned_loss": 3.0}, {"tuned_loss": 3.1}, {"split": "validation"}, {"split": None}, {"rows": 0},
+    {"tuned_loss": float("nan")}, {"base_loss": float("inf")}, {"tuned_loss": None},
+])
+def test_anything_else_is_not(fields: dict[str, object]) -> None:
+    assert not verdict(**fields).passes
+
+
+def test_a_small_sample_and_a_small_difference_are_noted() -> None:
+    found = verdict(rows=5, tuned_loss=2.99)
+    assert found.passes
+    assert len(found.notes) == 2
+
+
+def test_an_override_needs_a_reason_in_words() -> None:
+    assert domain.override_problem("  because ")
+    assert not domain.override_problem("The samples read much better.")
+
+
+def test_an_ended_run_goes_nowhere() -> None:
+    for ended in domain.ENDED:
+        assert not any(domain.may_become(ended, other) for other in domain.NEXT)
+    assert domain.may_become("running", "queued")
+
+
+def test_lost_messages_are_sent_again_ever_less_often() -> None:
+    assert [domain.redispatch_after(n) for n in (1, 2, 3, 20)] == [60, 120, 240, 900]
+
+
+def test_a_prompt_ends_in_the_customers_turn() -> None:
+    context = [{"role": "customer", "text": "Hi"}, {"role": "note", "text": "VIP"}, {"role": "agent", "text": "Hello"}]
+    assert domain.prompt_messages(context, system="S") == []
+    found = domain.prompt_messages([*context, {"role": "customer", "text": "Where is it?"}], system="S")
+    assert [m["role"] for m in found] == ["system", "user", "assistant", "user"]
