@@ -36,12 +36,13 @@ class Detector(Protocol):
     """Finds personal data."""
 
     def find(
-        self, conversations: Sequence[Sequence[str]], *, names: Sequence[Sequence[str]]
+        self, conversations: Sequence[Sequence[str]], *, names: Sequence[Sequence[str]],
+        things: Sequence[Sequence[str]],
     ) -> list[list[list[PiiSpan]]]:
         """For each text of each conversation the spans in order, none overlapping another.
 
-        `names` has for each conversation the names of people who are known to take part. What is found in a
-        conversation depends on that conversation alone.
+        `names` has for each conversation the names of people who are known to take part, `things` those of products
+        and companies, which are no personal data. What is found in a conversation depends on these three alone.
         """
 
 
@@ -152,14 +153,15 @@ class PresidioDetector:
         self._nlp, self._recognisers = _load()
 
     def find(
-        self, conversations: Sequence[Sequence[str]], *, names: Sequence[Sequence[str]]
+        self, conversations: Sequence[Sequence[str]], *, names: Sequence[Sequence[str]],
+        things: Sequence[Sequence[str]],
     ) -> list[list[list[PiiSpan]]]:
         """See Detector."""
         flat = [text for texts in conversations for text in texts]
         entities = iter(self._entities(flat))
         found = []
-        for texts, known in zip(conversations, names, strict=True):
-            model = _without_things(texts, [_plausible(text, next(entities)) for text in texts])
+        for texts, known, other in zip(conversations, names, things, strict=True):
+            model = _without_things(texts, [_plausible(text, next(entities)) for text in texts], known=other)
             people = _name_pattern(known, texts, model)
             found.append([
                 _resolved(text, [*self._patterns(text), *_named(text, people), *guessed])
@@ -229,8 +231,12 @@ def _plausible(text: str, guesses: Iterable[_Found]) -> list[_Found]:
     return [found for guess in guesses if (found := _trimmed(text, guess)) is not None and _believable(text, found)]
 
 
-def _without_things(texts: Sequence[str], guesses: list[list[_Found]]) -> list[list[_Found]]:
-    """A lone word that somewhere in the conversation is "the Nibble" or "nibbles" is a thing throughout."""
+def _without_things(
+    texts: Sequence[str], guesses: list[list[_Found]], *, known: Sequence[str]
+) -> list[list[_Found]]:
+    """Drop products: what shares a word with one that is known, and a lone word that somewhere in the conversation is
+    "the Nibble" or "nibbles"."""
+    named = {word for name in known for word in name.casefold().split()}
     words = {text[f.start : f.end] for text, found in zip(texts, guesses, strict=True) for f in found}
     whole = "\n".join(texts)
     things = {
@@ -239,8 +245,13 @@ def _without_things(texts: Sequence[str], guesses: list[list[_Found]]) -> list[l
                                          rf"|\b{re.escape(word.lower())}s?\b", whole)
     }
     return [
-        [f for f in found if text[f.start : f.end] not in things] for text, found in zip(texts, guesses, strict=True)
+        [f for f in found if (value := text[f.start : f.end]) not in things and named.isdisjoint(_plain(value))] for text, found in zip(texts, guesses, strict=True)
     ]
+
+
+def _plain(value: str) -> set[str]:
+    words = {word.strip(_EDGE) for word in value.casefold().split()}
+    return words | {word.removesuffix("s") for word in words}
 
 
 def _trimmed(text: str, guess: _Found) -> _Found | None:

@@ -1,5 +1,14 @@
 """REST endpoints, below /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from flywheel.capture import api
+
+urlpatterns = [
+    path("captures/", api.CaptureView.as_view(), name="api_capture"),
+    path("captures/bulk/", api.BulkCaptureView.as_view(), name="api_capture_bulk"),
+    path("sources/", api.SourceListView.as_view(), name="api_sources"),
+    path("sources/<str:name>/", api.SourceView.as_view(), name="api_source"),
+    path("examples/", api.ExampleListView.as_view(), name="api_examples"),
+    path("examples/<uuid:uid>/", api.ExampleView.as_view(), name="api_example"),
+]

@@ -38,6 +38,8 @@ class Source(models.Model):
     region = models.CharField(max_length=40, default="EU")
     consent_policy = models.CharField(max_length=20, choices=ConsentPolicy, default=ConsentPolicy.EXPLICIT)
     subject_namespace = models.CharField(max_length=100, blank=True)
+    # Names of products and companies, which the detector would take for people or places.
+    product_names = models.JSONField(default=list, blank=True)
     include_notes = models.BooleanField(default=False)
     retention_days = models.PositiveIntegerField(null=True, blank=True)
     active = models.BooleanField(default=True)

@@ -40,7 +40,6 @@ class Conversation:
     customer_refs: list[str]
     names: list[str]
     purposes: list[str] | None
-    prohibited_purposes: list[str]
 
 
 def example_uid(*, source: str, external_id: str) -> uuid.UUID:
@@ -67,7 +66,6 @@ def conversation_of(payload: dict[str, Any]) -> Conversation:
         customer_refs=refs,
         names=names,
         purposes=parsed.purposes,
-        prohibited_purposes=parsed.prohibited_purposes or [],
     )
 
 

@@ -108,9 +108,6 @@ class _Common(_Model):
     language: str | None = Field(default=None, max_length=20)
     label: str | None = Field(default=None, max_length=200)
     purposes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(default=None, max_length=20)
-    prohibited_purposes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(
-        default=None, max_length=20
-    )
 
 
 class TicketIn(_Common):

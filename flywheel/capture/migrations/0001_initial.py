@@ -191,6 +191,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("subject_namespace", models.CharField(blank=True, max_length=100)),
+                ("product_names", models.JSONField(blank=True, default=list)),
                 ("include_notes", models.BooleanField(default=False)),
                 ("retention_days", models.PositiveIntegerField(blank=True, null=True)),
                 ("active", models.BooleanField(default=True)),

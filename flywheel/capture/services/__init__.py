@@ -5,11 +5,16 @@ near-duplicates; importing: files. Reading is selectors' work.
 """
 
 from flywheel.capture.services.importing import file_import
-from flywheel.capture.services.processing import capture_replay, captures_sweep, process_captures
+from flywheel.capture.services.processing import (
+    capture_replay,
+    captures_sweep,
+    example_original_seen,
+    process_captures,
+)
 from flywheel.capture.services.receiving import CaptureResult, Outcome, Row, capture_bulk, capture_one
 from flywheel.capture.services.sources import source_change, source_create
 
 __all__ = [
     "CaptureResult", "Outcome", "Row", "capture_bulk", "capture_one", "capture_replay", "captures_sweep",
-    "file_import", "process_captures", "source_change", "source_create",
+    "example_original_seen", "file_import", "process_captures", "source_change", "source_create",
 ]

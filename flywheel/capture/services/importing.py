@@ -22,25 +22,63 @@ BAD_ROWS_KEPT = 1000
 
 def file_import(
     *, path: Path, source: Source | None, by: User | None, format: str = "auto", encoding: str = "utf-8",
-    limit: int | None = None, progress: Callable[[int], None] | None = None,
-) -> FileImport:
-    """Capture one file's rows, going on where an earlier attempt at the same content stopped.
+    limit: int | None = None, read: Callable[[FileImport], None] | None = None,
+    skipped: Callable[[str], None] | None = None,
+) -> Iterator[Outcome]:
+    """Capture the rows of a file, or of all files in a folder, and tell for each row what became of it.
 
-    Without a source each row names its own. `limit` bounds the rows read in this call; the rest waits for the next.
-    `progress` is called with the number of rows after each chunk. Raises Invalid for a file that cannot be read.
+    Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
+    Without a source each row names its own. `limit` bounds the rows of this call; the rest waits for the next. `read` is
+    called with the import of each file that was read, `skipped` with the reason for each file of a folder that holds no
+    conversations. The iterator has to be read to its end. Raises Invalid for a file that cannot be read.
     """
+    taken = found = 0
+    for file in _files(path):
+        if limit is not None and taken >= limit:
+            return
+        try:
+            for outcome in _one(
+                file, source=source, by=by, format=format, encoding=encoding, read=read,
+                limit=None if limit is None else limit - taken,
+            ):
+                taken += 1
+                yield outcome
+            found += 1
+        except Invalid as error:
+            if not path.is_dir():
+                raise
+            # A folder may hold other things beside the conversations.
+            if skipped is not None:
+                skipped(error.message)
+    if not found:
+        raise Invalid(f"{path} holds no file with conversations; expected .csv, .json, .jsonl or .zip", field="path")
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        return files.files_below(path)
+    except (files.UnreadableFile, OSError) as error:
+        raise Invalid(str(error), field="path") from None
+
+
+def _one(
+    path: Path, *, source: Source | None, by: User | None, format: str, encoding: str, limit: int | None,
+    read: Callable[[FileImport], None] | None,
+) -> Iterator[Outcome]:
     try:
         opened = files.open_file(path, format=format, encoding=encoding)
         done = _begin(path=path, source=source, by=by, format=opened.format)
-        if done.finished_at is not None:
-            return done
-        stop = None if limit is None else done.position + limit
-        ended = _read(opened, done, source=source, by=by, stop=stop, progress=progress)
+        if done.finished_at is None:
+            stop = None if limit is None else done.position + limit
+            yield from capture_bulk(
+                source=source, lines=_rows(opened, done, stop), by=by, after_chunk=lambda told: _count(done, told)
+            )
+            if stop is None or done.position < stop:
+                _end(done, by=by)
     except (files.UnreadableFile, OSError, LookupError) as error:
-        raise Invalid(f"{error}", field="path") from None
-    if ended:
-        _end(done, by=by)
-    return done
+        raise Invalid(str(error), field="path") from None
+    if read is not None:
+        read(done)
 
 
 def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
@@ -56,30 +94,9 @@ def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -
     return row
 
 
-def _read(
-    opened: files.Opened, done: FileImport, *, source: Source | None, by: User | None, stop: int | None,
-    progress: Callable[[int], None] | None,
-) -> bool:
-    """Take the rows from the import's position on. Returns whether the file's end was reached."""
-    ended = True
-
-    def rows() -> Iterator[Row]:
-        nonlocal ended
-        for number, row in enumerate(islice(opened.rows(), done.position, None), start=done.position):
-            if stop is not None and number >= stop:
-                ended = False
-                return
-            yield Row(row.line, row.content)
-
-    def advance(outcomes: list[Outcome]) -> None:
-        _count(done, outcomes)
-
-    for outcome_number, _ in enumerate(
-        capture_bulk(source=source, lines=rows(), by=by, after_chunk=advance), start=1
-    ):
-        if progress is not None and outcome_number % 100 == 0:
-            progress(100)
-    return ended
+def _rows(opened: files.Opened, done: FileImport, stop: int | None) -> Iterator[Row]:
+    for row in islice(opened.rows(), done.position, stop):
+        yield Row(row.line, row.content)
 
 
 def _count(done: FileImport, outcomes: list[Outcome]) -> None:

@@ -101,6 +101,12 @@ def capture_replay(*, capture: Capture, by: User) -> None:
         ledger_append(actor=by, action="capture.replay", object=f"capture:{capture.pk}")
 
 
+def example_original_seen(*, example: Example, by: User) -> None:
+    """Record that a person was shown an example's unredacted text."""
+    with transaction.atomic():
+        ledger_append(actor=by, action="example.original_seen", object=f"example:{example.uid}")
+
+
 def _waiting() -> Any:
     return Capture.objects.filter(status=Capture.Status.RECEIVED).select_related("source", "received_by").order_by("pk")
 
@@ -126,7 +132,7 @@ def prepare(captures: list[Capture], detector: Detector | None = None) -> Prepar
         newest[uid] = (capture, conversation)
     drafts = []
     for (uid, (capture, conversation)), redaction in zip(
-        newest.items(), _redactions([c for _, c in newest.values()], detector), strict=True
+        newest.items(), _redactions([*newest.values()], detector), strict=True
     ):
         if isinstance(redaction, Exception):
             dead.append((capture, _reason(redaction)))
@@ -142,22 +148,28 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
 
 
-def _redactions(conversations: list[Conversation], detector: Detector | None) -> list[Redaction | Exception]:
-    if not conversations:
+Read = tuple[Capture, Conversation]
+
+
+def _redactions(read: list[Read], detector: Detector | None) -> list[Redaction | Exception]:
+    if not read:
         return []
     detector = detector or default_detector()
     try:
-        return list(_redacted(conversations, detector))
+        return list(_redacted(read, detector))
     except Exception as error:
-        if len(conversations) == 1:
+        if len(read) == 1:
             return [error]
         # One text that the detector chokes on must not keep the others.
-        return [found for one in conversations for found in _redactions([one], detector)]
+        return [found for one in read for found in _redactions([one], detector)]
 
 
-def _redacted(conversations: list[Conversation], detector: Detector) -> Iterable[Redaction]:
+def _redacted(read: list[Read], detector: Detector) -> Iterable[Redaction]:
+    conversations = [conversation for _, conversation in read]
     texts = [[c.subject_line, *(m["text"] for m in c.messages)] for c in conversations]
-    found = detector.find(texts, names=[c.names for c in conversations])
+    found = detector.find(
+        texts, names=[c.names for c in conversations], things=[capture.source.product_names for capture, _ in read]
+    )
     for conversation, own, spans in zip(conversations, texts, found, strict=True):
         yield redact(
             own, spans, people=conversation.names,
@@ -257,7 +269,7 @@ def _record(draft: Draft) -> RecordDraft:
         captured_at=capture.received_at, captured_by=str(capture.received_by or "system")[:200],
         license_spdx=source.license_spdx, copyright=source.copyright,
         intended_purposes=conversation.purposes if conversation.purposes is not None else source.purposes,
-        prohibited_purposes=sorted({*source.prohibited_purposes, *conversation.prohibited_purposes}),
+        prohibited_purposes=source.prohibited_purposes,
         origin_geography=source.region,
         personal_data="redacted" if pii or named else "none",
         classification=sorted({"pii", *(CLASSES[k] for k in kinds & set(CLASSES))}) if pii or named else [],

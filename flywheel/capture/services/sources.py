@@ -10,12 +10,15 @@ from django.db import IntegrityError, transaction
 from flywheel.capture.models import Source
 from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.models import User
+from provenance.domain.vocabulary import PURPOSES
 from provenance.ledger import ledger_append
+from provenance.services import source_terms_change
 
 FIELDS = (
     "kind", "license_spdx", "copyright", "purposes", "prohibited_purposes", "region", "consent_policy",
-    "subject_namespace", "include_notes", "retention_days", "active",
+    "subject_namespace", "product_names", "include_notes", "retention_days", "active",
 )
+LISTS = ("purposes", "prohibited_purposes", "product_names")
 
 
 def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
@@ -37,7 +40,8 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
 
 
 def source_change(*, source: Source, by: User, owner: User | None = None, **terms: Any) -> Source:
-    """Change a source's terms. They count for what is processed from now on; what was captured keeps its own.
+    """Change a source's terms. Licence, copyright, prohibited purposes and region count for what is captured already too,
+    and have it judged again; default purposes and the rest count for what is processed from now on.
 
     The name stays: it is part of every example's identity. Raises Invalid naming the field.
     """
@@ -52,8 +56,17 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
         changed = {name: value for name, value in after.items() if before[name] != value}
         if changed:
             source.save()
+            _tell_provenance(source, changed, by=by)
             ledger_append(actor=by, action="source.change", object=f"source:{source.name}", payload=changed)
     return source
+
+
+def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> None:
+    terms = {name: changed[name] for name in ("license_spdx", "copyright", "prohibited_purposes") if name in changed}
+    if "region" in changed:
+        terms |= {"storage_allowed": [source.region], "processing_included": [source.region]}
+    if terms:
+        source_terms_change(source_system=source.name, by=by, **terms)
 
 
 def _apply(source: Source, terms: dict[str, Any]) -> None:
@@ -65,15 +78,18 @@ def _apply(source: Source, terms: dict[str, Any]) -> None:
 
 
 def _check(source: Source) -> None:
-    for name in ("purposes", "prohibited_purposes"):
+    for name in LISTS:
         value = getattr(source, name)
         if not isinstance(value, list) or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value):
-            raise Invalid(f"{name}: expected a list of purposes such as [\"sft\"], found {value!r}", field=name)
+            raise Invalid(f"{name}: expected a list of words such as [\"sft\"], found {str(value)[:80]!r}", field=name)
+    unknown = sorted({*source.purposes, *source.prohibited_purposes} - set(PURPOSES))
+    if unknown:
+        raise Invalid(f"purpose {unknown[0]!r} is unknown; use {', '.join(PURPOSES)}", field="purposes")
     both = sorted(set(source.purposes) & set(source.prohibited_purposes))
     if both:
         raise Invalid(f"purpose {both[0]!r} is both intended and prohibited; keep one", field="prohibited_purposes")
     try:
-        source.full_clean(validate_unique=False, validate_constraints=False, exclude=["purposes", "prohibited_purposes"])
+        source.full_clean(validate_unique=False, validate_constraints=False, exclude=LISTS)
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise Invalid(f"{name}: {messages[0]}", field=name) from None

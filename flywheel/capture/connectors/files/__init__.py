@@ -1,6 +1,6 @@
 """Files into rows of payloads, streaming: CSV, JSONL, JSON, zip of these, and three public data sets.
 
-`rows_of` opens a file, finds out its format by its content and yields one `FileRow` per record; a record that cannot be
+`open_file` finds out a file's format by its content; its rows are one `FileRow` per record; a record that cannot be
 read comes as a `BadPayload`. Nothing here touches the database.
 """
 
@@ -9,9 +9,10 @@ from flywheel.capture.connectors.files.reading import (
     FileRow,
     Opened,
     UnreadableFile,
+    detect_format,
     file_sha256,
     files_below,
     open_file,
 )
 
-__all__ = ["FORMATS", "FileRow", "Opened", "UnreadableFile", "file_sha256", "files_below", "open_file"]
+__all__ = ["FORMATS", "FileRow", "Opened", "UnreadableFile", "detect_format", "file_sha256", "files_below", "open_file"]

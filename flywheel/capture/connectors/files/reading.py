@@ -74,6 +74,17 @@ def open_file(path: Path, *, format: str = "auto", encoding: str = "utf-8") -> O
     return _open_stream(lambda: path.open("rb"), str(path), format=format, encoding=encoding)
 
 
+def detect_format(path: Path) -> str:
+    """The format of a file, or of the first file of a folder that holds conversations. Raises UnreadableFile."""
+    for file in files_below(path):
+        try:
+            return open_file(file).format.removeprefix("zip:").split(",")[0]
+        except UnreadableFile:
+            if not path.is_dir():
+                raise
+    raise UnreadableFile(f"{path} holds no file with conversations; expected .csv, .json, .jsonl or .zip")
+
+
 # --- zip ------------------------------------------------------------------------------------------------------
 def _open_zip(path: Path, *, format: str, encoding: str) -> Opened:
     try:

@@ -34,13 +34,15 @@ class Command(BaseCommand):
             raise CommandError(f"--limit {options['limit']}: give a number of rows, 0 or more")
         try:
             source = source_for_capture(options["source"]) if options["source"] else None
-            paths = files.files_below(options["path"])
-        except (UserError, files.UnreadableFile) as error:
-            raise CommandError(str(error)) from None
-        if not paths:
-            raise CommandError(f"{options['path']} holds no .csv, .json, .jsonl or .zip file")
-        by = self._user(options["by"], source)
-        self._all(paths, source, by, options)
+            outcomes = services.file_import(
+                path=options["path"], source=source, by=self._user(options["by"], source), format=options["format"],
+                encoding=options["encoding"], limit=options["limit"], read=self._tell,
+                skipped=lambda reason: self.stderr.write(f"skipped: {reason}"),
+            )
+            for _ in tqdm(outcomes, unit=" rows", disable=None):
+                pass
+        except UserError as error:
+            raise CommandError(error.message) from None
 
     def _user(self, name: str, source: Source | None) -> User | None:
         if not name:
@@ -49,36 +51,6 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"there is no user {name!r}; leave --by out to use the source's owner")
         return user
-
-    def _all(self, paths: list[Path], source: Source | None, by: User | None, options: dict[str, Any]) -> None:
-        left: int | None = options["limit"]
-        taken = 0
-        with tqdm(unit=" rows", disable=None) as bar:
-            for path in paths:
-                if left == 0:
-                    break
-                try:
-                    before = self._position(path, source)
-                    done = services.file_import(
-                        path=path, source=source, by=by, format=options["format"], encoding=options["encoding"],
-                        limit=left, progress=bar.update,
-                    )
-                except UserError as error:
-                    if len(paths) == 1:
-                        raise CommandError(error.message) from None
-                    # A folder may hold other things beside the conversations.
-                    self.stderr.write(f"skipped {error.message}")
-                    continue
-                taken += 1
-                if left is not None:
-                    left = max(0, left - (done.rows_read - before))
-                self._tell(done)
-        if not taken and left != 0:
-            raise CommandError(f"no file in {options['path']} could be read")
-
-    def _position(self, path: Path, source: Source | None) -> int:
-        row = FileImport.objects.filter(source=source, sha256=files.file_sha256(path)).first()
-        return row.rows_read if row else 0
 
     def _tell(self, done: FileImport) -> None:
         state = "finished" if done.finished_at else f"stopped after row {done.position}; run again for the rest"

@@ -1,0 +1,222 @@
+"""REST endpoints of capture: deliveries one by one and in bulk, sources, examples as they are seen by default."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from flywheel.capture import access, selectors, services
+from flywheel.capture.domain.payloads import BadPayload, parse_json
+from flywheel.capture.models import Example, Source
+from flywheel.capture.services.sources import FIELDS
+from flywheel.capture.streams import body_blocks, body_whole, rows_of
+from flywheel.core.access import STEWARD, HasRole, has_role
+from flywheel.core.api import KeysetPagination, error_body
+from flywheel.core.errors import Invalid, Refused, UserError
+
+BAD_SHOWN = 1000
+SOURCE = OpenApiParameter("source", str, description="Name of the source; a payload may name it as `source` instead.")
+
+
+class RawParser(BaseParser):
+    """Leaves the body alone, whatever it is called: the view reads it as it arrives."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        return {}
+
+
+class CaptureView(APIView):
+    """`POST /api/v1/captures/`: one ticket or call."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    parser_classes = [RawParser]
+
+    @extend_schema(parameters=[SOURCE], request=OpenApiTypes.OBJECT, responses={201: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        """Take one delivery: 201 when it is new, 200 when it was held already."""
+        body = body_whole(_plain(request), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
+        try:
+            payload = parse_json(body)
+        except BadPayload as bad:
+            raise Invalid(bad.reason, field=bad.field) from None
+        named = request.query_params.get("source") or payload.get("source")
+        if not isinstance(named, str):
+            raise Invalid('no source is named; add ?source=NAME or "source" to the payload', field="source")
+        result = services.capture_one(
+            source=access.source_for_capture(named), payload=payload, by=request.user,
+        )
+        return Response(
+            {"capture": result.capture_id, "status": result.status, "example": result.example},
+            status=status.HTTP_201_CREATED if result.status == "captured" else status.HTTP_200_OK,
+        )
+
+
+class BulkCaptureView(APIView):
+    """`POST /api/v1/captures/bulk/`: one delivery per line (NDJSON), read as it arrives, gzip allowed."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    parser_classes = [RawParser]
+
+    @extend_schema(parameters=[SOURCE], request=OpenApiTypes.STR, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        """Take many deliveries; a bad line is reported and does not keep the others."""
+        named = request.query_params.get("source")
+        source = access.source_for_capture(named) if named else None
+        counts: Counter[str] = Counter()
+        bad: list[dict[str, Any]] = []
+        try:
+            rows = rows_of(body_blocks(_plain(request)), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
+            for outcome in services.capture_bulk(source=source, lines=rows, by=request.user):
+                counts[outcome.status] += 1
+                if outcome.status in ("bad", "conflict") and len(bad) < BAD_SHOWN:
+                    bad.append({"line": outcome.line, "reason": outcome.reason, "field": outcome.field})
+        except UserError as error:
+            return self._broken(error, _summary(counts, bad))
+        if not counts:
+            raise Invalid("the body is empty; send one JSON object per line")
+        return Response(_summary(counts, bad))
+
+    def _broken(self, error: UserError, summary: dict[str, Any]) -> Response:
+        """The body broke off: what was taken until then is kept, and the answer says how much that is."""
+        kept = f"; {summary['lines']} lines before it were read and what was good in them is kept" * bool(summary["lines"])
+        body = error_body(code=error.code, message=error.message + kept, field=error.field)
+        return Response(body | summary, status=error.status)
+
+
+def _summary(counts: Counter[str], bad: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "lines": counts.total(), "captured": counts["captured"], "repeated": counts["repeated"], "bad": bad,
+        "bad_count": counts["bad"] + counts["conflict"],
+    }
+
+
+def _plain(request: Request) -> HttpRequest:
+    return request._request
+
+
+class SourceSerializer(serializers.ModelSerializer[Source]):
+    """A source. Checks are the service's."""
+
+    owner = serializers.CharField(source="owner.username", read_only=True)
+
+    class Meta:
+        model = Source
+        fields = ("name", "owner", *FIELDS, "created_at")
+        read_only_fields = fields
+
+
+class SourceListView(APIView):
+    """`GET, POST /api/v1/sources/`."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    parser_classes = [JSONParser]
+
+    @extend_schema(responses=SourceSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """All sources, by cursor."""
+        pages = KeysetPagination()
+        rows = pages.paginate_queryset(Source.objects.select_related("owner"), request, view=self)
+        return pages.get_paginated_response(SourceSerializer(rows, many=True).data)
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: SourceSerializer})
+    def post(self, request: Request) -> Response:
+        """Create a source, owned by the caller."""
+        if not has_role(request.user, *access.KEEPERS):
+            raise Refused("sources are created by an admin or a steward; ask one of them")
+        terms = request.data
+        if not isinstance(terms, dict):
+            raise Invalid("expected a JSON object with the source's name and terms")
+        name = terms.get("name")
+        if not isinstance(name, str):
+            raise Invalid("name is missing; lower-case letters, digits and hyphens", field="name")
+        rest = {key: value for key, value in terms.items() if key != "name"}
+        source = services.source_create(name=name, owner=request.user, by=request.user, **rest)
+        return Response(SourceSerializer(source).data, status=status.HTTP_201_CREATED)
+
+
+class SourceView(APIView):
+    """`GET, PATCH /api/v1/sources/<name>/`."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    parser_classes = [JSONParser]
+
+    @extend_schema(responses=SourceSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """One source."""
+        return Response(SourceSerializer(access.source_get(name)).data)
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=SourceSerializer)
+    def patch(self, request: Request, name: str) -> Response:
+        """Change a source's terms."""
+        if not has_role(request.user, *access.KEEPERS):
+            raise Refused("sources are changed by an admin or a steward; ask one of them")
+        if not isinstance(request.data, dict):
+            raise Invalid("expected a JSON object with the terms to change")
+        source = services.source_change(source=access.source_get(name), by=request.user, **request.data)
+        return Response(SourceSerializer(source).data)
+
+
+class ExampleSerializer(serializers.ModelSerializer[Example]):
+    """An example as everybody sees it: redacted."""
+
+    source = serializers.CharField(source="source.name")
+    conversation = serializers.JSONField(source="redacted")
+    subject_line = serializers.CharField(source="redacted_subject_line")
+    duplicate_of = serializers.UUIDField(source="duplicate_of.uid", default=None)
+
+    class Meta:
+        model = Example
+        fields = (
+            "uid", "source", "external_id", "kind", "subject_line", "conversation", "context_length", "label", "tags",
+            "language", "status", "group_key", "duplicate_of", "occurred_at", "created_at", "changed_at",
+        )
+        read_only_fields = fields
+
+
+class ExampleListView(APIView):
+    """`GET /api/v1/examples/`, filtered by source, label, status, kind, language, duplicates and group."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+
+    @extend_schema(responses=ExampleSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Examples, by cursor, the newest first."""
+        pages = KeysetPagination()
+        rows = selectors.examples_list(request.query_params).select_related("duplicate_of")
+        found = pages.paginate_queryset(rows, request, view=self)
+        return pages.get_paginated_response(ExampleSerializer(found, many=True).data)
+
+
+class ExampleView(APIView):
+    """`GET /api/v1/examples/<uid>/`."""
+
+    permission_classes = [HasRole.of(*access.CAPTURERS)]
+
+    @extend_schema(
+        responses=ExampleSerializer,
+        parameters=[OpenApiParameter("original", bool, description="With the unredacted text, for stewards.")],
+    )
+    def get(self, request: Request, uid: UUID) -> Response:
+        """One example with its redactions; a steward may ask for the original."""
+        example = access.example_get(uid)
+        found = dict(ExampleSerializer(example).data)
+        found["redactions"] = [{k: v for k, v in span.items() if k != "text"} for span in example.pii]
+        if request.query_params.get("original") in ("1", "true"):
+            if not has_role(request.user, STEWARD):
+                raise Refused("the original text is for stewards; everybody else works on the redacted text")
+            services.example_original_seen(example=example, by=request.user)
+            found["original"] = {"subject_line": example.subject_line, "conversation": example.conversation}
+        return Response(found)
