@@ -41,7 +41,7 @@ class Progress:
     seconds: float = 0.0
     first_loss: float | None = None
     last_loss: float | None = None
-    losses: list[float] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
     unlogged: list[float] = field(default_factory=list)
     best_eval: float | None = None
     evals_without_gain: int = 0
@@ -207,8 +207,7 @@ class Watch(TrainerCallback):
         p.seconds = self.resumed_seconds + now - self.started
         p.first_loss = self.step_loss if p.first_loss is None else p.first_loss
         p.last_loss = self.step_loss
-        if len(p.losses) < DIVERGENCE_WINDOW:
-            p.losses.append(self.step_loss)
+        p.recent = [*p.recent, self.step_loss][-DIVERGENCE_WINDOW:]
         p.unlogged.append(self.step_loss)
         last = step >= self.plan.total_steps
         if h.eval_every and self.eval_loss and (step % h.eval_every == 0 or last):
@@ -264,11 +263,11 @@ class Watch(TrainerCallback):
             raise Diverged(f"the {what} is {loss} in step {step}; lower learning_rate")
 
     def check_rise(self, step: int) -> None:
-        """Stop when the step's loss stands far above the first steps' mean. Raises Diverged."""
-        first = self.progress.losses
-        if len(first) >= DIVERGENCE_WINDOW and self.step_loss > 3 * sum(first) / len(first) + 3:
-            raise Diverged(f"the loss rose to {self.step_loss:.3f} in step {step} from {first[0]:.3f}; "
-                           "lower learning_rate")
+        """Stop when the last steps' mean loss stands far above the untrained model's. Raises Diverged."""
+        first, recent = self.progress.first_loss, [*self.progress.recent, self.step_loss][-DIVERGENCE_WINDOW:]
+        mean = sum(recent) / len(recent)
+        if first is not None and len(recent) >= DIVERGENCE_WINDOW // 2 and mean > 2 * first + 3:
+            raise Diverged(f"the loss rose to {mean:.3f} by step {step} from {first:.3f}; lower learning_rate")
 
 
 class Loop(SFTTrainer):
