@@ -19,10 +19,11 @@ from django.views.decorators.csrf import csrf_exempt
 from flywheel.core.api import error_body
 from flywheel.core.errors import Invalid, NotFound, TooLarge, UserError
 from flywheel.runs import services
+from flywheel.runs.domain import ENDED
 from flywheel.runs.models import RunArtifact, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import Leased
 from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
-from flywheel.runs.services.leases import TokenRefused
+from flywheel.runs.services.leases import LeaseLost, TokenRefused
 from flywheel.runs.services.suggestions import generate_spec
 
 MAX_BODY = 4 * 1024 * 1024
@@ -37,8 +38,11 @@ class NotAllowed(UserError):
     code = "method_not_allowed"
 
 
-def worker_view(method: str) -> Callable[[View], Callable[..., HttpResponseBase]]:
-    """A view for the holder of a job's token. Errors become JSON; strangers learn nothing about the job."""
+def worker_view(method: str, *, ended: bool = False) -> Callable[[View], Callable[..., HttpResponseBase]]:
+    """A view for the holder of a job's token. Errors become JSON; strangers learn nothing about the job.
+
+    ended: the view may be called once the job has ended, since telling an end again has to be harmless.
+    """
 
     def decorate(view: View) -> Callable[..., HttpResponseBase]:
         @csrf_exempt
@@ -49,6 +53,8 @@ def worker_view(method: str) -> Callable[[View], Callable[..., HttpResponseBase]
                 job = services.job_authenticate(kind=kind, uid=uid, token=token)
                 if request.method != method:
                     raise NotAllowed(f"use {method} here, not {request.method}")
+                if job.status in ENDED and not ended:
+                    raise LeaseLost(f"{kind} {uid} is {job.get_status_display().lower()}; this token is void")
                 return view(request, job, token, path)
             except UserError as error:
                 body = error_body(code=error.code, message=error.message, field=error.field)
@@ -159,7 +165,7 @@ def artifact(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRe
     return JsonResponse(stored, status=201)
 
 
-@worker_view("POST")
+@worker_view("POST", ended=True)
 def complete(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResponseBase:
     """The job has ended; a run's result is in the body, a batch's was uploaded."""
     body = _body(request)
@@ -170,7 +176,7 @@ def complete(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRe
     return JsonResponse({"status": job.status})
 
 
-@worker_view("POST")
+@worker_view("POST", ended=True)
 def fail(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResponseBase:
     """The worker gives up: for good, or for another attempt."""
     body = _body(request)

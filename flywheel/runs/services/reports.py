@@ -84,14 +84,14 @@ def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
     Telling it twice is the same as once. Raises Invalid and Conflict for a result that does not fit the run or its
     uploads, TokenRefused and LeaseLost.
     """
+    if run.status in domain.ENDED:
+        return _ended(run)
     told = _result_check(run, result)
     with transaction.atomic():
         job = job_locked(run, token)
         assert isinstance(job, TrainingRun)
-        if job.status in (Status.DONE, Status.STOPPED, Status.FAILED) and job.result:
-            return job
         if job.status not in domain.LEASED:
-            raise LeaseLost(f"run {job.uid} is {job.get_status_display().lower()}; its result is not taken")
+            return _ended(job)
         money.meter(job, timezone.now())
         job.result = told.to_json()
         if job.status == Status.CANCELLING:
@@ -106,6 +106,13 @@ def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
             payload["model"] = model.name
         finish(job, told.status, actor=_actor(job), payload=payload)
     return job
+
+
+def _ended(run: TrainingRun) -> TrainingRun:
+    """A run that has its result already; another that has ended takes none."""
+    if run.status in domain.ENDED and run.result:
+        return run
+    raise LeaseLost(f"run {run.uid} is {run.get_status_display().lower()}; its result is not taken")
 
 
 def _result_check(run: TrainingRun, result: Any) -> RunResult:
