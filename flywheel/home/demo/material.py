@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from flywheel.capture.models import Example, Source
-from flywheel.capture.services import capture_bulk, source_create
+from flywheel.capture.services import capture_bulk, sample_sources_ensure, source_create
 from flywheel.core.errors import Invalid
 from flywheel.core.models import User
 from provenance.services import consent_import, lawful_basis_record
@@ -52,14 +52,7 @@ class SampleMaterial:
 
     def capture(self, *, by: User, limit: int | None) -> Iterator[str]:
         """Make the sources and capture; yields the outcome of each conversation."""
-        for row in json.loads((SAMPLE / "sources.json").read_text()):
-            self.sources.append(row["name"])
-            if not Source.objects.filter(name=row["name"]).exists():
-                source_create(
-                    name=row["name"], owner=by, by=by, kind=row["kind"], license_spdx=row["license"],
-                    region=row["region"], purposes=row["purposes"], consent_policy=row["consent_policy"],
-                    prohibited_purposes=row["prohibited_purposes"], subject_namespace=row["subject_namespace"],
-                )
+        self.sources = sample_sources_ensure(owner=by, by=by)
         # Calls first, so that a small limit holds some of both kinds.
         calls, tickets = _jsonl(SAMPLE / "calls.jsonl"), _jsonl(SAMPLE / "tickets.jsonl")
         share = len(calls) if limit is None else max(1, limit // 10)
