@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from flywheel.capture import services
-from flywheel.capture.models import Source
 from flywheel.core.access import ADMIN
 from flywheel.core.errors import UserError
 from flywheel.core.models import User
 from provenance.services import consent_import
-
-SAMPLE = Path(__file__).resolve().parents[2] / "sample"
 
 
 class Command(BaseCommand):
@@ -37,15 +33,12 @@ class Command(BaseCommand):
         self.stdout.write(f"{counts['captured']} captured, {counts['repeated']} repeated, {counts['bad']} bad")
 
     def _load(self, owner: User, limit: int | None) -> Counter[str]:
-        for row in json.loads((SAMPLE / "sources.json").read_text(encoding="utf-8")):
-            if not Source.objects.filter(name=row["name"]).exists():
-                row["license_spdx"] = row.pop("license")
-                services.source_create(owner=owner, by=owner, **row)
+        services.sample_sources_ensure(owner=owner, by=owner)
         counts: Counter[str] = Counter()
         for name in ("calls.jsonl", "tickets.jsonl"):
             left = None if limit is None else max(0, limit - counts.total())
-            for outcome in services.file_import(path=SAMPLE / name, source=None, by=owner, limit=left):
+            for outcome in services.file_import(path=services.SAMPLE / name, source=None, by=owner, limit=left):
                 counts[outcome.status] += 1
-        with (SAMPLE / "consents.jsonl").open(encoding="utf-8") as file:
+        with (services.SAMPLE / "consents.jsonl").open(encoding="utf-8") as file:
             consent_import(rows=(json.loads(line) for line in file if line.strip()), by=owner)
         return counts
