@@ -11,7 +11,7 @@ from django.urls import reverse
 from flywheel.home import selectors, services
 
 
-class ClosedAccountAdapter(DefaultAccountAdapter):
+class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts are made by an admin, who also resets passwords."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

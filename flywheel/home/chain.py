@@ -16,6 +16,7 @@ from flywheel.core.errors import NotFound
 from flywheel.core.models import User
 from flywheel.curation.models import Snapshot, SnapshotRow
 from flywheel.runs.models import ModelVersion, TrainingRun
+from provenance.domain.gate import RULES
 from provenance.models import GateVerdict, LedgerEntry, ProvenanceRecord, StewardReview
 
 LIMIT = 50
@@ -41,6 +42,11 @@ class Chain:
     def answers(self) -> list[tuple[Annotation, str]]:
         """Each annotation with the reply that it holds."""
         return [(item, reply_of(item.result)) for item in self.annotations]
+
+    @property
+    def judgements(self) -> list[tuple[GateVerdict, list[str]]]:
+        """Each verdict with its reasons in words."""
+        return [(verdict, [reason_text(reason) for reason in verdict.reasons]) for verdict in self.verdicts]
 
 
 def example_for(*, user: User, uid: UUID) -> Example:
@@ -85,6 +91,12 @@ def chain_of(example: Example) -> Chain:
     return chain
 
 
+def reason_text(reason: dict[str, str]) -> str:
+    """A reason of the gate in one line: the rule's words, the value seen, the mend."""
+    rule = reason.get("rule", "")
+    return f"{RULES.get(rule, rule)}: {reason.get('value', '')}. To mend: {reason.get('mend', '')}."
+
+
 def reply_of(result: list[dict[str, Any]]) -> str:
     """The text of the first TextArea in a Label Studio result; "" when there is none."""
     for item in result:
@@ -95,15 +107,15 @@ def reply_of(result: list[dict[str, Any]]) -> str:
 
 
 def _objects(chain: Chain) -> list[str]:
-    """How the ledger names the things of this chain: by primary key or, where there is one, by uid."""
+    """How the ledger names the things of this chain: by primary key, by uid, and models by name."""
     example = chain.example
     record, capture = example.provenance, example.capture
     things: list[tuple[str, Any]] = [("example", example), ("capture", capture), ("record", record)]
-    things += [("provenance", record), ("example", example)]
     things += [("task", task) for task in chain.tasks] + [("annotation", item) for item in chain.annotations]
     things += [("review", item) for item in chain.reviews] + [("snapshot", row.snapshot) for row in chain.rows]
     things += [("run", item) for item in chain.runs] + [("model", item) for item in chain.models]
     names = {f"{kind}:{thing.pk}" for kind, thing in things}
+    names |= {f"model:{model.name}" for model in chain.models}
     return sorted(names | {f"{kind}:{thing.uid}" for kind, thing in things if hasattr(thing, "uid")})
 
 

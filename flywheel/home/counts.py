@@ -17,7 +17,7 @@ from flywheel.core.models import OutboxMessage
 from flywheel.curation.models import SnapshotRow
 from flywheel.home.domain import gauge_name
 from flywheel.runs.models import ModelVersion, TrainingRun
-from provenance.models import GateReason, GateVerdict, ProvenanceRecord, Withdrawal
+from provenance.models import GateVerdict, ProvenanceRecord, Withdrawal
 
 Values = dict[str, float]
 
@@ -140,10 +140,9 @@ def _details() -> Values:
 
 
 def house_counts() -> Values:
-    """What the homes of steward and admin show: refusals by rule, decisions that wait, and failures."""
-    rules = GateReason.objects.values("rule").annotate(n=Count("verdict__record", distinct=True))
+    """What the homes of steward and admin show besides the gate's own gauges: decisions that wait, and failures."""
     present = ProvenanceRecord.PersonalData.PRESENT
-    return {f"home.refused.{row['rule']}": row["n"] for row in rules} | {
+    return {
         "home.decide.quarantined": _count(ProvenanceRecord, quarantined_at__isnull=False, erased_at=None),
         "home.decide.personal_data": _count(ProvenanceRecord, personal_data=present, erased_at=None),
         "home.decide.withdrawals": _count(Withdrawal, completed_at=None),
@@ -178,9 +177,9 @@ def project_counts(now: datetime) -> dict[str, Values]:
             reject=Count("pk", filter=Q(decision=Review.Decision.REJECT)),
         )
     )
-    found = {f"project:{row['task__project']}": row for row in decisions}
+    found = {f"project:{row['task__project']}": dict(row) for row in decisions}
     for scope, values in counts.items():
-        row = found.get(scope, {})
+        row: dict[str, Any] = found.get(scope, {})
         values |= {f"home.review.{n}": row.get(n, 0) for n in ("accept", "fix", "reject")}
     return counts
 
@@ -205,28 +204,5 @@ def person_counts(now: datetime) -> dict[str, Values]:
         )
     )
     names = ("day", "week", "last_week", "accepted", "fixed", "rejected", "seconds")
-    return {f"user:{row['author']}": {f"home.{n}": row[n] or 0 for n in names} for row in rows}
-
-
-def acceptance_counts() -> dict[str, Values]:
-    """Per origin scope ("origin:agent" or "origin:<model id>"): what became of its suggestions."""
-    models = {f"{name}": pk for name, pk in ModelVersion.objects.values_list("name", "pk")}
-    use = Annotation.SuggestionUse
-    rows = (
-        _answers()
-        .exclude(suggestion_origin="")
-        .values("suggestion_origin")
-        .annotate(
-            accepted=Count("pk", filter=Q(suggestion_use=use.ACCEPTED)),
-            edited=Count("pk", filter=Q(suggestion_use=use.EDITED)),
-            replaced=Count("pk", filter=Q(suggestion_use=use.REPLACED)),
-            distance=Avg("edit_distance"),
-        )
-    )
-    names = ("accepted", "edited", "replaced", "distance")
-    counts: dict[str, Values] = {}
-    for row in rows:
-        origin = "agent" if row["suggestion_origin"] == "agent" else models.get(row["suggestion_origin"])
-        if origin is not None:
-            counts[f"origin:{origin}"] = {f"home.{n}": row[n] or 0 for n in names}
-    return counts
+    found: list[dict[str, Any]] = [dict(row) for row in rows]
+    return {f"user:{row['author']}": {f"home.{n}": row[n] or 0 for n in names} for row in found}

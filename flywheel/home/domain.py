@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 WEEK = 7
 SLOW_DAYS = 14
@@ -104,14 +103,15 @@ class Station:
 
 def stations_of(gauges: Mapping[str, float]) -> list[Station]:
     """The stations from the gauges' values; a missing gauge counts as nothing."""
-    return [
-        Station(
-            kind,
-            *(int(gauges.get(gauge_name(kind.key, measure), 0)) for measure in MEASURES),
-            detail=_detail(kind.key, gauges),
-        )
-        for kind in STATIONS
-    ]
+    return [_station(kind, gauges) for kind in STATIONS]
+
+
+def _station(kind: StationKind, gauges: Mapping[str, float]) -> Station:
+    counts = {measure: int(gauges.get(gauge_name(kind.key, measure), 0)) for measure in MEASURES}
+    return Station(
+        kind, total=counts["total"], waiting=counts["waiting"], day=counts["day"], week=counts["week"],
+        last_week=counts["last_week"], detail=_detail(kind.key, gauges),
+    )
 
 
 def _detail(key: str, gauges: Mapping[str, float]) -> str:
@@ -133,11 +133,6 @@ def bottleneck(stations: list[Station]) -> Station | None:
     """The one station to look at first: a stuck one before a slow one, the largest backlog first. None if all move."""
     held = [s for s in stations if s.state in {"stuck", "slow"}]
     return max(held, key=lambda s: (s.state == "stuck", s.waiting), default=None)
-
-
-def passes(stations: list[Station]) -> list[float | None]:
-    """The share of each station's total that reached the next one, for each pair of neighbours; None of nothing."""
-    return [min(1.0, after.total / before.total) if before.total else None for before, after in pairwise(stations)]
 
 
 @dataclass(frozen=True, slots=True)

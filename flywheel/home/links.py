@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from django.urls import Resolver404, resolve
 
@@ -67,13 +68,17 @@ NAVIGATION = (
 _known: dict[str, bool] = {}
 
 
-def link(key: str, suffix: str = "") -> str:
-    """The address of a page, with a query or path after it; "" when this installation has no such page."""
-    path = PATHS[key]
-    if path not in _known:
+def link(key: str, *parts: object) -> str:
+    """The address of a page, or of one thing below it; "" when this installation has no such page.
+
+    Whether there is one is looked up once per kind of page, not per thing.
+    """
+    path = PATHS[key] + "".join(f"{quote(str(part), safe='')}/" for part in parts)
+    kind = f"{key}/{len(parts)}"
+    if kind not in _known:
         try:
             resolve(path)
-            _known[path] = True
+            _known[kind] = True
         except Resolver404:
-            _known[path] = False
-    return path + suffix if _known[path] else ""
+            _known[kind] = False
+    return path if _known[kind] else ""

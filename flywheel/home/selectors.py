@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.models import AuthToken
@@ -17,6 +18,8 @@ from flywheel.core.models import Gauge, Job, User
 from flywheel.home import domain
 from flywheel.home.models import OneTimePassword
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
+from provenance.domain.gate import RULES
+from provenance.services.counting import gate_scope
 
 
 @dataclass(slots=True)
@@ -70,25 +73,30 @@ class Wheel:
 def wheel() -> Wheel:
     """The stations with their pace, the one to look at, and how suggestions fared per model generation."""
     models = list(ModelVersion.objects.select_related("project").order_by("-pk")[:12])
-    scopes = ["all", "origin:agent", *(f"origin:{model.pk}" for model in models)]
-    gauges = gauges_of(scopes)
+    gauges = gauges_of(["all", _origin("agent"), *(_origin(model.name) for model in models)])
     stations = domain.stations_of(gauges["all"].now)
-    acceptance = [_acceptance(gauges["origin:agent"], name="the agent's own reply")] + [
-        _acceptance(
-            gauges[f"origin:{model.pk}"], name=model.name, generation=model.generation, model_id=model.pk,
-            champion=model.status == ModelVersion.Status.CHAMPION,
-        )
-        for model in reversed(models)
+    acceptance = [_acceptance(gauges[_origin("agent")], name="the agent's own reply")] + [
+        _acceptance(gauges[_origin(model.name)], name=model.name, model=model) for model in reversed(models)
     ]
     return Wheel(
         stations, domain.bottleneck(stations), [a for a in acceptance if a.shown or a.champion], gauges["all"].as_of
     )
 
 
-def _acceptance(gauges: Gauges, **fields: Any) -> domain.Acceptance:
-    counts = {name: gauges.get(f"home.{name}") or 0 for name in ("accepted", "edited", "replaced")}
-    distance = gauges.now.get("home.distance") if sum(counts.values()) else None
-    return domain.Acceptance(edit_distance=distance, **counts, **fields)
+def _origin(name: str) -> str:
+    """The scope in which annotation counts the use of one origin's suggestions."""
+    return f"origin:{name}"[:80]
+
+
+def _acceptance(gauges: Gauges, *, name: str, model: ModelVersion | None = None) -> domain.Acceptance:
+    accepted, edited, replaced = (gauges.get(use) or 0 for use in ("accepted", "edited", "replaced"))
+    return domain.Acceptance(
+        name, accepted, edited, replaced,
+        edit_distance=gauges.now.get("distance") if accepted + edited + replaced else None,
+        generation=model.generation if model else None,
+        champion=model is not None and model.status == ModelVersion.Status.CHAMPION,
+        model_id=model.pk if model else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,25 @@ def returned_to(user: User) -> int:
     return returned[:100].count()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the gate says for one purpose and region, as provenance counted it: rules with their words and counts."""
+
+    purpose: str
+    region: str
+    gauges: Gauges
+    rules: list[tuple[str, str, int]]
+
+
+def refusals(*, purpose: str = "sft") -> Refusals:
+    """Why records are refused for a purpose in this installation's region, the largest count first."""
+    region = str(settings.FLYWHEEL["REGION"])
+    scope = gate_scope(purpose, region)
+    gauges = gauges_of([scope])[scope]
+    counted = [(rule, words, gauges.get(f"rule.{rule}") or 0) for rule, words in RULES.items()]
+    return Refusals(purpose, region, gauges, sorted((row for row in counted if row[2]), key=lambda row: -row[2]))
+
+
 def budget_now() -> Budget | None:
     """This month's budget, if one is set."""
     today = timezone.now().date()
@@ -201,7 +228,8 @@ def people(*, search: str = "", role: str = "", state: str = "") -> QuerySet[Use
 
 def memberships_of(user: User) -> list[Membership]:
     """The person's parts in projects."""
-    return list(Membership.objects.filter(user=user).select_related("project").order_by("project__name", "role"))
+    found = Membership.objects.filter(user=user).select_related("project", "user")
+    return list(found.order_by("project__name", "role"))
 
 
 def tokens_of(user: User) -> list[AuthToken]:

@@ -16,10 +16,9 @@ from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
-from annotation.models import Membership, Project
 from flywheel.core import access
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
-from flywheel.core.gauges import gauges_get, gauges_set
+from flywheel.core.gauges import gauges_set
 from flywheel.core.models import User
 from flywheel.home import counts
 from flywheel.home.models import OneTimePassword, TokenName
@@ -152,36 +151,6 @@ def password_choose(*, user: User, password: str) -> None:
     ledger_append(actor=user, action="person.password_change", object=f"user:{user.pk}")
 
 
-@transaction.atomic
-def membership_add(*, actor: User, user_id: int, project_id: int, role: str) -> Membership:
-    """Let a person work in a project. Repeating it changes nothing."""
-    user = _person_lock(actor, user_id)
-    project = Project.objects.filter(pk=project_id, archived_at=None).first()
-    if project is None:
-        raise Invalid(f"there is no open project {project_id}; choose one from the list", field="project")
-    if role not in Membership.Role.values:
-        raise Invalid(f"there is no project role '{role}'; choose annotator, reviewer or lead", field="role")
-    membership, created = Membership.objects.get_or_create(user=user, project=project, role=role)
-    if created:
-        ledger_append(
-            actor=actor, action="membership.add", object=f"user:{user.pk}",
-            payload={"project": project.pk, "role": role},
-        )
-    return membership
-
-
-@transaction.atomic
-def membership_remove(*, actor: User, user_id: int, membership_id: int) -> None:
-    """End a person's part in a project; what they did there stays."""
-    user = _person_lock(actor, user_id)
-    membership = Membership.objects.filter(pk=membership_id, user=user).first()
-    if membership is None:
-        raise NotFound(f"{user} has no membership {membership_id}")
-    payload = {"project": membership.project_id, "role": membership.role}
-    membership.delete()
-    ledger_append(actor=actor, action="membership.remove", object=f"user:{user.pk}", payload=payload)
-
-
 @dataclass(frozen=True, slots=True)
 class NewToken:
     """A token's row with the secret that is shown once and stored only as a hash."""
@@ -220,14 +189,11 @@ def token_revoke(*, actor: User, token_key: str) -> None:
 
 
 def gauges_refresh() -> int:
-    """Count everything that home pages show and store it as today's gauges. Returns how many values were stored."""
+    """Count what home pages show and no app below counts, and store it as today's gauges. Returns how many values."""
     now = timezone.now()
-    house = counts.wheel_counts(now) | counts.house_counts()
-    # A rule that refuses nothing any more has no row to count, and must not keep its last number.
-    gone = dict.fromkeys(gauges_get(prefix="home.refused."), 0.0)
     scopes = {
-        "all": gone | house,
-        **counts.project_counts(now), **counts.person_counts(now), **counts.acceptance_counts(),
+        "all": counts.wheel_counts(now) | counts.house_counts(),
+        **counts.project_counts(now), **counts.person_counts(now),
     }
     for scope, values in scopes.items():
         gauges_set(values, scope=scope)

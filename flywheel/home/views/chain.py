@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET
 from flywheel.core.access import ADMIN, LEAD, REVIEWER, STEWARD, role_required
 from flywheel.core.models import User
 from flywheel.home import chain
-from flywheel.home.links import link
 
 
 @role_required(REVIEWER, LEAD, STEWARD, ADMIN)
@@ -21,8 +20,4 @@ def page(request: HttpRequest, uid: UUID) -> HttpResponse:
     """The picture from left to right, then each station's details and the ledger's entries."""
     example = chain.example_for(user=cast(User, request.user), uid=uid)
     found = chain.chain_of(example)
-    context = {
-        "chain": found, "example": example, "stations": chain.stops(found),
-        **{f"{key}_url": link(key) for key in ("snapshots", "runs", "models")},
-    }
-    return render(request, "home/chain.html", context)
+    return render(request, "home/chain.html", {"chain": found, "example": example, "stations": chain.stops(found)})

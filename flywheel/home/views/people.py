@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from annotation.services import membership_remove, membership_set
 from flywheel.core.access import ADMIN, ROLES, role_required
 from flywheel.core.errors import Invalid, NotFound, UserError
 from flywheel.core.models import User
@@ -106,23 +107,25 @@ def password_reset(request: HttpRequest, pk: int) -> HttpResponse:
 
 @role_required(ADMIN)
 @require_POST
-def membership_add(request: HttpRequest, pk: int) -> HttpResponse:
+def project_add(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a person to a project."""
     form = MembershipForm(request.POST)
     if not form.is_valid():
         raise Invalid("choose a project and a role; nothing was changed", field="project")
-    made = services.membership_add(
-        actor=cast(User, request.user), user_id=pk, project_id=form.cleaned_data["project"].pk,
-        role=form.cleaned_data["role"],
-    )
+    made = membership_set(by=cast(User, request.user), user=_person(pk), **form.cleaned_data)
     messages.success(request, f"Added to {made.project} as {made.get_role_display().lower()}.")
     return redirect(reverse("home:person", args=[pk]) + "#projects")
 
 
 @role_required(ADMIN)
 @require_POST
-def membership_remove(request: HttpRequest, pk: int, membership_id: int) -> HttpResponse:
+def project_remove(request: HttpRequest, pk: int, membership_id: int) -> HttpResponse:
     """Take a person out of a project."""
-    services.membership_remove(actor=cast(User, request.user), user_id=pk, membership_id=membership_id)
+    membership = next((one for one in selectors.memberships_of(_person(pk)) if one.pk == membership_id), None)
+    if membership is None:
+        raise NotFound(f"this person has no membership {membership_id}")
+    membership_remove(
+        by=cast(User, request.user), user=membership.user, project=membership.project, role=membership.role
+    )
     messages.success(request, "Removed. What the person did there is kept.")
     return redirect(reverse("home:person", args=[pk]) + "#projects")

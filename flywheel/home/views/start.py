@@ -43,7 +43,6 @@ def _annotator(user: User) -> dict[str, Any]:
         "returned": selectors.returned_to(user),
         "left": sum(item.open for item in projects),
         "as_of": mine.as_of or next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
-        "annotate_url": link("annotate"),
     }
 
 
@@ -53,7 +52,6 @@ def _reviewer(user: User) -> dict[str, Any]:
         "projects": projects,
         "waiting": sum(item.in_review for item in projects),
         "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
-        "review_url": link("review"),
     }
 
 
@@ -68,22 +66,20 @@ def _lead(user: User) -> dict[str, Any]:
 
 def _steward(user: User) -> dict[str, Any]:
     gauges = selectors.gauges_of(["all"])["all"]
-    prefix = "home.refused."
-    refusals = sorted(
-        ((name.removeprefix(prefix), round(value)) for name, value in gauges.now.items() if name.startswith(prefix)),
-        key=lambda item: (-item[1], item[0]),
-    )
-    shown = [(rule, count) for rule, count in refusals if count][:8]
+    gate = selectors.refusals()
     return {
-        "refusals": shown,
-        "largest": max((count for _, count in shown), default=0),
+        "gate": gate,
+        "rules": gate.rules[:8],
+        "largest": gate.rules[0][2] if gate.rules else 0,
+        "records": gate.gauges.get("records"),
+        "cleared": gate.gauges.get("cleared"),
+        "cleared_delta": gate.gauges.delta("cleared"),
+        "refused": gate.gauges.get("refused"),
+        "refused_delta": gate.gauges.delta("refused"),
         "quarantined": gauges.get("home.decide.quarantined"),
         "personal_data": gauges.get("home.decide.personal_data"),
         "withdrawals": gauges.get("home.decide.withdrawals"),
-        "cleared": gauges.get(domain.gauge_name("cleared", "total")),
-        "cleared_delta": gauges.delta(domain.gauge_name("cleared", "total")),
-        "refused": gauges.get("wheel.refused"),
-        "as_of": gauges.as_of,
+        "as_of": gate.gauges.as_of,
         "clearance_url": link("clearance"),
         "subjects_url": link("subjects"),
     }

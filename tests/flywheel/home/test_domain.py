@@ -68,11 +68,6 @@ def test_every_gauge_of_the_page_is_named_once() -> None:
     assert len(domain.GAUGES) == len(set(domain.GAUGES)) == 8 * 5 + 4
 
 
-def test_passes_are_shares_of_the_station_before() -> None:
-    totals = [station(total=n) for n in (100, 50, 0, 10)]
-    assert domain.passes(totals) == [0.5, 0.0, None]
-
-
 def test_a_bar_is_as_wide_as_its_counts() -> None:
     bar = domain.segments(Acceptance("m", accepted=1, edited=2, replaced=1, edit_distance=0.3), 240)
     assert [(piece.x, piece.width, piece.series) for piece in bar] == [(0, 60, 1), (60, 120, 2), (180, 60, 3)]

@@ -1,0 +1,401 @@
+"""Every page by every role, by a stranger and by nobody; bounded queries; a strict content policy."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from annotation.models import Project
+from flywheel.core.models import Job, User
+from flywheel.home import services
+from tests.conftest import make_user
+from tests.flywheel.home.conftest import Turn, count_all
+
+ClientOf = Callable[[User], Client]
+ROLES = ("annotator", "reviewer", "lead", "steward", "admin")
+
+OPEN_TO = {
+    "/": {*ROLES, "stranger"},
+    "/account/": {*ROLES, "stranger"},
+    "/tokens/": {*ROLES, "stranger"},
+    "/jobs/": {*ROLES, "stranger"},
+    "/wheel/": {"lead", "steward", "admin"},
+    "/people/": {"admin"},
+    "/people/new/": {"admin"},
+}
+
+
+@pytest.mark.parametrize("role", [*ROLES, "stranger"])
+@pytest.mark.parametrize("path", OPEN_TO)
+def test_each_page_is_open_to_its_roles_only(
+    path: str, role: str, request: pytest.FixtureRequest, client_of: ClientOf
+) -> None:
+    answer = client_of(request.getfixturevalue(role)).get(path)
+    assert answer.status_code == (200 if role in OPEN_TO[path] else 403)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [*OPEN_TO, "/people/1/", f"/jobs/{uuid.uuid4()}/", f"/examples/{uuid.uuid4()}/"])
+def test_nobody_is_sent_to_sign_in(path: str, client: Client) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/accounts/login/?next={path}"
+
+
+@pytest.mark.parametrize("role", ["annotator", "reviewer", "lead", "steward", "stranger"])
+@pytest.mark.parametrize("act", ["deactivate", "activate", "password", "projects", "projects/1/remove"])
+def test_only_an_admin_changes_people(
+    act: str, role: str, request: pytest.FixtureRequest, client_of: ClientOf, admin: User
+) -> None:
+    answer = client_of(request.getfixturevalue(role)).post(f"/people/{admin.pk}/{act}/", {"confirm": "ada"})
+    assert answer.status_code == 403
+    admin.refresh_from_db()
+    assert admin.is_active
+
+
+def test_a_person_without_role_is_told_whom_to_ask(stranger: User, client_of: ClientOf) -> None:
+    assert "Ask an admin to give you one" in client_of(stranger).get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("annotator", ["Your next task", "/annotate/replies/", "Done today"]),
+        ("reviewer", ["Nothing waits for review"]),
+        ("lead", ["on time, and good enough", "Replies", "0.1 a day"]),
+        ("steward", ["No consent record", "In quarantine", "Records judged"]),
+        ("admin", ["The wheel", "run-1", "No budget is set"]),
+    ],
+)
+def test_each_home_answers_its_role(
+    role: str, words: list[str], request: pytest.FixtureRequest, client_of: ClientOf, turn: Turn, member: Project
+) -> None:
+    count_all()
+    page = client_of(request.getfixturevalue(role)).get("/").content.decode()
+    for word in words:
+        assert word in page
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_first_home_says_what_to_do_next(role: str, request: pytest.FixtureRequest, client_of: ClientOf) -> None:
+    page = client_of(request.getfixturevalue(role)).get("/").content.decode()
+    assert 'class="empty' in page
+
+
+def test_several_roles_see_several_sections(db: None, client_of: ClientOf, turn: Turn) -> None:
+    page = client_of(make_user("max", "annotator", "steward")).get("/").content.decode()
+    assert 'id="section-annotator"' in page
+    assert 'id="section-steward"' in page
+    assert 'id="section-admin"' not in page
+
+
+def test_the_home_of_all_roles_asks_a_bounded_number_of_questions(
+    client_of: ClientOf, turn: Turn, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    count_all()
+    client = client_of(make_user("max", *ROLES))
+    with django_assert_max_num_queries(36):
+        client.get("/")
+
+
+def test_the_wheel_is_read_from_gauges_alone(
+    admin: User, client_of: ClientOf, turn: Turn, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    count_all()
+    client = client_of(admin)
+    with django_assert_max_num_queries(6):
+        page = client.get("/wheel/").content.decode()
+    assert "In a snapshot" in page
+    assert "Counted" in page
+    assert "gen-1" in page
+
+
+def test_an_uncounted_wheel_says_so(admin: User, client_of: ClientOf) -> None:
+    assert "Nothing has been counted yet" in client_of(admin).get("/wheel/").content.decode()
+
+
+def test_navigation_shows_what_the_role_may_open(annotator: User, admin: User, client_of: ClientOf) -> None:
+    assert 'href="/people/"' not in client_of(annotator).get("/").content.decode()
+    assert 'href="/people/"' in client_of(admin).get("/").content.decode()
+
+
+# --- content policy -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/wheel/", "/people/", "/tokens/", "/jobs/"])
+def test_pages_carry_a_strict_content_policy(path: str, admin: User, client_of: ClientOf) -> None:
+    answer = client_of(admin).get(path)
+    policy = answer["Content-Security-Policy"]
+    assert "unsafe-inline" not in policy
+    assert "unsafe-eval" not in policy
+    nonce = re.search(r"'nonce-([^']+)'", policy)
+    assert nonce is not None
+    scripts = re.findall(r"<script[^>]*>", answer.content.decode())
+    assert scripts
+    assert all(f'nonce="{nonce.group(1)}"' in script for script in scripts)
+
+
+def test_the_nonce_is_new_for_each_answer(admin: User, client_of: ClientOf) -> None:
+    client = client_of(admin)
+    assert client.get("/")["Content-Security-Policy"] != client.get("/")["Content-Security-Policy"]
+
+
+# --- one example's chain --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("steward", 200), ("admin", 200), ("reviewer", 200), ("lead", 200), ("annotator", 403),
+                         ("stranger", 403)],
+)
+def test_the_chain_is_open_to_those_who_decide(
+    role: str, status: int, request: pytest.FixtureRequest, client_of: ClientOf, turn: Turn, member: Project
+) -> None:
+    assert client_of(request.getfixturevalue(role)).get(f"/examples/{turn.taught.uid}/").status_code == status
+
+
+@pytest.mark.parametrize("role", ["reviewer", "lead"])
+def test_a_reviewer_or_lead_of_another_project_finds_no_such_example(
+    role: str, request: pytest.FixtureRequest, client_of: ClientOf, turn: Turn
+) -> None:
+    assert client_of(request.getfixturevalue(role)).get(f"/examples/{turn.taught.uid}/").status_code == 404
+
+
+def test_the_chain_shows_every_station(
+    steward: User, client_of: ClientOf, turn: Turn, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = client_of(steward)
+    with django_assert_max_num_queries(16):
+        page = client.get(f"/examples/{turn.taught.uid}/").content.decode()
+    for word in ("acme", "1 piece", "1 answer", "Accepted", "Cleared", "snap", "run-1", "gen-1", "Good."):
+        assert word in page
+
+
+def test_the_chain_escapes_what_customers_wrote_and_chips_what_was_redacted(
+    steward: User, client_of: ClientOf, turn: Turn
+) -> None:
+    page = client_of(steward).get(f"/examples/{turn.taught.uid}/").content.decode()
+    assert "<script>alert" not in page
+    assert '<span class="pii" title="Personal data, redacted">person 1</span>' in page
+
+
+def test_the_chain_of_a_new_example_says_what_is_missing(steward: User, client_of: ClientOf, turn: Turn) -> None:
+    page = client_of(steward).get(f"/examples/{turn.waiting.uid}/").content.decode()
+    assert "has no answer yet" in page
+    assert "No consent record: subject acme/c. To mend: record one." in page
+    assert "station-stopped" in page
+    assert "No model has learned from it." in page
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def job(lead: User) -> Job:
+    return Job.objects.create(kind="freeze", title="Freeze <b>", requested_by=lead, total_units=10, done_units=4)
+
+
+def test_one_sees_ones_own_jobs_and_deciders_see_all(
+    job: Job, lead: User, steward: User, annotator: User, client_of: ClientOf
+) -> None:
+    for user, count in ((lead, 1), (steward, 1), (annotator, 0)):
+        assert client_of(user).get("/jobs/").content.decode().count(f'id="job-{job.uid}"') == count
+
+
+def test_a_jobs_row_refreshes_itself_until_it_has_ended(job: Job, lead: User, client_of: ClientOf) -> None:
+    client = client_of(lead)
+    row = client.get(f"/jobs/{job.uid}/", headers={"HX-Request": "true"}).content.decode()
+    assert "every 2s" in row
+    assert "<html" not in row
+    Job.objects.filter(pk=job.pk).update(status="done", finished_at=job.created_at, summary="10 rows frozen.")
+    row = client.get(f"/jobs/{job.uid}/", headers={"HX-Request": "true"}).content.decode()
+    assert "every 2s" not in row
+    assert "10 rows frozen." in row
+
+
+def test_a_stranger_can_neither_see_nor_cancel_a_job(job: Job, stranger: User, client_of: ClientOf) -> None:
+    client = client_of(stranger)
+    assert client.get(f"/jobs/{job.uid}/").status_code == 404
+    assert client.post(f"/jobs/{job.uid}/cancel/").status_code == 404
+    job.refresh_from_db()
+    assert job.cancel_requested_at is None
+
+
+def test_cancelling_a_job_asks_it_to_stop(job: Job, lead: User, client_of: ClientOf) -> None:
+    assert client_of(lead).post(f"/jobs/{job.uid}/cancel/").status_code == 302
+    job.refresh_from_db()
+    assert job.cancel_requested_at is not None
+
+
+def test_an_ended_job_cannot_be_cancelled(job: Job, lead: User, client_of: ClientOf) -> None:
+    Job.objects.filter(pk=job.pk).update(status="done", finished_at=job.created_at)
+    answer = client_of(lead).post(f"/jobs/{job.uid}/cancel/")
+    assert answer.status_code == 422
+    assert "has already ended" in answer.content.decode()
+
+
+# --- people and tokens ----------------------------------------------------------------------------------------------
+
+
+def test_a_new_persons_password_is_shown_once_and_works(admin: User, client_of: ClientOf, client: Client) -> None:
+    browser = client_of(admin)
+    answer = browser.post("/people/new/", {"username": "nora", "display_name": "Nora", "roles": ["annotator"]})
+    assert answer.status_code == 201
+    assert "no-store" in answer["Cache-Control"]
+    password = str(answer.context["made"].password)
+    nora = User.objects.get(username="nora")
+    assert password not in browser.get(f"/people/{nora.pk}/").content.decode()
+    signed_in = client.post("/accounts/login/", {"login": "nora", "password": password})
+    assert signed_in["Location"] == "/accounts/password/change/"
+
+
+def test_a_taken_name_is_said_at_its_field(admin: User, client_of: ClientOf) -> None:
+    answer = client_of(admin).post("/people/new/", {"username": "ada"})
+    assert answer.status_code == 422
+    assert "username" in answer.context["form"].errors
+
+
+def test_deactivating_needs_the_typed_name(admin: User, annotator: User, client_of: ClientOf) -> None:
+    client = client_of(admin)
+    client.post(f"/people/{annotator.pk}/deactivate/", {"confirm": "an"})
+    annotator.refresh_from_db()
+    assert annotator.is_active
+    client.post(f"/people/{annotator.pk}/deactivate/", {"confirm": "ann"})
+    annotator.refresh_from_db()
+    assert not annotator.is_active
+    client.post(f"/people/{annotator.pk}/activate/")
+    annotator.refresh_from_db()
+    assert annotator.is_active
+
+
+def test_roles_and_projects_are_set_on_the_persons_page(
+    admin: User, stranger: User, project: Project, client_of: ClientOf
+) -> None:
+    client = client_of(admin)
+    client.post(f"/people/{stranger.pk}/", {"display_name": "Sid", "roles": ["lead", "reviewer"]})
+    assert set(stranger.groups.values_list("name", flat=True)) == {"lead", "reviewer"}
+    client.post(f"/people/{stranger.pk}/projects/", {"project": project.pk, "role": "reviewer"})
+    membership = stranger.memberships.get()
+    page = client.get(f"/people/{stranger.pk}/").content.decode()
+    assert "Remove<span class=\"visually-hidden\"> from Replies as Reviewer" in page
+    client.post(f"/people/{stranger.pk}/projects/{membership.pk}/remove/")
+    assert not stranger.memberships.exists()
+
+
+def test_the_last_lead_of_a_project_stays(admin: User, lead: User, member: Project, client_of: ClientOf) -> None:
+    answer = client_of(admin).post(f"/people/{lead.pk}/projects/{lead.memberships.get().pk}/remove/")
+    assert answer.status_code == 422
+    assert "is the last lead" in answer.content.decode()
+    assert lead.memberships.exists()
+
+
+def test_people_are_found_by_name_role_and_state(admin: User, annotator: User, client_of: ClientOf) -> None:
+    client = client_of(admin)
+    for query, found in (("q=ann", ["ann"]), ("role=admin", ["ada"]), ("state=off", []), ("", ["ann", "ada"])):
+        rows = client.get(f"/people/?{query}").context["page"].rows
+        assert [person.username for person in rows] == found
+
+
+def test_the_list_of_people_asks_a_fixed_number_of_questions(
+    admin: User, client_of: ClientOf, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(30):
+        make_user(f"p{number}", "annotator")
+    client = client_of(admin)
+    with django_assert_max_num_queries(6):
+        client.get("/people/")
+
+
+def test_a_token_is_shown_once_works_and_can_be_revoked(annotator: User, client_of: ClientOf, client: Client) -> None:
+    browser = client_of(annotator)
+    answer = browser.post("/tokens/", {"name": "laptop", "expires_days": "30"})
+    assert answer.status_code == 201
+    secret = answer.context["made"].secret
+    assert secret in answer.content.decode()
+    assert secret not in browser.get("/tokens/").content.decode()
+    assert _api(client, secret) == 200
+    browser.post(f"/tokens/{secret[:15]}/revoke/")
+    assert _api(client, secret) == 401
+
+
+def _api(client: Client, secret: str) -> int:
+    return client.get("/api/v1/schema/", headers={"Authorization": f"Token {secret}"}).status_code
+
+
+def test_a_token_without_name_is_refused_at_its_field(annotator: User, client_of: ClientOf) -> None:
+    answer = client_of(annotator).post("/tokens/", {"name": " ", "expires_days": "30"})
+    assert answer.status_code == 422
+    assert "name" in answer.context["form"].errors
+
+
+def test_nobody_revokes_the_token_of_another(annotator: User, stranger: User, client_of: ClientOf) -> None:
+    made = services.token_create(actor=annotator, name="x", expires_days=None)
+    assert client_of(stranger).post(f"/tokens/{made.token.token_key}/revoke/").status_code == 404
+    assert annotator.auth_token_set.count() == 1
+
+
+# --- signing in -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_nobody_signs_up_by_themselves(client: Client) -> None:
+    page = client.get("/accounts/signup/")
+    assert "Sign-up is closed" in page.content.decode()
+    client.post("/accounts/signup/", {"username": "eve", "password1": "Long-enough-1", "password2": "Long-enough-1"})
+    assert not User.objects.filter(username="eve").exists()
+
+
+def test_a_wrong_password_is_told_without_saying_which_part_was_wrong(annotator: User, client: Client) -> None:
+    page = client.post("/accounts/login/", {"login": "ann", "password": "wrong"}).content.decode()
+    other = client.post("/accounts/login/", {"login": "nobody", "password": "wrong"}).content.decode()
+    for text in (page, other):
+        assert 'role="alert"' in text
+        assert "correct" in text
+
+
+def test_signing_in_is_slowed_down(annotator: User, client: Client, settings: Any) -> None:
+    from django.core.cache import cache
+
+    cache.clear()
+    answers = [client.post("/accounts/login/", {"login": "ann", "password": "wrong"}) for _ in range(12)]
+    assert "Too many" in answers[-1].content.decode()
+    cache.clear()
+
+
+@pytest.mark.django_db
+def test_no_mail_leaves_for_a_forgotten_password(client: Client, mailoutbox: list[Any]) -> None:
+    assert "Ask your admin" in client.get("/accounts/password/reset/").content.decode()
+    client.post("/accounts/password/reset/", {"email": "a@example.com"})
+    assert mailoutbox == []
+
+
+def test_choosing_a_password_ends_the_one_time_password(admin: User, client: Client) -> None:
+    made = services.person_create(actor=admin, username="nora")
+    client.post("/accounts/login/", {"login": "nora", "password": made.password})
+    assert "one-time password" in client.get("/").content.decode()
+    answer = client.post(
+        "/accounts/password/change/",
+        {"oldpassword": made.password, "password1": "quiet-river-stone", "password2": "quiet-river-stone"},
+    )
+    assert answer["Location"] == "/account/"
+    assert "one-time password" not in client.get("/").content.decode()
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+def test_error_pages_say_what_happened_and_what_to_do(annotator: User, client_of: ClientOf) -> None:
+    client = client_of(annotator)
+    assert "This page is for: admin. Ask an admin" in client.get("/people/").content.decode()
+    assert "There is no such page" in client.get("/nowhere/").content.decode()
+
+
+def test_a_missing_person_is_a_404_with_its_sentence(admin: User, client_of: ClientOf) -> None:
+    answer = client_of(admin).get("/people/424242/")
+    assert answer.status_code == 404
+    assert "there is no person 424242" in answer.content.decode()
