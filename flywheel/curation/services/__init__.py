@@ -1,0 +1,20 @@
+"""Changes of state in curation: asking for a snapshot, building it, tainting it, handing out its files.
+
+requests: what people ask for; building: the job; files: reading what was frozen; withdrawing: the walk's part here.
+"""
+
+from flywheel.curation.services.building import snapshot_build
+from flywheel.curation.services.files import (
+    InclusionProof,
+    openai_stream,
+    plain_text_stream,
+    proof_of,
+    snapshot_file_open,
+)
+from flywheel.curation.services.requests import snapshot_request
+from flywheel.curation.services.withdrawing import SnapshotsReached, snapshots_withdraw
+
+__all__ = [
+    "InclusionProof", "SnapshotsReached", "openai_stream", "plain_text_stream", "proof_of", "snapshot_build",
+    "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
+]

@@ -1,0 +1,71 @@
+"""Asking for a snapshot. The work is queued; building it is another module's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from annotation.models import Project
+from flywheel.core.errors import Invalid
+from flywheel.core.models import User
+from flywheel.core.outbox import outbox_add
+from flywheel.core.progress import job_start
+from flywheel.curation import domain
+from flywheel.curation.models import Snapshot
+from provenance.domain.vocabulary import PURPOSES
+from provenance.ledger import ledger_append
+
+BUILD_TOPIC = "snapshot.build"
+DEFAULT_SHARES = {"validation": 0.1, "test": 0.1}
+MAX_SEED = 2**32 - 1
+
+
+def snapshot_request(
+    *, project: Project, name: str, purpose: str, region: str, by: User, seed: int = 0,
+    shares: Mapping[str, float] | None = None, system_prompt: str = "", commercial: bool = True,
+) -> Snapshot:
+    """Ask for a snapshot of everything in the project that is settled and cleared; a job builds it.
+
+    `shares` are those of validation and test, the rest is train. The row is there at once, with a job that shows
+    progress. Raises Invalid naming the field.
+    """
+    wanted = dict(DEFAULT_SHARES if shares is None else shares)
+    _check(name=name, purpose=purpose, region=region, seed=seed, shares=wanted, system_prompt=system_prompt)
+    with transaction.atomic():
+        snapshot = Snapshot.objects.create(
+            project=project, name=name.strip(), purpose=purpose, region=region.strip(), seed=seed, shares=wanted,
+            system_prompt=system_prompt.strip(), commercial=commercial, requested_by=by,
+        )
+        snapshot.job = job_start(
+            kind="snapshot", title=f"Freeze snapshot {snapshot.name}", requested_by=by,
+            object_ref=f"snapshot:{snapshot.uid}",
+        )
+        snapshot.save(update_fields=["job"])
+        outbox_add(topic=BUILD_TOPIC, payload={"snapshot_id": snapshot.pk})
+        ledger_append(
+            actor=by, action="snapshot.request", object=f"snapshot:{snapshot.uid}",
+            payload={
+                "project": project.slug, "purpose": purpose, "region": snapshot.region, "commercial": commercial,
+                "seed": seed, "shares": wanted,
+            },
+        )
+    return snapshot
+
+
+def _check(
+    *, name: str, purpose: str, region: str, seed: int, shares: Mapping[str, float], system_prompt: str
+) -> None:
+    if not name.strip() or len(name.strip()) > 200:
+        raise Invalid(f"the name has {len(name.strip())} characters; give 1 to 200", field="name")
+    if purpose not in PURPOSES:
+        raise Invalid(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
+    if not region.strip() or len(region.strip()) > 40:
+        raise Invalid("give the region in which the snapshot will be used, such as 'EU' or 'DE'", field="region")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise Invalid(f"the seed is {seed!r}; give a whole number from 0 to {MAX_SEED}", field="seed")
+    if problem := domain.shares_check(shares):
+        raise Invalid(problem, field="shares")
+    if len(system_prompt) > 8000:
+        count = len(system_prompt)
+        raise Invalid(f"the system prompt has {count:,} characters; 8,000 are allowed", field="system_prompt")
