@@ -19,6 +19,7 @@ _AGENTS = {
     "consultant", "specialist", "clerk", "bot",
 }
 _CUSTOMERS = {"customer", "caller", "user", "client", "guest", "member", "contact", "buyer", "shopper"}
+_NOBODY = _AGENTS | _CUSTOMERS | {"spk", "speaker", "team", "desk", "help", "service", "care", "channel", "unknown"}
 _WORD = re.compile(r"[a-z]+")
 _NAME = re.compile(r"^[^\W\d_][\w.'’\-]*(?: [^\W\d_][\w.'’\-]*){0,4}$")
 
@@ -183,7 +184,7 @@ def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[st
         names.append(one_line(given.name, limit=300))
     if given is not None and given.ref and given.ref.strip():
         known = {given.ref, given.name or ""}
-        others = [a for a in authors if a and not _generic_role(a) and not _same_person(a, known)]
+        others = [a for a in authors if a and not _is_generic(a) and not _same_person(a, known)]
         refs = [given.ref.strip(), *others]
     else:
         refs = [a for a in authors if a and not _is_generic(a)]
@@ -198,10 +199,9 @@ def _same_person(author: str, known: set[str]) -> bool:
 
 def _is_generic(name: str) -> bool:
     """Whether a name says only what somebody is ("customer", "Caller 1"), so that it names nobody."""
-    words = _WORD.findall(name.casefold())
-    return not words or (_generic_role(name) is not None and len(words) == 1) or set(words) <= {"spk", "speaker"}
+    return set(_WORD.findall(name.casefold())) <= _NOBODY
 
 
 def looks_like_name(author: str) -> bool:
     """Whether an author's entry reads like a person's name, so that its words are personal data in the text too."""
-    return bool(_NAME.match(author)) and any(c.isupper() for c in author) and not _generic_role(author)
+    return bool(_NAME.match(author)) and any(c.isupper() for c in author) and not _is_generic(author)
