@@ -21,6 +21,8 @@ app.conf.beat_schedule = {
     "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
     "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
+    "runs-sweep": {"task": "runs.sweep", "schedule": 5.0},
+    "runs-suggest": {"task": "runs.suggest", "schedule": 60.0},
     "outbox-sweep": {"task": "core.sweep", "schedule": 5.0},
     "home-gauges": {"task": "home.refresh_gauges", "schedule": 60.0},
 }

@@ -309,19 +309,3 @@ def override_problem(reason: str) -> str:
     if len(reason.strip()) < LEAST_REASON:
         return f"an override needs its reason in writing, at least {LEAST_REASON} characters; it goes into the ledger"
     return ""
-
-
-# -- suggestions -----------------------------------------------------------------------------------------------------
-CHAT_ROLES = {"customer": "user", "agent": "assistant"}
-
-
-def prompt_messages(
-    context: Sequence[dict[str, Any]], *, system: str, include_notes: bool = False
-) -> list[dict[str, str]]:
-    """A conversation's context as chat messages, as snapshots write it; [] unless it ends in the customer's turn."""
-    messages = [{"role": "system", "content": system}] if system else []
-    for message in context:
-        role = CHAT_ROLES.get(str(message.get("role")), "user" if include_notes else "")
-        if role and message.get("text"):
-            messages.append({"role": role, "content": str(message["text"])})
-    return messages if messages and messages[-1]["role"] == "user" else []

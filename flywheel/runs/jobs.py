@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import shared_task
 
-from flywheel.core.outbox import outbox_handler
+from flywheel.core.outbox import outbox_extend, outbox_handler
 from flywheel.runs import services
 from flywheel.runs.models import SuggestionBatch
 
@@ -17,6 +17,15 @@ def dispatch(payload: dict[str, Any]) -> None:
     if payload["kind"] == "suggestions":
         services.suggestions_prepare(batch=SuggestionBatch.objects.get(pk=payload["job"]))
     services.run_dispatch(kind=payload["kind"], job_id=payload["job"])
+
+
+@outbox_handler("withdrawal.walk")
+def withdrawal_walk(payload: dict[str, Any]) -> None:
+    """Reach what was derived from a person's data, from the top down."""
+    uid = payload["withdrawal_uid"]
+    services.withdrawal_walk(
+        withdrawal_uid=uid, alive=lambda: outbox_extend(topic="withdrawal.walk", withdrawal_uid=uid)
+    )
 
 
 @shared_task(name="runs.sweep", ignore_result=True)

@@ -29,7 +29,7 @@ from flywheel.runs.services.suggestions import (
     suggestions_prepare,
     suggestions_publish,
 )
-from flywheel.runs.services.withdrawal import models_withdraw, runs_withdraw, suggestions_withdraw
+from flywheel.runs.services.withdrawal import models_withdraw, runs_withdraw, suggestions_withdraw, withdrawal_walk
 
 __all__ = [
     "LeaseLost", "RunEstimate", "TokenRefused", "adapter_files", "artifact_store", "budget_set", "defaults_ensure",
@@ -37,5 +37,5 @@ __all__ = [
     "provider_set", "recipe_create", "run_approve", "run_cancel", "run_complete", "run_dispatch", "run_estimate",
     "run_fail", "run_heartbeat", "run_lease", "run_report", "run_request", "runs_sweep", "runs_withdraw",
     "snapshot_files", "suggestions_complete", "suggestions_continue", "suggestions_prepare", "suggestions_publish",
-    "suggestions_withdraw",
+    "suggestions_withdraw", "withdrawal_walk",
 ]

@@ -30,6 +30,8 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
     with transaction.atomic():
         # Two promotions queue on the project's row; the constraint on champions would catch what slipped past it.
         Project.objects.select_for_update().get(pk=model.project_id)
+        # A withdrawal that comes in between waits for this row, and then takes the champion back.
+        ModelVersion.objects.select_for_update().get(pk=model.pk)
         model = selectors.model_get(model.name)
         if model.status == Status.CHAMPION:
             return model

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_datetime
 
 from annotation.models import Project
 from flywheel.core.errors import Invalid
+from flywheel.curation.models import Snapshot
 from flywheel.runs import domain
 from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, TrainingRun
 from flywheel.runs.services import money
@@ -152,17 +153,19 @@ def _candidate(job: TrainingRun) -> ModelVersion | None:
     """The model that the run left, of the next generation of its project; None when it left none."""
     if not model_check(job):
         return None
+    # Locked like a withdrawal locks it: either the walk finds this model, or the model is born in need of retraining.
+    snapshot = Snapshot.objects.select_for_update().get(pk=job.snapshot_id)
     # The project's row is what two runs that end at once queue on, so that each gets a generation of its own.
-    project = Project.objects.select_for_update().get(pk=job.snapshot.project_id)
+    project = Project.objects.select_for_update().get(pk=snapshot.project_id)
     newest = ModelVersion.objects.filter(project=project).aggregate(n=Max("generation"))["n"] or 0
     model, _ = ModelVersion.objects.get_or_create(run=job, defaults={
         "project": project, "generation": newest + 1, "name": f"{project.slug}-g{newest + 1}",
-        "status": _status_of_new(job),
+        "status": _status_of_new(snapshot),
     })
     return model
 
 
-def _status_of_new(job: TrainingRun) -> str:
+def _status_of_new(snapshot: Snapshot) -> str:
     """A model of rows that were withdrawn while it trained is born in need of retraining."""
-    tainted = job.snapshot.status == job.snapshot.Status.TAINTED
+    tainted = snapshot.status == Snapshot.Status.TAINTED
     return ModelVersion.Status.RETRAIN_REQUIRED if tainted else ModelVersion.Status.CANDIDATE

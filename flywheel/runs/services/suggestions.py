@@ -24,6 +24,7 @@ from flywheel.capture.models import Example, Suggestion
 from flywheel.core.access import ADMIN, LEAD, has_role
 from flywheel.core.errors import Conflict, Invalid, Refused
 from flywheel.core.outbox import outbox_add
+from flywheel.curation.formats import messages_build
 from flywheel.runs import domain
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
 from flywheel.runs.services import money
@@ -167,9 +168,13 @@ def _prompt_lines(batch: SuggestionBatch) -> Iterator[str]:
 
 def prompt_of(example: Example, system: str) -> list[dict[str, str]]:
     """What the model is asked: the redacted context in the chat format, ending in the customer's turn; [] for none."""
-    return domain.prompt_messages(
-        example.redacted[: example.context_length], system=system, include_notes=example.source.include_notes
+    # Written as snapshots write it, so that the model is asked what it was taught to answer.
+    row = messages_build(
+        example.redacted, context_length=example.context_length, reply="", system_prompt=system,
+        include_notes=example.source.include_notes,
     )
+    context = [{"role": message.role, "content": message.content} for message in row[:-1]]
+    return context if context and context[-1]["role"] == "user" else []
 
 
 def generate_spec(batch: SuggestionBatch) -> GenerateSpec:

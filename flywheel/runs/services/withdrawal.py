@@ -1,53 +1,114 @@
-"""What a withdrawal of consent reaches in runs, models and their suggestions.
+"""The walk after a withdrawal of consent: from runs down to examples, and the receipt of what it reached.
 
-Each function may run any number of times: what it reached before it reports again and does not change again.
-The walk through the lower apps is in `walk`.
+The gate blocks since the withdrawal's own commit. Every step here may be killed and run again: what it reached before
+it reports again and does not change again.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from flywheel.capture.models import Suggestion
-from flywheel.core.errors import Conflict
+from annotation.services import tasks_withdraw
+from flywheel.capture.models import Example, Suggestion
+from flywheel.core.errors import Conflict, NotFound
+from flywheel.curation.services import snapshots_withdraw
 from flywheel.runs import domain
 from flywheel.runs.models import ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import run_cancel
 from provenance.ledger import ledger_append
+from provenance.models import ProvenanceRecord, Withdrawal
+from provenance.selectors import chunks, records_of_subjects
+from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = "withdrawal"
 CHUNK = 500
 REASON = "consent to rows of its snapshot was withdrawn"
 
 
-def runs_withdraw(record_ids: Sequence[int]) -> list[str]:
+def withdrawal_walk(*, withdrawal_uid: str, alive: Callable[[], None] = lambda: None) -> Withdrawal:
+    """Reach everything derived from a person's data and write the receipt. A finished walk changes nothing.
+
+    `alive` is called between steps, so that the job that drives the walk keeps its claim. Raises NotFound.
+    """
+    withdrawal = Withdrawal.objects.filter(uid=withdrawal_uid).first()
+    if withdrawal is None:
+        raise NotFound(f"there is no withdrawal {withdrawal_uid}")
+    if withdrawal.completed_at is not None:
+        return withdrawal
+    records = sorted(set(records_of_subjects([withdrawal.subject_id])))
+    for section, reach in _steps(records, withdrawal.purposes):
+        withdrawal_receipt_add(withdrawal_uid=str(withdrawal.uid), section=section, data=reach())
+        alive()
+    return withdrawal_complete(withdrawal_uid=str(withdrawal.uid))
+
+
+def _steps(records: list[int], purposes: list[str]) -> Iterable[tuple[str, Callable[[], dict[str, Any]]]]:
+    over = _out_of_purposes(records, purposes)
+    models: list[str] = []
+
+    def reach_models() -> dict[str, Any]:
+        models[:] = models_withdraw(records, purposes=purposes)
+        return {"models": models}
+
+    yield "records", lambda: {"records": _record_names(records)}
+    yield "runs", lambda: {"runs": runs_withdraw(records, purposes=purposes)}
+    yield "models", reach_models
+    yield "snapshots", lambda: snapshots_withdraw(records, purposes=purposes, by=ACTOR).to_json()
+    # Once more: a run that ended just before its snapshot was tainted has left a model that the first look missed.
+    yield "models", reach_models
+    yield "suggestions", lambda: {"suggestions": suggestions_withdraw(model_names=models, record_ids=over)}
+    yield "tasks", lambda: tasks_withdraw(record_ids=over, actor=ACTOR).receipt()
+    yield "examples", lambda: {"examples": examples_withdraw(over)}
+
+
+def _record_names(records: list[int]) -> list[str]:
+    rows = (r for batch in chunks(records) for r in ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk"))
+    return [str(record) for record in rows]
+
+
+def _out_of_purposes(records: list[int], purposes: Sequence[str]) -> list[int]:
+    """Records that nothing is left for: no purpose that they were meant for remains."""
+    left: list[int] = []
+    for batch in chunks(records):
+        rows = ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk")
+        left += [pk for pk, meant in rows.values_list("pk", "intended_purposes") if set(meant) <= set(purposes)]
+    return left
+
+
+def runs_withdraw(record_ids: Iterable[int], *, purposes: Sequence[str] | None = None) -> list[str]:
     """Stop every run on a snapshot that holds one of these records. Returns all runs on such snapshots."""
     reached: dict[str, None] = {}
-    for chunk in _chunks(record_ids):
-        runs = TrainingRun.objects.filter(snapshot__rows__record_id__in=chunk).distinct().order_by("id")
-        for run in runs:
+    for batch in chunks(record_ids):
+        for run in _on_snapshots(TrainingRun.objects.all(), "snapshot", batch, purposes):
             reached[str(run.uid)] = None
             if run.status not in domain.ENDED:
                 _cancel(run)
     return list(reached)
 
 
-def models_withdraw(record_ids: Sequence[int]) -> list[str]:
+def models_withdraw(record_ids: Iterable[int], *, purposes: Sequence[str] | None = None) -> list[str]:
     """Mark every model trained on one of these records as in need of retraining. Returns their names.
 
-    A champion stops being one: its batches are cancelled and its suggestions taken back.
+    A champion stops being one, and its batches are cancelled.
     """
     reached: dict[str, None] = {}
-    for chunk in _chunks(record_ids):
-        models = ModelVersion.objects.filter(run__snapshot__rows__record_id__in=chunk).distinct().order_by("id")
-        for model in models:
+    for batch in chunks(record_ids):
+        for model in _on_snapshots(ModelVersion.objects.all(), "run__snapshot", batch, purposes):
             reached[model.name] = None
             _model_withdraw(model)
     return list(reached)
+
+
+def _on_snapshots(rows: QuerySet[Any], path: str, records: list[int], purposes: Sequence[str] | None) -> QuerySet[Any]:
+    held = Q(**{f"{path}__rows__record_id__in": records})
+    if purposes is not None:
+        held &= Q(**{f"{path}__purpose__in": list(purposes)})
+    return rows.filter(held).distinct().order_by("id")
 
 
 def _model_withdraw(model: ModelVersion) -> None:
@@ -65,23 +126,40 @@ def _model_withdraw(model: ModelVersion) -> None:
         _cancel(batch)
 
 
-def suggestions_withdraw(model_names: Sequence[str]) -> int:
-    """Take back every suggestion that these models made. Returns how many there are."""
+def suggestions_withdraw(*, model_names: Sequence[str], record_ids: Sequence[int]) -> int:
+    """Take back suggestions that these models made, and any on these records' examples. Returns how many there are."""
+    reached = 0
     for name in model_names:
-        while taken := _suggestions_take(name):
-            with transaction.atomic():
-                Suggestion.objects.filter(pk__in=taken, withdrawn_at=None).update(withdrawn_at=timezone.now())
-                ledger_append(actor=ACTOR, action="suggestion.withdraw", object=f"model:{name}", payload={
-                    "suggestions": taken,
-                })
-    return Suggestion.objects.filter(
-        origin=Suggestion.Origin.MODEL, origin_name__in=list(model_names), withdrawn_at__isnull=False
-    ).count()
+        made = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, origin_name=name)
+        _take_back(made, f"model:{name}")
+        reached += made.count()
+    for batch in chunks(record_ids):
+        held = Suggestion.objects.filter(example__provenance_id__in=batch)
+        _take_back(held, "examples")
+        reached += held.exclude(origin=Suggestion.Origin.MODEL, origin_name__in=model_names).count()
+    return reached
 
 
-def _suggestions_take(name: str) -> list[int]:
-    rows = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, origin_name=name, withdrawn_at=None)
-    return list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK])
+def _take_back(rows: QuerySet[Suggestion], of: str) -> None:
+    """In steps, each one ledgered."""
+    while taken := list(rows.filter(withdrawn_at=None).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+        with transaction.atomic():
+            Suggestion.objects.filter(pk__in=taken, withdrawn_at=None).update(withdrawn_at=timezone.now())
+            ledger_append(actor=ACTOR, action="suggestion.withdraw", object=of, payload={"suggestions": taken})
+
+
+def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
+    """Mark the examples of these records as withdrawn: no task, prompt or snapshot takes them up again."""
+    reached: list[str] = []
+    for batch in chunks(record_ids):
+        examples = Example.objects.filter(provenance_id__in=batch).order_by("pk")
+        reached += [str(uid) for uid in examples.values_list("uid", flat=True)]
+        with transaction.atomic():
+            active = list(examples.filter(status=Example.Status.ACTIVE).values_list("pk", flat=True))
+            if active:
+                Example.objects.filter(pk__in=active).update(status=Example.Status.WITHDRAWN)
+                ledger_append(actor=ACTOR, action="example.withdraw", object="examples", payload={"examples": active})
+    return reached
 
 
 def _cancel(job: TrainingRun | SuggestionBatch) -> None:
@@ -89,9 +167,3 @@ def _cancel(job: TrainingRun | SuggestionBatch) -> None:
         run_cancel(run=job, by=ACTOR, reason=REASON)
     except Conflict:
         return  # It ended meanwhile; a model that it left is found by the next step of the walk.
-
-
-def _chunks(ids: Sequence[int]) -> Iterator[list[int]]:
-    iterator = iter(ids)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
-        yield chunk

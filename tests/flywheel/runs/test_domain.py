@@ -148,10 +148,3 @@ def test_an_ended_run_goes_nowhere() -> None:
 
 def test_lost_messages_are_sent_again_ever_less_often() -> None:
     assert [domain.redispatch_after(n) for n in (1, 2, 3, 20)] == [60, 120, 240, 900]
-
-
-def test_a_prompt_ends_in_the_customers_turn() -> None:
-    context = [{"role": "customer", "text": "Hi"}, {"role": "note", "text": "VIP"}, {"role": "agent", "text": "Hello"}]
-    assert domain.prompt_messages(context, system="S") == []
-    found = domain.prompt_messages([*context, {"role": "customer", "text": "Where is it?"}], system="S")
-    assert [m["role"] for m in found] == ["system", "user", "assistant", "user"]
