@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
@@ -13,6 +13,12 @@ from flywheel.home import selectors, services
 
 class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Accounts are made by an admin, who also resets passwords."""
+
+    error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": "User name or password is not correct.",
+        "too_many_login_attempts": "Too many failed tries. Wait five minutes, then try again; nothing is lost.",
+        "account_inactive": "This account is deactivated. Ask an admin to activate it again.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
