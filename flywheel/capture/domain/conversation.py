@@ -20,7 +20,7 @@ _AGENTS = {
 }
 _CUSTOMERS = {"customer", "caller", "user", "client", "guest", "member", "contact", "buyer", "shopper"}
 _NOBODY = _AGENTS | _CUSTOMERS | {"spk", "speaker", "team", "desk", "help", "service", "care", "channel", "unknown"}
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"[^\W\d_]+")
 _NAME = re.compile(r"^[^\W\d_][\w.'’\-]*(?: [^\W\d_][\w.'’\-]*){0,4}$")
 
 Message = dict[str, Any]
@@ -199,7 +199,9 @@ def _same_person(author: str, known: set[str]) -> bool:
 
 def _is_generic(name: str) -> bool:
     """Whether a name says only what somebody is ("customer", "Caller 1"), so that it names nobody."""
-    return set(_WORD.findall(name.casefold())) <= _NOBODY
+    words = set(_WORD.findall(name.casefold()))
+    # "Customer 1" is nobody, "user 88127" is somebody.
+    return words <= _NOBODY and sum(c.isdigit() for c in name) < 3
 
 
 def looks_like_name(author: str) -> bool:
