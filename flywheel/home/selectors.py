@@ -170,6 +170,30 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
     return [ProjectNumbers(project, gauges[f"project:{project.pk}"], active[project.pk]) for project in found]
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Several projects' numbers together."""
+
+    open: int
+    in_review: int
+    settled: int
+    week: int
+    week_delta: str
+
+
+def totals(projects: list[ProjectNumbers]) -> Totals:
+    """The sums over the projects that a person sees."""
+
+    def total(name: str) -> int:
+        return sum(item.gauges.get(f"home.{name}") or 0 for item in projects)
+
+    week = total("settled_week")
+    return Totals(
+        open=total("open"), in_review=total("in_review"), settled=total("settled"), week=week,
+        week_delta=domain.delta_text(week, total("settled_last_week")),
+    )
+
+
 def returned_to(user: User) -> int:
     """How many answers came back to the person from review, counted up to 100."""
     returned = Assignment.objects.filter(user=user, status=Assignment.Status.RETURNED)

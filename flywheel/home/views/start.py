@@ -59,6 +59,7 @@ def _lead(user: User) -> dict[str, Any]:
     projects = selectors.projects_of(user, LEAD)
     return {
         "projects": projects,
+        "totals": selectors.totals(projects),
         "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
         "projects_url": link("projects"),
     }
