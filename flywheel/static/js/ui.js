@@ -1,5 +1,7 @@
 /* Behaviour shared by all pages, found by data attributes; every page works without it. docs/design.md lists them. */
 
+import { toast } from "./toast.js";
+
 const root = document.documentElement;
 
 /* -- theme: system, light, dark ---------------------------------------------------------------------------------- */
@@ -22,20 +24,6 @@ function themeNext() {
   }
   themeShow();
   root.dispatchEvent(new CustomEvent("theme-change", { detail: { theme: next } }));
-}
-
-/* -- toasts ------------------------------------------------------------------------------------------------------- */
-export function toast(message, tone = "info", seconds = 6) {
-  const area = document.getElementById("toasts");
-  if (!area || !message) return;
-  const box = document.createElement("div");
-  box.className = tone === "info" ? "notice" : `notice notice-${tone}`;
-  box.setAttribute("role", tone === "bad" ? "alert" : "status");
-  const text = document.createElement("p");
-  text.textContent = message;
-  box.append(text);
-  area.append(box);
-  setTimeout(() => box.remove(), seconds * 1000);
 }
 
 async function copy(button) {
@@ -63,9 +51,11 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  // Empty filters stay out of the address.
-  if (!event.target.matches("form.filters")) return;
-  for (const input of event.target.elements) if (input.name && !input.value) input.disabled = true;
+  // Empty filters stay out of the address; they come back at once, for the browser's Back.
+  if (!event.target.matches("form.filters[method='get']")) return;
+  const empty = [...event.target.elements].filter((input) => input.name && !input.value && !input.disabled);
+  for (const input of empty) input.disabled = true;
+  setTimeout(() => empty.forEach((input) => (input.disabled = false)));
 });
 
 function confirmTyping(input) {

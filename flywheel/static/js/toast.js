@@ -1,0 +1,16 @@
+/* Short messages at the corner of the page. No effect of its own on loading, so that any module may import it: in
+   production ui.js has a hashed name, and importing that from two places would run it twice. */
+
+export function toast(message, tone = "info", seconds = 6) {
+  const area = document.getElementById("toasts");
+  if (!area || !message) return;
+  const box = document.createElement("div");
+  box.className = tone === "info" ? "notice" : `notice notice-${tone}`;
+  box.setAttribute("role", tone === "bad" ? "alert" : "status");
+  const text = document.createElement("p");
+  text.textContent = message;
+  box.append(text);
+  area.append(box);
+  setTimeout(() => box.remove(), seconds * 1000);
+}
+
