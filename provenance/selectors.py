@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 
 from provenance.domain.consent import Basis, Consent, Event, Withdrawn
 from provenance.domain.gate import RecordFacts, SubjectFacts
@@ -30,10 +33,27 @@ _BIND = 5000
 
 _RECORD_COLUMNS = (
     "pk", "uid", "source_system", "source_record_id", "content_sha256", "origin_geography", "license_spdx",
-    "intended_purposes", "prohibited_purposes", "personal_data", "processing_included", "processing_excluded",
-    "storage_allowed", "storage_forbidden", "retention_until", "legal_hold", "quarantined_at", "quarantine_reason",
-    "erased_at",
+    "personal_data", "retention_until", "legal_hold", "quarantined_at", "quarantine_reason", "erased_at",
 )
+_RECORD_LISTS = (
+    "intended_purposes", "prohibited_purposes", "processing_included", "processing_excluded", "storage_allowed",
+    "storage_forbidden",
+)
+
+
+def _as_text(*names: str) -> dict[str, Cast]:
+    # Lists of purposes and regions are few and the same in most rows: read as text, each is decoded once.
+    return {f"{name}_text": Cast(name, TextField()) for name in names}
+
+
+@lru_cache(maxsize=4096)
+def _texts(value: str) -> tuple[str, ...]:
+    return tuple(json.loads(value))
+
+
+@lru_cache(maxsize=4096)
+def _set(value: str) -> frozenset[str]:
+    return frozenset(_texts(value))
 
 
 def regions() -> list[str]:
@@ -63,7 +83,8 @@ def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
 
 
 def _facts(record_ids: list[int]) -> dict[int, RecordFacts]:
-    rows = list(ProvenanceRecord.objects.filter(pk__in=record_ids).values(*_RECORD_COLUMNS))
+    records = ProvenanceRecord.objects.filter(pk__in=record_ids)
+    rows = list(records.values(*_RECORD_COLUMNS, **_as_text(*_RECORD_LISTS)))
     links: dict[int, list[int]] = defaultdict(list)
     through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=record_ids)
     for record_id, subject_id in through.values_list("provenancerecord_id", "subject_id"):
@@ -80,13 +101,11 @@ def _record(row: dict[str, Any], subjects: tuple[SubjectFacts, ...], bases: tupl
     return RecordFacts(
         uid=str(row["uid"]), source_system=row["source_system"], source_record_id=row["source_record_id"],
         content_sha256=row["content_sha256"], origin_geography=row["origin_geography"],
-        license_spdx=row["license_spdx"], intended_purposes=tuple(row["intended_purposes"]),
-        prohibited_purposes=tuple(row["prohibited_purposes"]), personal_data=row["personal_data"],
-        processing_included=tuple(row["processing_included"]), processing_excluded=tuple(row["processing_excluded"]),
-        storage_allowed=tuple(row["storage_allowed"]), storage_forbidden=tuple(row["storage_forbidden"]),
+        license_spdx=row["license_spdx"], personal_data=row["personal_data"],
         retention_until=row["retention_until"], legal_hold=row["legal_hold"],
         quarantined=row["quarantined_at"] is not None, quarantine_reason=row["quarantine_reason"],
         erased=row["erased_at"] is not None, subjects=subjects, bases=bases,
+        **{name: _texts(row[f"{name}_text"]) for name in _RECORD_LISTS},
     )
 
 
@@ -113,7 +132,8 @@ def _subjects(subject_ids: set[int]) -> dict[int, SubjectFacts]:
 def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     records = list(
         ConsentRecord.objects.filter(subject_id__in=subject_ids).values_list(
-            "pk", "subject_id", "record_id", "purposes", "lawful_basis", "geographic_restrictions"
+            "pk", "subject_id", "record_id", Cast("purposes", TextField()), "lawful_basis",
+            Cast("geographic_restrictions", TextField()),
         )
     )
     events: dict[int, list[Event]] = defaultdict(list)
@@ -123,7 +143,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     for record_id, at, state, validity in rows.order_by():
         events[record_id].append(Event(at, state, validity))
     for pk, subject_id, name, purposes, basis, geography in records:
-        yield subject_id, Consent(name, frozenset(purposes), basis, tuple(events[pk]), tuple(geography))
+        yield subject_id, Consent(name, _set(purposes), basis, tuple(events[pk]), _texts(geography))
 
 
 def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.label_config import DEFAULT
+from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Task
 from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
@@ -109,7 +109,7 @@ class House:
 def conversation(number: int) -> list[dict[str, Any]]:
     """Three turns of context with a note among them, and the agent's own reply."""
     return [
-        {"role": "customer", "author": "<PERSON_1>", "at": None, "text": f"My order {number} has not come. Where is it?"},
+        {"role": "customer", "author": "<PERSON_1>", "at": None, "text": f"My order {number} has not come. Why?"},
         {"role": "note", "author": "bot", "at": None, "text": "priority low"},
         {"role": "customer", "author": "<PERSON_1>", "at": None, "text": "I wrote from <EMAIL_1> before."},
         {"role": "agent", "author": "agent", "at": None, "text": "No idea."},
@@ -131,7 +131,9 @@ def answer(number: int) -> list[dict[str, Any]]:
 def house(lead: User) -> House:
     """A source and a project with its lead."""
     source = Source.objects.create(name="acme", owner=lead, license_spdx="CC-BY-4.0", subject_namespace="acme")
-    project = Project.objects.create(name="Support", slug="support", label_config=DEFAULT)
+    project = Project.objects.create(
+        name="Support", slug="support", label_config=DEFAULT, label_schema=label_config_parse(DEFAULT).to_json()
+    )
     project.sources.add(source)
     Membership.objects.create(project=project, user=lead, role="lead")
     return House(source, project, lead)
