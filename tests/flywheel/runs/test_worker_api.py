@@ -141,7 +141,9 @@ def test_the_snapshots_files_arrive_as_they_are(leased: Leased) -> None:
         assert int(answer["Content-Length"]) == file["bytes"] == len(content)
 
 
-@pytest.mark.parametrize("path", ["../db.sqlite3", "..%2f..%2fdb.sqlite3", "/etc/passwd", "README.md", "train.parquet/"])
+@pytest.mark.parametrize("path", [
+    "../db.sqlite3", "..%2f..%2fdb.sqlite3", "/etc/passwd", "README.md", "train.parquet/",
+])
 def test_nothing_but_the_snapshots_files_can_be_downloaded(path: str, leased: Leased) -> None:
     run, token = leased
     assert call("get", run, f"snapshot/{path}", token).status_code == 404

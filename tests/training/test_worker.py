@@ -1,0 +1,329 @@
+"""The worker with a web that answers, is away, or throws it out; the trainer is a small script."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from training import worker
+from training.leash import Child, Tail
+from training.worker import Settings, job_run
+
+SPEC = {"run_id": "r1", "snapshot": {"path": "", "merkle_root": "0" * 64}}
+FILE = b"rows"
+
+TRAINER = """
+import json, pathlib, signal, sys, time
+command, spec, out = sys.argv[1], json.loads(pathlib.Path(sys.argv[2]).read_text()), pathlib.Path(sys.argv[3])
+{body}
+"""
+
+WRITES = """
+def emit(seq, kind="metric", **data):
+    with (out / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"seq": seq, "at": "2026-01-01T00:00:00+00:00", "kind": kind, "data": data}) + "\\n")
+
+def leave():
+    (out / "model").mkdir(exist_ok=True)
+    (out / "model" / "config.json").write_text("{}")
+    (out / "model" / "weights.safetensors").write_text("w")
+    (out / "result.json").write_text(json.dumps({"run_id": spec["run_id"]}))
+    (out / "manifest.json").write_text("{}")
+"""
+
+
+class FakeWeb(httpx.BaseTransport):
+    """Answers like the web; `away` and `refuse` change that while it runs."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, Any]] = []
+        self.away, self.refuse, self.cancel, self.last_seq = False, "", "", 0
+        self.damaged = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.away:
+            raise httpx.ConnectError("nobody there", request=request)
+        path = request.url.path.split("/", 6)[6]
+        body = b"".join(request.stream)  # type: ignore[arg-type]
+        value = json.loads(body) if request.method == "POST" else body
+        self.calls.append((request.method, path, value))
+        if request.headers["Authorization"] != "Bearer secret" or (self.refuse and path.startswith(self.refuse)):
+            return httpx.Response(403, json={"error": {"message": "not yours"}})
+        if path == "lease":
+            digest = hashlib.sha256(FILE).hexdigest()
+            return httpx.Response(200, json={
+                "spec": SPEC, "files": [{"path": "train.parquet", "sha256": digest, "bytes": len(FILE)}],
+                "lease_seconds": 45, "last_seq": self.last_seq, "attempt": 1,
+            })
+        if path == "heartbeat":
+            return httpx.Response(200, json={"cancel": bool(self.cancel), "reason": self.cancel})
+        if path in ("snapshot/train.parquet", "adapter/train.parquet", "prompts"):
+            return httpx.Response(200, content=b"other" if self.damaged else FILE)
+        return httpx.Response(200, json={"status": "done", "last_seq": 0})
+
+    def of(self, path: str) -> list[Any]:
+        return [value for _, found, value in self.calls if found == path]
+
+    def paths(self) -> list[str]:
+        return [path for _, path, _ in self.calls if path != "heartbeat"]
+
+
+@pytest.fixture
+def web() -> FakeWeb:
+    return FakeWeb()
+
+
+@pytest.fixture
+def box(web: FakeWeb, tmp_path: Path) -> Settings:
+    return Settings(url="http://web.test", work_dir=tmp_path / "work", models_dir=tmp_path / "models", transport=web,
+                    heartbeat_seconds=0.1, patience_seconds=2, command=())
+
+
+def with_trainer(box: Settings, tmp_path: Path, body: str) -> Settings:
+    script = tmp_path / "trainer.py"
+    script.write_text(TRAINER.replace("{body}", WRITES + body))
+    return Settings(**{f: getattr(box, f) for f in Settings.__slots__} | {
+        "command": (sys.executable, str(script)),
+    })
+
+
+def test_a_run_is_leased_trained_reported_uploaded_and_completed(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    box = with_trainer(box, tmp_path, """
+assert pathlib.Path(spec["snapshot"]["path"], "train.parquet").read_bytes() == b"rows"
+for n in range(1, 4): emit(n, step=n)
+leave()
+""")
+    assert job_run("run", "r1", "secret", box) == "done"
+    assert web.paths()[:2] == ["lease", "snapshot/train.parquet"]
+    events = [e["seq"] for report in web.of("events") for e in report["events"]]
+    assert events == [1, 2, 3]
+    uploads = [p for p in web.paths() if p.startswith("artifacts/")]
+    assert uploads == [
+        "artifacts/model/weights.safetensors", "artifacts/model/config.json", "artifacts/result.json",
+        "artifacts/manifest.json",
+    ]
+    assert web.paths()[-1] == "complete"
+    assert list(box.work_dir.iterdir()) == []
+
+
+def test_a_job_that_is_not_ours_just_ends(web: FakeWeb, box: Settings) -> None:
+    assert job_run("run", "r1", "wrong", box) == "refused"
+    assert web.paths() == ["lease"]
+
+
+def test_a_web_that_is_away_from_the_start_is_left_to_the_sweep(
+    web: FakeWeb, box: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.away = True
+    monkeypatch.setattr(worker.Web, "_patiently", _impatient(worker.Web._patiently))
+    assert job_run("run", "r1", "secret", box) == "unreachable"
+
+
+def _impatient(patiently: Any) -> Any:
+    return lambda self, call, patience=None: patiently(self, call, 0)
+
+
+def test_training_goes_on_while_the_web_is_away_and_no_event_is_lost(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    box = with_trainer(box, tmp_path, """
+for n in range(1, 21):
+    emit(n, step=n); time.sleep(0.1)
+leave()
+""")
+    away = threading.Timer(0.8, lambda: setattr(web, "away", True))
+    again = threading.Timer(2.2, lambda: setattr(web, "away", False))
+    away.start(), again.start()
+    assert job_run("run", "r1", "secret", box) == "done"
+    seqs = [e["seq"] for report in web.of("events") for e in report["events"]]
+    assert sorted(set(seqs)) == list(range(1, 21))
+
+
+def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    box = with_trainer(box, tmp_path, "emit(1, step=1)\ntime.sleep(600)\n")
+    threading.Timer(1.0, lambda: setattr(web, "cancel", "cancelled")).start()
+    began = time.monotonic()
+    assert job_run("run", "r1", "secret", box) == "given up"
+    assert time.monotonic() - began < 10
+    assert web.of("fail")[0]["retry"] is False
+    assert list(box.work_dir.iterdir()) == []
+
+
+def test_a_trainer_that_ignores_the_request_is_killed(
+    web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "CANCEL_GRACE_SECONDS", 0.5)
+    box = with_trainer(box, tmp_path, """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+(out / "pid").write_text(str(__import__("os").getpid()))
+emit(1, step=1)
+time.sleep(600)
+""")
+    threading.Timer(1.0, lambda: setattr(web, "cancel", "cancelled")).start()
+    assert job_run("run", "r1", "secret", box) == "given up"
+
+
+def test_a_run_that_was_given_to_another_is_dropped_and_its_trainer_ended(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    box = with_trainer(box, tmp_path, f"""
+pathlib.Path({str(pid)!r}).write_text(str(__import__("os").getpid()))
+time.sleep(600)
+""")
+    threading.Timer(1.0, lambda: setattr(web, "refuse", "heartbeat")).start()
+    assert job_run("run", "r1", "secret", box) == "lost"
+    assert _gone(int(pid.read_text()))
+    # The folder stays: the run may come back to this machine.
+    assert (box.work_dir / "run-r1" / "snapshot" / "train.parquet").is_file()
+    assert not web.of("fail")
+
+
+@pytest.mark.parametrize(("body", "retry", "words"), [
+    ("print('error: no such base model', file=sys.stderr); sys.exit(2)", False, "refused its input: no such base"),
+    ("print('error: loss is nan', file=sys.stderr); sys.exit(1)", False, "ended with code 1: loss is nan"),
+    ("__import__('os').kill(__import__('os').getpid(), signal.SIGKILL)", True, "ended with code -9"),
+])
+def test_a_trainer_that_fails_is_told_with_its_last_words(
+    body: str, retry: bool, words: str, web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, body)) == ("retry" if retry else "given up")
+    told = web.of("fail")[0]
+    assert told["retry"] is retry
+    assert words in told["error"]
+
+
+def test_a_worker_that_is_asked_to_stop_hands_the_run_back(
+    web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = with_trainer(box, tmp_path, "time.sleep(600)\n")
+    began = time.monotonic()
+    monkeypatch.setattr(worker, "worker_stops", lambda: time.monotonic() - began > 0.7)
+    assert job_run("run", "r1", "secret", box) == "released"
+    assert web.of("fail")[0] == {"error": "the worker was stopped", "retry": True, "released": True}
+    assert (box.work_dir / "run-r1").is_dir()
+
+
+def test_a_damaged_download_is_not_trained_on(web: FakeWeb, box: Settings, tmp_path: Path) -> None:
+    web.damaged = True
+    assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, "leave()")) == "given up"
+    assert "arrived damaged" in web.of("fail")[0]["error"]
+
+
+def test_suggestions_are_generated_and_their_progress_told(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    box = with_trainer(box, tmp_path, """
+assert command == "generate" and pathlib.Path(spec["prompts_path"]).is_file()
+assert pathlib.Path(spec["adapter_path"], "train.parquet").is_file()
+emit(1, "log", done=1, total=2); time.sleep(0.8)
+(out / "suggestions.jsonl").write_text('{"id": "1", "text": "x"}')
+""")
+    assert job_run("suggestions", "b1", "secret", box) == "done"
+    assert {"done": 1} in web.of("heartbeat")
+    assert [p for p in web.paths() if p.startswith("artifacts/")] == ["artifacts/suggestions.jsonl"]
+
+
+def events_write(folder: Path, *seqs: int, tail: str = "") -> Path:
+    path = folder / "events.jsonl"
+    path.write_text("".join(json.dumps({"seq": n, "kind": "log", "data": {}}) + "\n" for n in seqs) + tail)
+    return path
+
+
+def test_a_half_written_event_waits_until_it_is_whole(tmp_path: Path) -> None:
+    path = events_write(tmp_path, 1, tail='{"seq": 2')
+    tail = Tail(path, tmp_path / "offset", 0)
+    assert [e["seq"] for e in tail.read()] == [1]
+    tail.taken(1)
+    with path.open("a") as file:
+        file.write(', "kind": "log", "data": {}}\n')
+    assert [e["seq"] for e in tail.read()] == [2]
+
+
+def test_a_folder_on_another_machine_goes_on_counting_where_the_web_is(tmp_path: Path) -> None:
+    tail = Tail(tmp_path / "events.jsonl", tmp_path / "offset", 50)
+    events_write(tmp_path, 1, 2)
+    assert [e["seq"] for e in tail.read()] == [51, 52]
+
+
+def test_the_same_folder_again_tells_only_what_is_new(tmp_path: Path) -> None:
+    events_write(tmp_path, 1, 2, 3)
+    assert [e["seq"] for e in Tail(tmp_path / "events.jsonl", tmp_path / "offset", 2).read()] == [3]
+
+
+def test_a_trainer_dies_with_its_worker(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    trainer = tmp_path / "trainer.py"
+    trainer.write_text("import os, pathlib, sys, time\n"
+                       "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\ntime.sleep(600)\n")
+    script = (
+        "import os, pathlib, sys, time\nfrom training.leash import Child\n"
+        f"Child([sys.executable, {str(trainer)!r}, {str(pid)!r}], pathlib.Path({str(tmp_path / 'log')!r}),"
+        " dict(os.environ))\ntime.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        end = time.monotonic() + 20
+        while not (pid.is_file() and pid.read_text()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        child = int(pid.read_text())
+        assert not _gone(child, seconds=0)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert _gone(child)
+
+
+def test_a_child_that_ended_is_stopped_without_a_word(tmp_path: Path) -> None:
+    child = Child([sys.executable, "-c", "print('bye')"], tmp_path / "log", dict(os.environ))
+    assert child.wait() == 0
+    child.stop(1)
+    assert child.last_words() == "bye"
+
+
+def test_old_folders_are_removed(box: Settings) -> None:
+    old, new = box.work_dir / "run-old", box.work_dir / "run-new"
+    old.mkdir(parents=True), new.mkdir()
+    os.utime(old, (1, 1))
+    worker.prune(box.work_dir)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLYWHEEL_VAR_DIR", str(tmp_path))
+    monkeypatch.setenv("FLYWHEEL_URL", "https://web.example")
+    monkeypatch.delenv("FLYWHEEL_MODELS_DIR", raising=False)
+    found = Settings.from_environment()
+    assert (found.url, found.work_dir, found.models_dir) == (
+        "https://web.example", tmp_path / "work", tmp_path / "models"
+    )
+
+
+def _gone(pid: int, seconds: float = 10) -> bool:
+    """Whether the process is gone, or a zombie that only its reaper still sees."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z"):
+                return True
+        except OSError:
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
