@@ -217,7 +217,7 @@ def _place(angle: float, step: float, *, centre_x: float, centre_y: float, radiu
     start = _polar(centre_x, centre_y, radius, angle + gap)
     end = _polar(centre_x, centre_y, radius, angle + step - gap)
     return Place(
-        x, y, label_x, name_y, round(name_y + 23, 2), round(name_y + 41, 2), anchor,
+        x, y, label_x, name_y, round(name_y + 25, 2), round(name_y + 43, 2), anchor,
         square=f"M{round(x - 9, 2)} {round(y - 9, 2)}h18v18h-18z",
         triangle=f"M{x} {round(y - 12, 2)}l11.5 20h-23z",
         arc=f"M{start[0]} {start[1]}A{radius} {radius} 0 0 1 {end[0]} {end[1]}",

@@ -84,6 +84,13 @@ function errorText(xhr) {
 document.addEventListener("notice", (event) => toast(event.detail.message || event.detail.value, event.detail.tone));
 document.addEventListener("htmx:responseError", (event) => toast(errorText(event.detail.xhr), "bad", 10));
 document.addEventListener("htmx:sendError", () => toast("The server did not answer. Nothing was lost; try again.", "bad", 10));
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // The session has ended: a sign-in form inside a fragment helps nobody, so the whole page goes there and back.
+  const address = event.detail.xhr.responseURL;
+  if (!address || !new URL(address).pathname.startsWith("/accounts/login/")) return;
+  event.detail.shouldSwap = false;
+  location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
+});
 document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
 
 themeShow();

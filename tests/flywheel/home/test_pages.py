@@ -69,7 +69,7 @@ def test_a_person_without_role_is_told_whom_to_ask(stranger: User, client_of: Cl
         ("annotator", ["Your next task", "/annotate/replies/", "Done today"]),
         ("reviewer", ["Nothing waits for review"]),
         ("lead", ["on time, and good enough", "Replies", "0.1 a day"]),
-        ("steward", ["No consent record", "In quarantine", "Records judged"]),
+        ("steward", ["No consent record", "In quarantine", "Refused for sft in EU"]),
         ("admin", ["The wheel", "run-1", "No budget is set"]),
     ],
 )
@@ -364,6 +364,18 @@ def test_signing_in_is_slowed_down(annotator: User, client: Client, settings: An
     cache.clear()
     answers = [client.post("/accounts/login/", {"login": "ann", "password": "wrong"}) for _ in range(12)]
     assert "Too many" in answers[-1].content.decode()
+    cache.clear()
+
+
+@pytest.mark.django_db
+def test_a_flood_of_sign_ins_meets_a_page_that_says_when_to_try_again(client: Client) -> None:
+    from django.core.cache import cache
+
+    cache.clear()
+    for number in range(31):
+        answer = client.post("/accounts/login/", {"login": f"n{number}", "password": "wrong"})
+    assert answer.status_code == 429
+    assert "Wait five minutes" in answer.content.decode()
     cache.clear()
 
 
