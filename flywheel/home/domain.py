@@ -95,7 +95,7 @@ class Station:
             return self.detail
         count = f"{self.waiting:,} {self.kind.waits}"
         if self.state == "stuck":
-            pace = "and none moved on in the last seven days."
+            pace = "and none moved on in the last seven days." if self.total else "and none has moved on yet."
         else:
             pace = f"and {rate_text(self.per_day)} moved on last week, so it takes {days_text(self.days)}."
         return " ".join(part for part in (f"{count}, {pace}", self.detail) if part)

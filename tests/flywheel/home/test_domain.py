@@ -33,6 +33,10 @@ def test_a_stuck_station_says_that_none_moved() -> None:
     assert station(waiting=3).reason == "3 tasks wait for an annotator, and none moved on in the last seven days."
 
 
+def test_a_station_that_never_moved_says_so() -> None:
+    assert station(total=0, waiting=3).reason == "3 tasks wait for an annotator, and none has moved on yet."
+
+
 def test_a_stuck_station_comes_before_a_slow_one_with_a_larger_backlog() -> None:
     stuck, slow = station(waiting=2), station(waiting=9000, week=7)
     assert domain.bottleneck([slow, stuck]) is stuck
