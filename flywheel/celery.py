@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
     "annotation-sweep-leases": {"task": "annotation.sweep_leases", "schedule": 15.0},
     "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
     "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
+    "capture-gauges": {"task": "capture.refresh_gauges", "schedule": 60.0},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
     "runs-sweep": {"task": "runs.sweep", "schedule": 5.0},
     "runs-suggest": {"task": "runs.suggest", "schedule": 60.0},

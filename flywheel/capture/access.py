@@ -15,6 +15,9 @@ CAPTURERS = (LEAD, STEWARD, ADMIN)
 KEEPERS = (STEWARD, ADMIN)
 """Who may create and change sources."""
 
+REPLAYERS = (ADMIN,)
+"""Who may have dead letters tried again."""
+
 
 def sources_named(names: set[str]) -> dict[str, Source]:
     """The sources with these names, by name."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
 
 from flywheel.capture.models import Capture, Example, FileImport, Source
+from flywheel.core.models import Gauge
 
 
 def capture_counts() -> dict[str, float]:
@@ -49,14 +52,39 @@ def capture_counts_by_source() -> dict[str, dict[str, float]]:
     return found
 
 
+def source_gauges(names: list[str]) -> dict[str, dict[str, Gauge]]:
+    """The newest counts of these sources, by source and by name without its prefix ("captured", "waiting", …)."""
+    rows = Gauge.objects.filter(
+        scope__in=[f"source:{name}" for name in names], name__startswith="capture.",
+        day__gt=timezone.now().date() - timedelta(days=8),
+    ).order_by("day")
+    found: dict[str, dict[str, Gauge]] = {}
+    for row in rows:
+        found.setdefault(row.scope.removeprefix("source:"), {})[row.name.removeprefix("capture.")] = row
+    return found
+
+
+def counted_at(counts: dict[str, dict[str, Gauge]]) -> datetime | None:
+    """When the oldest of these counts was made."""
+    return min((gauge.counted_at for own in counts.values() for gauge in own.values()), default=None)
+
+
+FILTERS = (
+    ("source", "source__name"), ("label", "label"), ("status", "status"), ("kind", "kind"), ("language", "language"),
+    ("group", "group_key"), ("external_id", "external_id"),
+)
+
+
+def is_filtered(params: Any) -> bool:
+    """Whether any filter is set."""
+    return any(params.get(name) for name, _ in (*FILTERS, ("duplicates", "")))
+
+
 def examples_list(params: Any) -> QuerySet[Example]:
     """Examples filtered by source, label, status, kind, language, duplicates (yes, no) and group. Unknown values find
     nothing."""
     rows = Example.objects.select_related("source")
-    for name, field in (
-        ("source", "source__name"), ("label", "label"), ("status", "status"), ("kind", "kind"),
-        ("language", "language"), ("group", "group_key"), ("external_id", "external_id"),
-    ):
+    for name, field in FILTERS:
         if value := str(params.get(name) or "").replace("\x00", ""):
             rows = rows.filter(**{field: value})
     duplicates = params.get("duplicates")

@@ -78,6 +78,8 @@ def _apply(source: Source, terms: dict[str, Any]) -> None:
 
 
 def _check(source: Source) -> None:
+    if source.name in ("new", "dead"):
+        raise Invalid(f"the name {source.name!r} is taken by a page; choose another", field="name")
     for name in LISTS:
         value = getattr(source, name)
         if not isinstance(value, list) or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value):

@@ -1,0 +1,88 @@
+"""Forms of capture's pages. What is allowed is decided by the services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from flywheel.capture.models import Capture, Example, Source
+from provenance.domain.vocabulary import PURPOSES
+
+PURPOSE_CHOICES = [(purpose, purpose.replace("_", " ").capitalize()) for purpose in PURPOSES]
+
+
+class Lines(forms.CharField):
+    """A list of words, one on each line."""
+
+    widget = forms.Textarea(attrs={"rows": 3})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+
+class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The terms of a source."""
+
+    purposes = forms.MultipleChoiceField(
+        label="Default purposes", choices=PURPOSE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple,
+        help_text="What new captures may be used for, unless a delivery says less.",
+    )
+    prohibited_purposes = forms.MultipleChoiceField(
+        label="Prohibited purposes", choices=PURPOSE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple,
+        help_text="Never, for new captures and for those that are here.",
+    )
+    product_names = Lines(
+        label="Names of products and companies", required=False,
+        help_text="One on each line. They are never taken for people or places.",
+    )
+
+    class Meta:
+        model = Source
+        fields = (
+            "name", "kind", "license_spdx", "copyright", "consent_policy", "purposes", "prohibited_purposes", "region",
+            "retention_days", "subject_namespace", "product_names", "include_notes", "active",
+        )
+        labels = {
+            "license_spdx": "Licence", "region": "Region", "retention_days": "Keep for days",
+            "subject_namespace": "Namespace of customers", "include_notes": "Include internal notes",
+            "active": "Takes captures",
+        }
+        help_texts = {
+            "name": "Lower-case letters, digits and hyphens. It stays, since it names every example.",
+            "license_spdx": "SPDX identifier, e.g. CC-BY-4.0 or LicenseRef-Contract-7. Without a known licence nothing is cleared.",
+            "consent_policy": "On what ground the people in these conversations may be learnt from.",
+            "region": "Where the data may be kept and processed, e.g. EU.",
+            "retention_days": "Counted from the conversation; empty keeps it without an end.",
+            "subject_namespace": "Sources that share customers share a namespace; empty takes the source's name.",
+            "include_notes": "Internal notes become training text too.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            # The name is part of every example's identity.
+            del self.fields["name"]
+
+    def _post_clean(self) -> None:
+        """Leave checking and saving to the service, so that pages and API agree."""
+
+    def terms(self) -> dict[str, Any]:
+        """Arguments for the service."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "name"}
+
+
+class ExampleFilter(forms.Form):
+    """Filters of the list of examples, kept in the address."""
+
+    external_id = forms.CharField(label="External id", required=False, widget=forms.TextInput(attrs={"type": "search"}))
+    source = forms.CharField(required=False)
+    label = forms.CharField(required=False)
+    kind = forms.ChoiceField(required=False, choices=[("", "All"), *Capture.Kind.choices])
+    status = forms.ChoiceField(required=False, choices=[("", "All"), *Example.Status.choices])
+    duplicates = forms.ChoiceField(
+        required=False, choices=[("", "All"), ("no", "Without duplicates"), ("yes", "Only duplicates")]
+    )

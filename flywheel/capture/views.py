@@ -1,0 +1,115 @@
+"""Pages of capture: sources with their terms, imports and dead letters; the list of examples."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from flywheel.capture import access, selectors, services
+from flywheel.capture.forms import ExampleFilter, SourceForm
+from flywheel.capture.models import Source
+from flywheel.core.access import has_role, role_required
+from flywheel.core.errors import UserError
+from flywheel.core.models import User
+from flywheel.core.paging import keyset_page
+
+
+def _person(request: HttpRequest) -> User:
+    """The signed-in person; role_required has let nobody else through."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+@require_GET
+@role_required(*access.CAPTURERS)
+def source_list(request: HttpRequest) -> HttpResponse:
+    """All sources with what came from them."""
+    page = keyset_page(Source.objects.select_related("owner"), request.GET)
+    counts = selectors.source_gauges([source.name for source in page.rows])
+    rows = [(source, counts.get(source.name)) for source in page.rows]
+    return render(request, "capture/sources.html", {
+        "page": page, "rows": rows, "may_change": has_role(request.user, *access.KEEPERS),
+        "counted_at": selectors.counted_at(counts),
+    })
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(*access.KEEPERS)
+def source_new(request: HttpRequest) -> HttpResponse:
+    """Create a source."""
+    form = SourceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        person = _person(request)
+        try:
+            source = services.source_create(name=form.cleaned_data["name"], owner=person, by=person, **form.terms())
+        except UserError as error:
+            _refused(form, error)
+        else:
+            messages.success(request, f"Source {source.name} is ready for captures.")
+            return redirect("capture:source", source.name)
+    return render(request, "capture/source_form.html", {"form": form})
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(*access.KEEPERS)
+def source_edit(request: HttpRequest, name: str) -> HttpResponse:
+    """Change a source's terms."""
+    source = access.source_get(name)
+    form = SourceForm(request.POST or None, instance=source)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.source_change(source=source, by=_person(request), **form.terms())
+        except UserError as error:
+            _refused(form, error)
+        else:
+            messages.success(request, f"The terms of {name} are changed.")
+            return redirect("capture:source", name)
+    return render(request, "capture/source_form.html", {"form": form, "source": source})
+
+
+def _refused(form: SourceForm, error: UserError) -> None:
+    form.add_error(error.field if error.field in form.fields else None, error.message)
+
+
+@require_GET
+@role_required(*access.CAPTURERS)
+def source_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """One source: its terms, what came, the files, and what could not be read."""
+    source = access.source_get(name)
+    counts = selectors.source_gauges([name])
+    return render(request, "capture/source.html", {
+        "source": source,
+        "counts": counts.get(name),
+        "counted_at": selectors.counted_at(counts),
+        "imports": selectors.imports_of(source)[:20],
+        "dead": keyset_page(selectors.dead_captures(source=source), request.GET, per_page=20),
+        "may_change": has_role(request.user, *access.KEEPERS),
+        "may_replay": has_role(request.user, *access.REPLAYERS),
+    })
+
+
+@require_POST
+@role_required(*access.REPLAYERS)
+def capture_replay(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try a dead letter again."""
+    capture = access.capture_get(pk)
+    try:
+        services.capture_replay(capture=capture, by=_person(request))
+    except UserError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"{capture.external_id} is tried again.")
+    return redirect("capture:source", capture.source.name)
+
+
+@require_GET
+@role_required(*access.CAPTURERS)
+def example_list(request: HttpRequest) -> HttpResponse:
+    """Examples, filtered."""
+    page = keyset_page(selectors.examples_list(request.GET).defer("conversation", "pii"), request.GET)
+    return render(request, "capture/examples.html", {
+        "page": page, "form": ExampleFilter(request.GET), "filtered": selectors.is_filtered(request.GET),
+        "sources": Source.objects.order_by("name").values_list("name", flat=True)[:200],
+    })

@@ -1,0 +1,124 @@
+"""Pages of capture: who may open them, what they show, what they change."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from flywheel.capture import jobs, services
+from flywheel.capture.models import Capture, Example, Source
+from tests.flywheel.capture.conftest import call, ticket
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["/sources/", "/sources/new/", "/sources/acme/", "/sources/acme/edit/", "/examples/"]
+FORM = {"name": "beta", "kind": "files", "license_spdx": "CC0-1.0", "consent_policy": "explicit", "purposes": ["sft"],
+        "region": "EU", "active": "on", "product_names": "Lampo\nKettlix 2\n"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_stranger_is_refused_and_nobody_is_asked_to_sign_in(client_of, stranger, annotator, source, page):
+    assert client_of(stranger).get(page).status_code == 403
+    assert client_of(annotator).get(page).status_code == 403
+    assert Client().get(page).status_code == 302
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_admin_and_a_steward_open_every_page(client_of, admin, steward, source, page):
+    assert client_of(admin).get(page).status_code == 200
+    assert client_of(steward).get(page).status_code == 200
+
+
+@pytest.mark.parametrize(("page", "status"), list(zip(PAGES, [200, 403, 200, 403, 200], strict=True)))
+def test_a_lead_looks_and_changes_nothing(client_of, lead, source, page, status):
+    assert client_of(lead).get(page).status_code == status
+
+
+def test_empty_lists_say_what_to_do(client_of, admin, lead):
+    assert "New source" in client_of(admin).get("/sources/").content.decode()
+    assert "an admin or a steward creates it" in client_of(lead).get("/sources/").content.decode()
+    assert "capture_file" in client_of(admin).get("/examples/").content.decode()
+    assert "Take a filter away" in client_of(admin).get("/examples/?label=x").content.decode()
+
+
+def test_a_source_is_created_with_its_terms(client_of, steward):
+    response = client_of(steward).post("/sources/new/", FORM)
+    assert response.status_code == 302, response.content.decode()
+    source = Source.objects.get()
+    assert (source.owner, source.purposes, source.product_names) == (steward, ["sft"], ["Lampo", "Kettlix 2"])
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"name": "acme"}, "choose another name"), ({"name": "No Slug"}, "valid"), ({"name": "new"}, "taken by a page"),
+    ({"prohibited_purposes": ["sft"]}, "both intended and prohibited"), ({"retention_days": "-4"}, "0"),
+])
+def test_a_bad_source_is_shown_again_with_the_reason(client_of, steward, source, change, reason):
+    response = client_of(steward).post("/sources/new/", FORM | change)
+    assert response.status_code == 200
+    assert reason in response.content.decode()
+    assert Source.objects.count() == 1
+
+
+def test_terms_are_changed_and_the_name_stays(client_of, steward, source):
+    client_of(steward).post("/sources/acme/edit/", FORM | {"active": "", "license_spdx": "CC-BY-4.0"})
+    source.refresh_from_db()
+    assert (source.name, source.active, source.license_spdx) == ("acme", False, "CC-BY-4.0")
+
+
+def test_numbers_come_from_gauges(client_of, lead, source):
+    services.capture_one(source=source, payload=ticket(), by=lead)
+    services.process_captures()
+    assert "Not counted yet" in client_of(lead).get("/sources/").content.decode()
+    jobs.refresh_gauges()
+    assert "Counted" in client_of(lead).get("/sources/").content.decode()
+    assert "Counted" in client_of(lead).get("/sources/acme/").content.decode()
+
+
+def test_dead_letters_are_shown_and_replayed_by_an_admin_only(client_of, admin, steward, source):
+    services.capture_one(source=source, payload=ticket("T-1", "<p></p>"), by=admin)
+    services.process_captures()
+    dead = Capture.objects.get()
+    url = f"/sources/dead/{dead.pk}/replay/"
+    assert "no message has any text" in client_of(steward).get("/sources/acme/").content.decode()
+    assert client_of(steward).post(url).status_code == 403
+    assert client_of(admin).get(url).status_code == 405
+    assert client_of(admin).post(url).status_code == 302
+    dead.refresh_from_db()
+    assert dead.status == "received"
+    assert client_of(admin).post("/sources/dead/999999/replay/").status_code == 404
+
+
+def test_examples_are_listed_redacted_and_escaped(client_of, lead, source):
+    text = "Mail cora@example.com <script>alert(1)</script>& <3"
+    services.capture_one(source=source, payload=ticket("T-1", text, subject="About <EMAIL_1>"), by=lead)
+    services.process_captures()
+    page = client_of(lead).get("/examples/").content.decode()
+    assert 'class="pii"' in page
+    assert "cora" not in page.lower()
+    assert "alert(1)" not in page
+    assert str(Example.objects.get().uid) in page
+
+
+def test_examples_are_filtered_and_paged(client_of, lead, source):
+    rows = [ticket(f"T-{n:03d}", f"text {n * 7919}", label="odd" if n % 2 else "even") for n in range(120)]
+    list(services.capture_bulk(source=source, lines=[*rows, call("C-1")], by=lead))
+    services.process_captures()
+    client = client_of(lead)
+    first = client.get("/examples/?label=odd")
+    assert first.context["page"].next
+    second = client.get(f"/examples/?label=odd&after={first.context['page'].next}")
+    seen = [e.external_id for e in [*first.context["page"].rows, *second.context["page"].rows]]
+    assert len(seen) == len(set(seen)) == 60
+    assert len(client.get("/examples/?kind=call").context["page"].rows) == 1
+    assert client.get("/examples/?external_id=T-005&status=nonsense").context["page"].rows == []
+    assert client.get("/examples/?after=x&external_id=%00").status_code == 200
+
+
+def test_the_list_of_examples_asks_as_often_for_many_as_for_few(client_of, lead, source, django_assert_max_num_queries):
+    list(services.capture_bulk(source=source, lines=[ticket(f"T-{n}") for n in range(60)], by=lead))
+    services.process_captures()
+    client = client_of(lead)
+    with django_assert_max_num_queries(8):
+        client.get("/examples/")
+    with django_assert_max_num_queries(10):
+        client.get("/sources/")
