@@ -22,6 +22,12 @@ def gauges(payload: dict[str, Any]) -> None:
     services.clearance_count()
 
 
+@outbox_handler("ledger.verify")
+def verify(payload: dict[str, Any]) -> None:
+    """Verify the ledger for somebody who asked."""
+    services.ledger_verify_run(job_id=payload["job_id"])
+
+
 @shared_task(name="provenance.expire", ignore_result=True)
 def expire() -> None:
     """Have records judged again whose verdict time has run out for, and those whose message was lost."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 
-from provenance.domain.consent import Basis, Consent, Event, Withdrawn
-from provenance.domain.gate import RecordFacts, SubjectFacts
+from flywheel.core.gauges import gauges_get
+from flywheel.core.models import Gauge
+from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
+from provenance.domain.gate import RULES, RecordFacts, SubjectFacts
+from provenance.domain.vocabulary import PURPOSES
 from provenance.models import (
     ConsentEvent,
     ConsentRecord,
@@ -24,6 +31,7 @@ from provenance.models import (
     Subject,
     Withdrawal,
 )
+from provenance.reach import MAX_RECORDS, reach_of
 
 CHUNK = 1000
 """Records whose facts are read at once."""
@@ -195,3 +203,69 @@ def records_of_subjects(subject_ids: list[int]) -> Iterator[int]:
     """Keys of all records that name any of these subjects."""
     through = ProvenanceRecord.subjects.through.objects.filter(subject_id__in=subject_ids)
     yield from through.values_list("provenancerecord_id", flat=True).distinct().iterator()
+
+
+# -- what the steward's pages show -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ClearanceCounts:
+    """The funnel of one purpose and region, counted by a job. `rules` refuse something, the most first."""
+
+    captured: int
+    annotated: int
+    settled: int
+    ready: int
+    cleared: int
+    refused: int
+    rules: list[tuple[str, int]]
+    counted_at: datetime | None
+
+
+def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
+    """Gauges only: no request counts rows. `ready` is settled and cleared."""
+    gate = gauges_get(scope=f"gate:{purpose}:{region}")
+    wheel = gauges_get(prefix="wheel.")
+    captured = gauges_get(scope="gate").get("records")
+
+    def value(gauges: dict[str, Gauge], name: str) -> int:
+        return int(gauges[name].value) if name in gauges else 0
+
+    rules = [(rule, value(gate, f"rule.{rule}")) for rule in RULES]
+    return ClearanceCounts(
+        captured=int(captured.value) if captured else 0, annotated=value(wheel, "wheel.annotated.total"),
+        settled=value(gate, "settled"), ready=value(gate, "settled_cleared"), cleared=value(gate, "cleared"),
+        refused=value(gate, "refused"), rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]),
+        counted_at=max((g.counted_at for g in gate.values()), default=captured.counted_at if captured else None),
+    )
+
+
+def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
+    """(purpose, region, what holds now) for each purpose and region kept, from consent and withdrawals alone."""
+    facts, now = _subjects({subject.pk})[subject.pk], timezone.now()
+    return [
+        (purpose, region, subject_standing(facts.consents, facts.withdrawals, purpose=purpose, region=region, now=now))
+        for purpose in PURPOSES for region in regions()
+    ]
+
+
+def reach_preview(subject: Subject) -> list[tuple[str, int]]:
+    """What a withdrawal of this person will reach, by kind, counted for its first thousands of records."""
+    records = list(itertools.islice(records_of_subjects([subject.pk]), MAX_RECORDS))
+    return [
+        ("consent records", subject.consents.count()), ("provenance records", len(records)), *reach_of(records).items()
+    ]
+
+
+def receipt_sections(receipt: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """A receipt as (section, [(name, value)]): a list becomes its length with at most twenty of its items."""
+    return [
+        (section.replace("_", " "), [(name.replace("_", " "), _shown(value)) for name, value in sorted(data.items())])
+        for section, data in sorted(receipt.items()) if isinstance(data, dict)
+    ]
+
+
+def _shown(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    items = [(item.get("name") or item.get("uid") or item) if isinstance(item, dict) else item for item in value]
+    names = [str(item) for item in items]
+    return f"{len(names):,}" + (f": {', '.join(names[:20])}" if names else "") + ("…" if len(names) > 20 else "")

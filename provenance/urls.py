@@ -1,5 +1,20 @@
 """Pages."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from provenance import views
+
+app_name = "provenance"
+
+urlpatterns = [
+    path("clearance/", views.clearance, name="clearance"),
+    path("clearance/<slug:purpose>/<slug:rule>/", views.clearance_list, name="clearance_list"),
+    path("records/<uuid:uid>/", views.record_page, name="record"),
+    path("records/<uuid:uid>/<slug:decision>/", views.record_decide, name="record_decide"),
+    path("subjects/", views.subjects, name="subjects"),
+    path("subjects/<uuid:uid>/", views.subject_page, name="subject"),
+    path("subjects/<uuid:uid>/withdraw/", views.subject_withdraw, name="subject_withdraw"),
+    path("withdrawals/<uuid:uid>/", views.withdrawal_page, name="withdrawal"),
+    path("ledger/", views.ledger, name="ledger"),
+    path("ledger/verify/", views.ledger_verify, name="ledger_verify"),
+]

@@ -21,45 +21,51 @@ def found(detector, text, names=(), things=()):
     return [(text[s.start : s.end], s.type) for s in spans]
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("Write to priya.n+shop@example.co.uk please", [("priya.n+shop@example.co.uk", "EMAIL")]),
-    ("it is john at gmail dot com", [("john at gmail dot com", "EMAIL")]),
-    ("call +44 7700 900123 today", [("+44 7700 900123", "PHONE")]),
-    ("phone:(425)555-0133 or so", [("(425)555-0133", "PHONE")]),
-    ("Call (425)555-0133.", [("(425)555-0133", "PHONE")]),
-    ("ring 07700 900341 or 020 7946 0118", [("07700 900341", "PHONE"), ("020 7946 0118", "PHONE")]),
-    ("my mobile number is 5550133 99", [("5550133 99", "PHONE")]),
-    ("the code is nine nine four two thanks", [("nine nine four two", "NUMBER")]),
-    ("Four, seven, double two, oh", [("Four, seven, double two, oh", "NUMBER")]),
-    ("I live at 14 Elm Street", [("14 Elm Street", "ADDRESS")]),
-    ("send it to 221b Baker Street, Flat 4", [("221b Baker Street, Flat 4", "ADDRESS")]),
-    ("at 14 elm street please", [("14 elm street", "ADDRESS")]),
-    ("Hauptstraße 12a in the back", [("Hauptstraße 12a", "ADDRESS")]),
-    ("card 4111 1111 1111 1111 declined", [("4111 1111 1111 1111", "CARD")]),
-    ("IBAN DE89 3704 0044 0532 0130 00", [("DE89 3704 0044 0532 0130 00", "IBAN")]),
-    ("from 192.168.10.44 again", [("192.168.10.44", "IP")]),
-    ("SSN 536-22-1234", [("536-22-1234", "ID")]),
-    ("born 12/03/1980 in spring", [("12/03/1980", "BIRTHDATE")]),
-    ("see https://shop.example.com/t?id=9&u=cora for it", [("https://shop.example.com/t?id=9&u=cora", "URL")]),
-    ("This is Priya Natarajan speaking", [("Priya Natarajan", "PERSON")]),
-    ("Siobhan O'Neill asked me", [("Siobhan O'Neill", "PERSON")]),
-    ("Our flat in London is cold", [("London", "LOCATION")]),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write to priya.n+shop@example.co.uk please", [("priya.n+shop@example.co.uk", "EMAIL")]),
+        ("it is john at gmail dot com", [("john at gmail dot com", "EMAIL")]),
+        ("call +44 7700 900123 today", [("+44 7700 900123", "PHONE")]),
+        ("phone:(425)555-0133 or so", [("(425)555-0133", "PHONE")]),
+        ("Call (425)555-0133.", [("(425)555-0133", "PHONE")]),
+        ("ring 07700 900341 or 020 7946 0118", [("07700 900341", "PHONE"), ("020 7946 0118", "PHONE")]),
+        ("my mobile number is 5550133 99", [("5550133 99", "PHONE")]),
+        ("the code is nine nine four two thanks", [("nine nine four two", "NUMBER")]),
+        ("Four, seven, double two, oh", [("Four, seven, double two, oh", "NUMBER")]),
+        ("I live at 14 Elm Street", [("14 Elm Street", "ADDRESS")]),
+        ("send it to 221b Baker Street, Flat 4", [("221b Baker Street, Flat 4", "ADDRESS")]),
+        ("at 14 elm street please", [("14 elm street", "ADDRESS")]),
+        ("Hauptstraße 12a in the back", [("Hauptstraße 12a", "ADDRESS")]),
+        ("card 4111 1111 1111 1111 declined", [("4111 1111 1111 1111", "CARD")]),
+        ("IBAN DE89 3704 0044 0532 0130 00", [("DE89 3704 0044 0532 0130 00", "IBAN")]),
+        ("from 192.168.10.44 again", [("192.168.10.44", "IP")]),
+        ("SSN 536-22-1234", [("536-22-1234", "ID")]),
+        ("born 12/03/1980 in spring", [("12/03/1980", "BIRTHDATE")]),
+        ("see https://shop.example.com/t?id=9&u=cora for it", [("https://shop.example.com/t?id=9&u=cora", "URL")]),
+        ("This is Priya Natarajan speaking", [("Priya Natarajan", "PERSON")]),
+        ("Siobhan O'Neill asked me", [("Siobhan O'Neill", "PERSON")]),
+        ("Our flat in London is cold", [("London", "LOCATION")]),
+    ],
+)
 def test_personal_data_is_found_as_what_it_is(detector, text, expected):
     assert found(detector, text) == expected
 
 
-@pytest.mark.parametrize("text", [
-    "Order 48213377 from 2024-05-01 cost $1,299.00, tracking 1Z999AA10123456784.",
-    "The card 4111 1111 1111 1112 has a wrong digit, version 3.11.7 too.",
-    "I waited three days and two nights, one of them outside.",
-    "On Monday 5 May at half past nine we called Microsoft and a German colleague.",
-    "My Nibble stopped; the Rustle works. An Iced Latte, please.",
-    "Hi! Thanks. Will you mark it as done? May I ask? OK.",
-    "It is at 100 percent after 2 hours, 15 minutes and 3 restarts.",
-    "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
-    "",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order 48213377 from 2024-05-01 cost $1,299.00, tracking 1Z999AA10123456784.",
+        "The card 4111 1111 1111 1112 has a wrong digit, version 3.11.7 too.",
+        "I waited three days and two nights, one of them outside.",
+        "On Monday 5 May at half past nine we called Microsoft and a German colleague.",
+        "My Nibble stopped; the Rustle works. An Iced Latte, please.",
+        "Hi! Thanks. Will you mark it as done? May I ask? OK.",
+        "It is at 100 percent after 2 hours, 15 minutes and 3 restarts.",
+        "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
+        "",
+    ],
+)
 def test_what_is_no_personal_data_is_left(detector, text):
     assert found(detector, text) == []
 
@@ -73,7 +79,9 @@ def test_a_name_recognised_once_is_found_through_the_whole_conversation(detector
     texts = ["This is Priya Natarajan speaking.", "ok priya natarajan, thanks", "Natarajan, yes"]
     spans = detector.find([texts], names=[[]], things=[[]])[0]
     assert [[t[s.start : s.end] for s in own] for t, own in zip(texts, spans, strict=True)] == [
-        ["Priya Natarajan"], ["priya natarajan"], ["Natarajan"],
+        ["Priya Natarajan"],
+        ["priya natarajan"],
+        ["Natarajan"],
     ]
 
 
@@ -95,9 +103,14 @@ def test_a_very_long_text_is_read_to_its_end(detector):
 
 def test_of_overlapping_findings_the_surer_and_then_the_longer_wins():
     text = "Anna 4111111111111111 Bee"
-    assert _resolved(text, [
-        _Found(0, 25, "PERSON", 0.85, 1), _Found(5, 15, "PHONE", 0.9, 2), _Found(5, 21, "CARD", 1.0, 3),
-    ]) == [PiiSpan(5, 21, "CARD", 1.0)]
+    assert _resolved(
+        text,
+        [
+            _Found(0, 25, "PERSON", 0.85, 1),
+            _Found(5, 15, "PHONE", 0.9, 2),
+            _Found(5, 21, "CARD", 1.0, 3),
+        ],
+    ) == [PiiSpan(5, 21, "CARD", 1.0)]
     assert _resolved("Anna Bee", [_Found(0, 4, "PERSON", 0.85, 1), _Found(0, 8, "PERSON", 0.85, 1)]) == [
         PiiSpan(0, 8, "PERSON", 0.85)
     ]
@@ -114,8 +127,10 @@ def test_finding_loads_no_torch():
 
 
 def test_more_than_68_tickets_of_36_words_are_read_in_a_second_of_work(detector):
-    ticket = ("Hello, this is Maria Keller from Leeds. My order 4821 came without the blue lamp that I paid for on Monday, "
-              "so please send it to 14 Elm Street or call me on +44 7700 900123. Thanks, Maria")
+    ticket = (
+        "Hello, this is Maria Keller from Leeds. My order 4821 came without the blue lamp that I paid for on Monday, "
+        "so please send it to 14 Elm Street or call me on +44 7700 900123. Thanks, Maria"
+    )
     assert len(ticket.split()) >= 36
     texts = [[f"{ticket} {n}"] for n in range(200)]
     started = time.process_time()

@@ -120,7 +120,7 @@ def test_judging_many_takes_a_fixed_number_of_queries(records, django_assert_max
 
 
 def test_a_verdict_whose_time_has_come_is_judged_again(records):
-    (record,) = records(1, retention_until=timezone.now() + timedelta(hours=1))
+    records(1, retention_until=timezone.now() + timedelta(hours=1))
     services.due_judge()
     GateVerdict.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert services.verdicts_expire() == 1

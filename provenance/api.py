@@ -1,0 +1,194 @@
+"""REST: consent records and events, withdrawal, verdicts, the ledger. Thin over the same services as the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from flywheel.core.access import ADMIN, STEWARD, HasRole
+from flywheel.core.api import KeysetPagination
+from flywheel.core.errors import Invalid
+from provenance import access, services
+from provenance.domain.vocabulary import PURPOSES
+from provenance.models import ConsentRecord, LedgerEntry, Withdrawal
+
+STEWARDS = [HasRole.of(STEWARD, ADMIN)]
+
+
+class EventIn(serializers.Serializer[Any]):
+    event_time = serializers.DateTimeField()
+    event_type = serializers.CharField(required=False, max_length=60)
+    event_state = serializers.CharField(max_length=60)
+    entity_id = serializers.CharField(required=False, max_length=200)
+    validity_duration = serializers.CharField(required=False, allow_null=True, help_text="ISO 8601, such as P1Y")
+
+
+class ConsentIn(serializers.Serializer[Any]):
+    namespace = serializers.CharField(max_length=100)
+    subject_ref = serializers.CharField(max_length=300)
+    record_id = serializers.CharField(max_length=200)
+    purposes = serializers.ListField(child=serializers.ChoiceField(choices=PURPOSES))
+    lawful_basis = serializers.CharField(required=False, max_length=60)
+    privacy_notice = serializers.CharField(required=False, max_length=500)
+    language = serializers.CharField(required=False, max_length=20)
+    jurisdiction = serializers.CharField(required=False, max_length=60)
+    collection_method = serializers.CharField(required=False, max_length=200)
+    events = EventIn(many=True, required=False)
+
+
+class EventOut(serializers.Serializer[Any]):
+    event_time = serializers.DateTimeField()
+    event_type = serializers.CharField()
+    event_state = serializers.CharField()
+    entity_id = serializers.CharField()
+    validity_seconds = serializers.IntegerField(allow_null=True)
+
+
+class ConsentOut(serializers.ModelSerializer[ConsentRecord]):
+    subject = serializers.UUIDField(source="subject.uid")
+    events = EventOut(many=True)
+
+    class Meta:
+        model = ConsentRecord
+        fields = ("uid", "record_id", "subject", "purposes", "lawful_basis", "privacy_notice", "language",
+                  "jurisdiction", "collection_method", "events")
+
+
+class WithdrawIn(serializers.Serializer[Any]):
+    purposes = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True, default=None)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class WithdrawalOut(serializers.ModelSerializer[Withdrawal]):
+    subject = serializers.UUIDField(source="subject.uid")
+
+    class Meta:
+        model = Withdrawal
+        fields = ("uid", "subject", "purposes", "reason", "requested_at", "effective_at", "completed_at", "receipt")
+
+
+class ReasonOut(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    value = serializers.CharField()
+    mend = serializers.CharField()
+
+
+class VerdictOut(serializers.Serializer[Any]):
+    record = serializers.UUIDField()
+    purpose = serializers.CharField()
+    region = serializers.CharField()
+    commercial = serializers.BooleanField()
+    cleared = serializers.BooleanField()
+    reasons = ReasonOut(many=True)
+    flags = serializers.ListField(child=serializers.CharField())
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class LedgerOut(serializers.ModelSerializer[LedgerEntry]):
+    class Meta:
+        model = LedgerEntry
+        fields = ("seq", "at", "actor", "action", "object", "payload", "payload_sha256", "previous", "entry_sha256")
+
+
+def _object(request: Request) -> dict[str, Any]:
+    if not isinstance(request.data, dict):
+        raise Invalid(f"the body is {type(request.data).__name__}; send a JSON object")
+    return request.data
+
+
+class Consents(APIView):
+    """Record consent."""
+
+    permission_classes = STEWARDS
+
+    @extend_schema(request=ConsentIn, responses={201: ConsentOut})
+    def post(self, request: Request) -> Response:
+        """Record one consent with its events. The same again changes nothing."""
+        # The service checks the row itself, with messages that name the mend; imports of files go the same way.
+        record = services.consent_record_add(row=_object(request), by=request.user)
+        return Response(ConsentOut(record).data, status=201)
+
+
+class ConsentEvents(APIView):
+    """Tell what happened to a consent."""
+
+    permission_classes = STEWARDS
+
+    @extend_schema(request=EventIn, responses={201: ConsentOut})
+    def post(self, request: Request, record_id: str) -> Response:
+        """Append an event, in any order of arrival. One that refuses is walked like a withdrawal."""
+        record = services.consent_event_add(record_id=record_id, event=_object(request), by=request.user)
+        return Response(ConsentOut(record).data, status=201)
+
+
+class SubjectWithdraw(APIView):
+    """Withdraw a person's consent."""
+
+    permission_classes = STEWARDS
+
+    @extend_schema(request=WithdrawIn, responses={201: WithdrawalOut})
+    def post(self, request: Request, uid: UUID) -> Response:
+        """Blocks at once; what was derived is walked by a job, and the receipt fills."""
+        body = WithdrawIn(data=_object(request))
+        body.is_valid(raise_exception=True)
+        withdrawal = services.consent_withdraw(
+            subject=access.subject_of(uid), by=request.user, purposes=body.validated_data["purposes"],
+            reason=body.validated_data["reason"],
+        )
+        return Response(WithdrawalOut(withdrawal).data, status=201)
+
+
+class WithdrawalDetail(APIView):
+    """A withdrawal and its receipt."""
+
+    permission_classes = STEWARDS
+
+    @extend_schema(responses=WithdrawalOut)
+    def get(self, request: Request, uid: UUID) -> Response:
+        """What the withdrawal has reached so far; final once `completed_at` is set."""
+        return Response(WithdrawalOut(access.withdrawal_of(uid)).data)
+
+
+class RecordVerdict(APIView):
+    """Ask the gate about one record."""
+
+    permission_classes = STEWARDS
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("purpose", str, required=True, enum=PURPOSES), OpenApiParameter("region", str),
+            OpenApiParameter("commercial", bool),
+        ],
+        responses=VerdictOut,
+    )
+    def get(self, request: Request, uid: UUID) -> Response:
+        """The verdict as the facts stand now, with every reason and its mend."""
+        record = access.record_of(uid)
+        purpose, region = access.purpose_and_region(request.query_params, default_purpose="")
+        commercial = request.query_params.get("commercial", "true").lower() not in ("0", "false", "no")
+        found = services.gate_judge([record.pk], purpose=purpose, region=region, commercial=commercial)[record.pk]
+        return Response(VerdictOut({
+            "record": record.uid, "purpose": purpose, "region": region, "commercial": commercial,
+            "cleared": found.cleared, "reasons": found.reasons, "flags": found.flags, "expires_at": found.expires_at,
+        }).data)
+
+
+class Ledger(ListAPIView[LedgerEntry]):
+    """The ledger, newest entry first."""
+
+    permission_classes = STEWARDS
+    serializer_class = LedgerOut
+    pagination_class = KeysetPagination
+
+    def get_queryset(self) -> QuerySet[LedgerEntry]:
+        """All entries, or those of one thing: `?object=snapshot:<uid>`."""
+        thing = self.request.query_params.get("object")
+        return LedgerEntry.objects.filter(object=thing) if thing else LedgerEntry.objects.all()

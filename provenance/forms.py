@@ -1,0 +1,31 @@
+"""Forms of the steward's pages. They check shape only; the services decide."""
+
+from __future__ import annotations
+
+from django import forms
+
+from provenance.domain.vocabulary import PURPOSES
+
+PURPOSE_NAMES = {
+    "sft": "Fine-tuning", "preference": "Preference training", "continued_pretraining": "Continued pretraining",
+    "evaluation": "Evaluation",
+}
+
+
+class WithdrawForm(forms.Form):
+    """Which purposes, why, and the typed confirmation."""
+
+    purposes = forms.MultipleChoiceField(
+        choices=[(p, PURPOSE_NAMES[p]) for p in PURPOSES], widget=forms.CheckboxSelectMultiple, initial=list(PURPOSES),
+        error_messages={"required": "Choose at least one purpose."},
+    )
+    reason = forms.CharField(
+        max_length=500, required=False, help_text="How the person told us. Kept with the receipt, not in the ledger."
+    )
+    confirm = forms.CharField(required=False)
+
+
+class DecisionForm(forms.Form):
+    """A steward's reason."""
+
+    reason = forms.CharField(max_length=500, label="Reason")

@@ -1,0 +1,206 @@
+"""The steward's pages: clearance, records, subjects, withdrawals, the ledger. Reads here, changes in services."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from flywheel.core.access import ADMIN, STEWARD, role_required
+from flywheel.core.errors import NotFound
+from flywheel.core.models import Job
+from flywheel.core.paging import keyset_page
+from provenance import access, reach, selectors, services
+from provenance.domain.gate import RULES
+from provenance.domain.vocabulary import PURPOSES
+from provenance.forms import PURPOSE_NAMES, DecisionForm, WithdrawForm
+from provenance.models import GateReason, GateVerdict, LedgerEntry, Subject, Withdrawal
+
+steward = role_required(STEWARD, ADMIN)
+
+OUTCOMES = {"cleared": "Cleared", "refused": "Refused"}
+
+
+# -- clearance ---------------------------------------------------------------------------------------------------------
+@require_GET
+@steward
+def clearance(request: HttpRequest) -> HttpResponse:
+    """The funnel from captured to cleared, and what keeps the rest out."""
+    purpose, region = access.purpose_and_region(request.GET)
+    if rule := request.GET.get("rule"):
+        return redirect(f"{reverse('provenance:clearance_list', args=[purpose, rule])}?{urlencode({'region': region})}")
+    counts = selectors.clearance_counts(purpose, region)
+    return render(request, "provenance/clearance.html", {
+        **_selection(purpose, region), "counts": counts, "rules": [(r, RULES[r], n) for r, n in counts.rules],
+    })
+
+
+def _selection(purpose: str, region: str) -> dict[str, Any]:
+    regions = selectors.regions()
+    return {
+        "purpose": purpose, "region": region, "purposes": [(p, PURPOSE_NAMES[p]) for p in PURPOSES],
+        "purpose_name": PURPOSE_NAMES[purpose], "regions": regions if region in regions else [*regions, region],
+    }
+
+
+@require_GET
+@steward
+def clearance_list(request: HttpRequest, purpose: str, rule: str) -> HttpResponse:
+    """The records behind one count: cleared, refused, or refused by one rule."""
+    purpose, region = access.purpose_and_region({**request.GET.dict(), "purpose": purpose})  # type: ignore[dict-item]
+    if rule not in RULES and rule not in OUTCOMES:
+        raise NotFound(f"there is no rule '{rule}'; open clearance for the list")
+    page = keyset_page(_behind(purpose, region, rule), request.GET)
+    verdicts = [row.verdict if isinstance(row, GateReason) else row for row in page.rows]
+    return render(request, "provenance/clearance_list.html", {
+        **_selection(purpose, region), "page": page, "verdicts": verdicts, "rule": rule,
+        "title": OUTCOMES.get(rule) or RULES[rule],
+    })
+
+
+def _behind(purpose: str, region: str, rule: str) -> QuerySet[Any]:
+    if rule in OUTCOMES:
+        return GateVerdict.objects.filter(
+            purpose=purpose, region=region, cleared=rule == "cleared"
+        ).select_related("record")
+    return GateReason.objects.filter(purpose=purpose, region=region, rule=rule).select_related("verdict__record")
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+@require_GET
+@steward
+def record_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """What is known of one record, what the gate says of it, and what a steward may decide."""
+    record = access.record_of(uid)
+    verdicts = [
+        (PURPOSE_NAMES[purpose], region, services.gate_judge([record.pk], purpose=purpose, region=region)[record.pk])
+        for purpose in PURPOSES for region in selectors.regions()
+    ]
+    return render(request, "provenance/record.html", {
+        "record": record, "verdicts": verdicts, "subjects": record.subjects.order_by("pk")[:50],
+        "reviews": record.steward_reviews.select_related("by").order_by("-pk")[:50],
+        "can_clear": record.personal_data in ("present", "unknown"), "example_url": reach.example_link(record.uid),
+        "rule_names": RULES, "form": DecisionForm(),
+    })
+
+
+DECISIONS = {
+    "quarantine": (services.steward_quarantine, "In quarantine: it will not teach until it is released."),
+    "release": (services.steward_release, "Released; the gate has been asked again."),
+    "clear_personal_data": (services.steward_clear_personal_data, "The use of its personal data is cleared."),
+}
+
+
+@require_POST
+@steward
+def record_decide(request: HttpRequest, uid: UUID, decision: str) -> HttpResponse:
+    """Carry out a steward's decision."""
+    if decision not in DECISIONS:
+        raise NotFound(f"there is no decision '{decision}'")
+    service, sentence = DECISIONS[decision]
+    service(record=access.record_of(uid), reason=request.POST.get("reason", ""), by=request.user)  # type: ignore[arg-type]
+    messages.success(request, sentence)
+    return redirect("provenance:record", uid)
+
+
+# -- subjects and withdrawal -------------------------------------------------------------------------------------------
+@require_GET
+@steward
+def subjects(request: HttpRequest) -> HttpResponse:
+    """Find a person by what their source calls them; and the latest withdrawals."""
+    text = request.GET.get("q", "").strip()[:300]
+    page = keyset_page(_subjects_like(text), request.GET)
+    return render(request, "provenance/subjects.html", {
+        "page": page, "q": text,
+        "withdrawals": Withdrawal.objects.select_related("subject").order_by("-pk")[:10],
+    })
+
+
+def _subjects_like(text: str) -> QuerySet[Subject]:
+    if not text:
+        return Subject.objects.all()
+    try:
+        return Subject.objects.filter(uid=UUID(text))
+    except ValueError:
+        found = Q(external_ref__startswith=text)
+        namespace, _, rest = text.partition("/")
+        if rest:
+            found |= Q(namespace=namespace, external_ref__startswith=rest)
+        return Subject.objects.filter(found)
+
+
+@require_GET
+@steward
+def subject_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """A person's consent history, records and withdrawals."""
+    subject = access.subject_of(uid)
+    consents = list(subject.consents.prefetch_related("events").order_by("-pk")[:50])
+    return render(request, "provenance/subject.html", {
+        "subject": subject, "consents": consents, "standings": selectors.standings_of(subject),
+        "purpose_names": PURPOSE_NAMES, "withdrawals": subject.withdrawals.order_by("-pk")[:20],
+        "bases": subject.bases.order_by("-pk")[:20],
+        "page": keyset_page(subject.records.all(), request.GET, per_page=20),
+    })
+
+
+@require_http_methods(["GET", "POST"])
+@steward
+def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """Say what a withdrawal will reach; do it once that is confirmed by typing."""
+    subject = access.subject_of(uid)
+    form = WithdrawForm(request.POST or None, initial={"purposes": list(PURPOSES)})
+    if request.method == "POST" and form.is_valid():
+        if form.cleaned_data["confirm"].strip() == str(subject):
+            withdrawal = services.consent_withdraw(
+                subject=subject, by=request.user, purposes=form.cleaned_data["purposes"],
+                reason=form.cleaned_data["reason"],
+            )
+            messages.success(request, "Withdrawn: from now on no gate clears this person's records.")
+            return redirect("provenance:withdrawal", withdrawal.uid)
+        form.add_error("confirm", f"Type {subject} to confirm; nothing was changed.")
+    return render(request, "provenance/subject_withdraw.html", {
+        "subject": subject, "form": form, "reached": selectors.reach_preview(subject),
+    }, status=200 if request.method == "GET" else 422)
+
+
+@require_GET
+@steward
+def withdrawal_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """The receipt: what the walk has reached so far, and whether it has ended."""
+    withdrawal = access.withdrawal_of(uid)
+    return render(request, "provenance/withdrawal.html", {
+        "withdrawal": withdrawal, "purpose_names": PURPOSE_NAMES,
+        "sections": selectors.receipt_sections(withdrawal.receipt),
+    })
+
+
+# -- ledger ------------------------------------------------------------------------------------------------------------
+@require_GET
+@steward
+def ledger(request: HttpRequest) -> HttpResponse:
+    """The chain, newest first, and what verifying it said last."""
+    action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
+    entries = LedgerEntry.objects.all()
+    if thing:
+        entries = entries.filter(object=thing)
+    if action:
+        entries = entries.filter(action__startswith=action)
+    return render(request, "provenance/ledger.html", {
+        "page": keyset_page(entries, request.GET), "action": action, "object": thing,
+        "jobs": Job.objects.filter(object_ref="ledger").select_related("requested_by").order_by("-pk")[:1],
+    })
+
+
+@require_POST
+@steward
+def ledger_verify(request: HttpRequest) -> HttpResponse:
+    """Have the chain verified by a job."""
+    services.ledger_verify_request(by=request.user)  # type: ignore[arg-type]
+    return redirect("provenance:ledger")
