@@ -1,8 +1,8 @@
 """Finding personal data in conversations: a small Protocol, and the detector behind it (Presidio with spaCy).
 
-Recognisers of patterns and checksums are Presidio's, with our own for what they miss; names and places come from spaCy's
-small English pipeline. What is done with the spans is left to whoever asked. Nothing heavy is imported until the first
-detector is made, since web processes import this module too.
+Recognisers of patterns and checksums are Presidio's, with our own for what they miss; names and places come from
+spaCy's small English pipeline. What is done with the spans is left to whoever asked. Nothing heavy is imported until
+the first detector is made, since web processes import this module too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def default_detector() -> Detector:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A candidate. `rank`: 3 a checksum or an unmistakable pattern, 2 a pattern or a known name, 1 the model's opinion."""
+    """A candidate. `rank`: 3 a checksum or unmistakable, 2 a pattern or a known name, 1 the model's opinion."""
 
     start: int
     end: int
@@ -73,7 +73,8 @@ _STREET = (
 _PLAIN_STREET = r"street|road|avenue|lane|boulevard|crescent|terrace"
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Unit|Suite|Ste|No)\.? ?#?\w{1,5})?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
-_DATE = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH},? \d{{4}}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}})"
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DATE = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|{_DAY} (?:of )?{_MONTH},? \d{{4}}|{_MONTH} {_DAY},? \d{{4}})"
 
 _PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     ("EMAIL", 3, re.compile(r"[\w.+%'-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,24}\b")),
@@ -86,8 +87,10 @@ _PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     ("PHONE", 2, re.compile(r"(?<![\w+-])\(?0\d{2,5}\)?[ -]\d{3,4}(?:[ -]?\d{3,4})?(?![\w-])")),
     ("PHONE", 2, re.compile(r"(?<![\w+-])0\d{9,10}(?![\w-])")),
     ("PHONE", 2, re.compile(
-        r"(?:\b(?:phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|call(?: me)?(?: back)? (?:at|on)|reach me (?:at|on)"
-        r"|(?:phone|mobile|cell) number(?: is)?)\b\W{0,3})(\+?\(?\d(?:[ ().\-/]{0,2}\d){5,14})(?![\w])", re.I
+        r"(?:\b(?:phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|call(?: me)?(?: back)? (?:at|on)"
+        r"|reach me (?:at|on)|(?:phone|mobile|cell) number(?: is)?)\b\W{0,3})(\+?\(?\d(?:[ ().\-/]{0,2}\d){5,14})"
+        r"(?!\w)",
+        re.I,
     )),
     ("ADDRESS", 2, re.compile(
         rf"\b\d{{1,5}}[A-Za-z]?,? (?:(?:[A-Z][\w'’.-]*|of|the|de|la) ){{1,4}}(?:{_STREET})\b\.?{_UNIT}"
@@ -125,24 +128,24 @@ _DETERMINER = re.compile(
 )
 _ARTICLE = re.compile(r"(?:a|an|the|my|your|our|this|that)\s", re.IGNORECASE)
 _LEADING = re.compile(
-    r"^(?:(?:hi|hello|hey|dear|thanks|thank you|regards|cheers|best|sincerely|mr|mrs|ms|dr|sir|madam|ok|okay|yes|no|and)\b"
-    r"[\s.,:!-]*)+", re.IGNORECASE
+    r"^(?:(?:hi|hello|hey|dear|thanks|thank you|regards|cheers|best|sincerely|mr|mrs|ms|dr|sir|madam|ok|okay|yes|no"
+    r"|and)\b[\s.,:!-]*)+", re.IGNORECASE
 )
 _EDGE = " \t\n.,;:!?\"'“”‘’()[]{}<>*_-–—/\\|#&"
 
 # Capitalised words that the model takes for people or places, and first names that are everyday words: alone they are
 # no evidence of a person.
-_EVERYDAY = frozenset(
-    "hi hello hey thanks thank please sorry regards cheers ok okay yes no will mark may grace hope rose bill art summer"
-    " dean page faith joy chase drew dot gene guy jack max pat ray rob rod sandy sky sue van ward wade penny ivy dawn"
-    " april june august wifi wi-fi bluetooth app apple google android iphone amazon paypal visa mastercard facebook"
-    " whatsapp instagram netflix spotify uber airbnb latte mocha espresso cappuccino americano chai matcha macchiato"
-    " frappuccino decaf tea coffee bot agent customer support team order invoice ticket refund email phone website"
-    " monday tuesday wednesday thursday friday saturday sunday january february march july september october november"
-    " december christmas easter sms usb pdf faq gps url pin id vat eur usd gbp qr euro euros dollar dollars pound pounds"
-    " alrighty howdy lemme shall ill kindest tel log card mum mom dad oat almond hazelnut vanilla chocolate sauce milk"
-    " sugar sweetener splenda honey ginger raspberry strawberry mint caramel cinnamon".split()
-)
+_EVERYDAY_WORDS = """
+hi hello hey thanks thank please sorry regards cheers ok okay yes no will mark may hope bill art summer page dot
+april june august wifi wi-fi bluetooth app apple google android iphone amazon paypal visa mastercard facebook
+whatsapp instagram netflix spotify uber airbnb latte mocha espresso cappuccino americano chai matcha macchiato
+frappuccino decaf tea coffee bot agent customer support team order invoice ticket refund email phone website monday
+tuesday wednesday thursday friday saturday sunday january february march july september october november december
+christmas easter sms usb pdf faq gps url pin id vat eur usd gbp qr euro euros dollar dollars pound pounds alrighty
+howdy lemme shall ill kindest tel log card mum mom dad oat almond hazelnut vanilla chocolate sauce milk sugar
+sweetener splenda honey ginger raspberry strawberry mint caramel cinnamon
+"""
+_EVERYDAY = frozenset(_EVERYDAY_WORDS.split())
 
 
 class PresidioDetector:
@@ -202,7 +205,7 @@ class PresidioDetector:
 
 @contextmanager
 def _without(*names: str) -> Iterator[None]:
-    """Keep optional packages from being imported meanwhile: spaCy loads torch when it is there, and does not need it."""
+    """Keep optional packages from being imported meanwhile: spaCy loads torch when it is there, but needs it not."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
@@ -245,7 +248,8 @@ def _without_things(
                                          rf"|\b{re.escape(word.lower())}s?\b", whole)
     }
     return [
-        [f for f in found if (value := text[f.start : f.end]) not in things and named.isdisjoint(_plain(value))] for text, found in zip(texts, guesses, strict=True)
+        [f for f in found if (value := text[f.start : f.end]) not in things and named.isdisjoint(_plain(value))]
+        for text, found in zip(texts, guesses, strict=True)
     ]
 
 
@@ -275,8 +279,8 @@ def _believable(text: str, found: _Found) -> bool:
     if any(c.isdigit() or c in "<>@" for c in value) or not any(c.isupper() for c in value):
         return False
     words = value.split()
-    everyday = [word.casefold().strip(_EDGE).removesuffix("s") in _EVERYDAY or word.casefold() in _EVERYDAY for word in words]
-    if any(everyday) and len(words) < 3 or all(everyday):
+    everyday = [not _EVERYDAY.isdisjoint(_plain(word)) for word in words]
+    if (any(everyday) and len(words) < 3) or all(everyday):
         return False
     if found.type == "PERSON" and _ARTICLE.match(value):
         return False

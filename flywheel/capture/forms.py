@@ -53,7 +53,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         help_texts = {
             "name": "Lower-case letters, digits and hyphens. It stays, since it names every example.",
-            "license_spdx": "SPDX identifier, e.g. CC-BY-4.0 or LicenseRef-Contract-7. Without a known licence nothing is cleared.",
+            "license_spdx": "SPDX identifier, e.g. CC-BY-4.0. Without a known licence nothing is cleared.",
             "consent_policy": "On what ground the people in these conversations may be learnt from.",
             "region": "Where the data may be kept and processed, e.g. EU.",
             "retention_days": "Counted from the conversation; empty keeps it without an end.",

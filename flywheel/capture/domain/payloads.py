@@ -222,9 +222,10 @@ def parse_payload(payload: dict[str, Any]) -> TicketIn | CallIn:
         what = f"kind {kind!r} is unknown" if kind is not None else "the payload has neither messages nor segments"
         raise BadPayload(f"{what}; send a ticket with messages or a call with segments", field="kind")
     try:
-        return _adapter(kind).validate_python(payload)
+        parsed: TicketIn | CallIn = _adapter(kind).validate_python(payload)
     except ValidationError as error:
         raise _explained(error) from None
+    return parsed
 
 
 @cache
@@ -294,9 +295,10 @@ def order_key(*, version: str | None, newest: datetime | None, digest: str) -> s
 
 def _as_moment(version: str | None) -> datetime | None:
     try:
-        return _moment(version)
+        moment: datetime | None = _moment(version)
     except ValueError:
         return None
+    return moment
 
 
 def _stamp(moment: datetime | None) -> str:

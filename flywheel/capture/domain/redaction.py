@@ -52,8 +52,8 @@ class _Names:
 
 
 def redact(
-    texts: Sequence[str], spans: Sequence[Sequence[PiiSpan]], *, people: Sequence[str] = (), authors: Sequence[str] = (),
-    first_message: int = 0,
+    texts: Sequence[str], spans: Sequence[Sequence[PiiSpan]], *, people: Sequence[str] = (),
+    authors: Sequence[str] = (), first_message: int = 0,
 ) -> Redaction:
     """Replace each text's spans by placeholders, numbered through the whole conversation.
 

@@ -16,6 +16,18 @@ from flywheel.capture.services.sample import SAMPLE, sample_sources_ensure
 from flywheel.capture.services.sources import source_change, source_create
 
 __all__ = [
-    "SAMPLE", "CaptureResult", "Outcome", "Row", "capture_bulk", "capture_one", "capture_replay", "captures_sweep",
-    "example_original_seen", "file_import", "process_captures", "sample_sources_ensure", "source_change", "source_create",
+    "SAMPLE",
+    "CaptureResult",
+    "Outcome",
+    "Row",
+    "capture_bulk",
+    "capture_one",
+    "capture_replay",
+    "captures_sweep",
+    "example_original_seen",
+    "file_import",
+    "process_captures",
+    "sample_sources_ensure",
+    "source_change",
+    "source_create",
 ]

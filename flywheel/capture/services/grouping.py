@@ -1,8 +1,8 @@
 """Near-duplicates: which examples belong together, and which of them came first.
 
-The result is a function of the examples' texts and times, not of the order in which they arrived: a group is a connected
-component of "nearly the same text", its key the smallest member's identifier, its head the earliest member, and every
-other member is a duplicate of the head. Texts are compared as redacted, since that is what teaches.
+The result is a function of the examples' texts and times, not of the order in which they arrived: a group is a
+connected component of "nearly the same text", its key the smallest member's identifier, its head the earliest member,
+and every other member is a duplicate of the head. Texts are compared as redacted, since that is what teaches.
 """
 
 from __future__ import annotations

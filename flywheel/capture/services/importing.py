@@ -28,9 +28,9 @@ def file_import(
     """Capture the rows of a file, or of all files in a folder, and tell for each row what became of it.
 
     Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
-    Without a source each row names its own. `limit` bounds the rows of this call; the rest waits for the next. `read` is
-    called with the import of each file that was read, `skipped` with the reason for each file of a folder that holds no
-    conversations. The iterator has to be read to its end. Raises Invalid for a file that cannot be read.
+    Without a source each row names its own. `limit` bounds the rows of this call; the rest waits for the next. `read`
+    is called with the import of each file that was read, `skipped` with the reason for each file of a folder that holds
+    no conversations. The iterator has to be read to its end. Raises Invalid for a file that cannot be read.
     """
     taken = found = 0
     for file in _files(path):

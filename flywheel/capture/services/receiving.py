@@ -80,9 +80,9 @@ def capture_bulk(
 ) -> Iterator[Outcome]:
     """Take many deliveries and tell for each line what became of it. Without a source each names its own.
 
-    Works through `lines` in chunks of at most `CHUNK_ROWS` rows or `CHUNK_BYTES` bytes, each in one transaction with one
-    ledger entry, so memory is constant and a chunk whose outcomes came out is committed. `after_chunk` is called inside
-    that transaction. The iterator has to be read to its end for all lines to be taken.
+    Works through `lines` in chunks of at most `CHUNK_ROWS` rows or `CHUNK_BYTES` bytes, each in one transaction with
+    one ledger entry, so memory is constant and a chunk whose outcomes came out is committed. `after_chunk` is called
+    inside that transaction. The iterator has to be read to its end for all lines to be taken.
     """
     names = {source.name: source} if source else {}
     for chunk in _chunked(lines):
@@ -226,6 +226,6 @@ def _ledger(created: Iterable[Capture], *, by: User | None) -> None:
 
 def _conflict(delivery: Delivery, source: Source) -> str:
     return (
-        f"version {delivery.version!r} of {delivery.external_id!r} in source {source.name!r} is already held with other "
-        f"content; deliver the change under a new version"
+        f"version {delivery.version!r} of {delivery.external_id!r} in source {source.name!r} is already held with "
+        f"other content; deliver the change under a new version"
     )

@@ -40,8 +40,8 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
 
 
 def source_change(*, source: Source, by: User, owner: User | None = None, **terms: Any) -> Source:
-    """Change a source's terms. Licence, copyright, prohibited purposes and region count for what is captured already too,
-    and have it judged again; default purposes and the rest count for what is processed from now on.
+    """Change a source's terms. Licence, copyright, prohibited purposes and region count for what is captured already
+    too, and have it judged again; default purposes and the rest count for what is processed from now on.
 
     The name stays: it is part of every example's identity. Raises Invalid naming the field.
     """

@@ -59,8 +59,12 @@ def ticket(external_id: str = "T-1", *texts: str, **fields: Any) -> dict[str, An
     return {
         "external_id": external_id,
         "messages": [
-            {"role": roles[i % 2], "author": ("Cora Customer", "Alan Agent")[i % 2], "text": text,
-             "at": f"2025-03-01T09:{i:02d}:00Z"}
+            {
+                "role": roles[i % 2],
+                "author": ("Cora Customer", "Alan Agent")[i % 2],
+                "text": text,
+                "at": f"2025-03-01T09:{i:02d}:00Z",
+            }
             for i, text in enumerate(texts)
         ],
     } | fields
@@ -69,7 +73,9 @@ def ticket(external_id: str = "T-1", *texts: str, **fields: Any) -> dict[str, An
 def call(external_id: str = "C-1", **fields: Any) -> dict[str, Any]:
     """A short call."""
     return {
-        "external_id": external_id, "started_at": "2025-03-01T09:00:00Z", "channels": 2,
+        "external_id": external_id,
+        "started_at": "2025-03-01T09:00:00Z",
+        "channels": 2,
         "segments": [
             {"speaker": "agent", "start_ms": 0, "end_ms": 900, "text": "Hello, how can I help?", "confidence": 0.9},
             {"speaker": "customer", "start_ms": 1000, "end_ms": 2000, "text": "My lamp", "confidence": 0.8},

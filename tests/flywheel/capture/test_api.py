@@ -19,9 +19,14 @@ pytestmark = pytest.mark.django_db
 ONE = "/api/v1/captures/"
 BULK = "/api/v1/captures/bulk/"
 EVERY = [
-    ("get", "/api/v1/sources/"), ("post", "/api/v1/sources/"), ("get", "/api/v1/sources/acme/"),
-    ("patch", "/api/v1/sources/acme/"), ("get", "/api/v1/examples/"),
-    ("get", "/api/v1/examples/00000000-0000-0000-0000-000000000000/"), ("post", ONE), ("post", BULK),
+    ("get", "/api/v1/sources/"),
+    ("post", "/api/v1/sources/"),
+    ("get", "/api/v1/sources/acme/"),
+    ("patch", "/api/v1/sources/acme/"),
+    ("get", "/api/v1/examples/"),
+    ("get", "/api/v1/examples/00000000-0000-0000-0000-000000000000/"),
+    ("post", ONE),
+    ("post", BULK),
 ]
 
 
@@ -175,7 +180,11 @@ def test_a_bad_payload_is_refused_with_its_field_and_stored_nowhere(api_of, lead
 @pytest.mark.parametrize("name", sorted(set(BAD) - {"empty", "spaces", "UTF-16"}))
 def test_the_same_bad_payloads_as_lines_do_not_keep_the_good_ones(api_of, lead, source, name):
     payload, field = BAD[name]
-    raw = payload if isinstance(payload, bytes) else (payload if isinstance(payload, str) else json.dumps(payload)).encode()
+    raw = (
+        payload
+        if isinstance(payload, bytes)
+        else (payload if isinstance(payload, str) else json.dumps(payload)).encode()
+    )
     response = bulk(api_of(lead), ticket("T-1"), raw, ticket("T-2"))
     found = response.json()
     assert response.status_code == 200, response.content
@@ -216,8 +225,13 @@ def test_a_bulk_delivery_again_is_all_repeated(api_of, lead, source):
 
 
 def test_a_line_twice_in_one_delivery_is_captured_once(api_of, lead, source):
-    found = bulk(api_of(lead), ticket(), ticket(), ticket("T-1", "Other words", version="1"),
-                 ticket("T-1", "Yet others", version="1")).json()
+    found = bulk(
+        api_of(lead),
+        ticket(),
+        ticket(),
+        ticket("T-1", "Other words", version="1"),
+        ticket("T-1", "Yet others", version="1"),
+    ).json()
     assert (found["captured"], found["repeated"], found["bad_count"]) == (2, 1, 1)
     assert found["bad"][0]["field"] == "version"
 
@@ -230,8 +244,9 @@ def test_lines_without_an_end_and_with_windows_ends_are_read(api_of, lead, sourc
 def test_lines_of_several_sources_name_them(api_of, lead, make_source):
     make_source("acme")
     make_source("beta")
-    found = bulk(api_of(lead), ticket(source="acme"), ticket(source="beta"), ticket(source="nowhere"), ticket(),
-                 url=BULK).json()
+    found = bulk(
+        api_of(lead), ticket(source="acme"), ticket(source="beta"), ticket(source="nowhere"), ticket(), url=BULK
+    ).json()
     assert (found["captured"], found["bad_count"]) == (2, 2)
     assert [bad["field"] for bad in found["bad"]] == ["source", "source"]
 
@@ -294,11 +309,23 @@ def test_an_admin_or_steward_creates_sources_and_others_do_not(api_of, admin, st
     assert api_of(lead).get("/api/v1/sources/").json()["results"][0]["name"] == "beta"
 
 
-@pytest.mark.parametrize("change", [
-    {"name": "Not A Slug"}, {"name": ""}, {"name": 5}, {"purposes": "sft"}, {"purposes": ["world-domination"]},
-    {"consent_policy": "none"}, {"kind": "pigeon"}, {"retention_days": -1}, {"nonsense": 1},
-    {"purposes": ["sft"], "prohibited_purposes": ["sft"]}, {"active": "perhaps"}, {"region": ""},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Not A Slug"},
+        {"name": ""},
+        {"name": 5},
+        {"purposes": "sft"},
+        {"purposes": ["world-domination"]},
+        {"consent_policy": "none"},
+        {"kind": "pigeon"},
+        {"retention_days": -1},
+        {"nonsense": 1},
+        {"purposes": ["sft"], "prohibited_purposes": ["sft"]},
+        {"active": "perhaps"},
+        {"region": ""},
+    ],
+)
 def test_a_bad_source_is_refused(api_of, admin, change):
     response = api_of(admin).post("/api/v1/sources/", {"name": "beta"} | change, format="json")
     assert response.status_code == 400, response.content

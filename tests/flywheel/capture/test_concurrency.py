@@ -32,7 +32,9 @@ def at_once(*work: Callable[[], object]) -> list[object]:
 
 
 def rows(count):
-    return [ticket(f"T-{n}", f"My lamp number {n % 7} is broken {'and dark ' * (n % 11)}", "Sorry") for n in range(count)]
+    return [
+        ticket(f"T-{n}", f"My lamp number {n % 7} is broken {'and dark ' * (n % 11)}", "Sorry") for n in range(count)
+    ]
 
 
 def test_clients_that_deliver_the_same_at_once_capture_it_once(source):
@@ -65,8 +67,10 @@ def test_workers_at_once_make_each_example_once(source):
     work()
     assert Example.objects.count() == 120
     assert not Capture.objects.exclude(status="processed").exists()
-    assert not Example.objects.filter(duplicate_of=None).values("group_key").distinct().count() > Example.objects.values(
-        "group_key").distinct().count()
+    assert (
+        not Example.objects.filter(duplicate_of=None).values("group_key").distinct().count()
+        > Example.objects.values("group_key").distinct().count()
+    )
     assert Example.objects.filter(duplicate_of=None).count() == Example.objects.values("group_key").distinct().count()
     assert ledger_verify().ok
 

@@ -18,16 +18,28 @@ from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
 
-TASKMASTER = [{
-    "conversation_id": "dlg-1", "vertical": "Coffee", "scenario": "Auto template 12 order a coffee", "instructions": None,
-    "utterances": [{"index": 0, "speaker": "user", "text": "one latte", "segments": []},
-                   {"index": 1, "speaker": "assistant", "text": "One latte.", "segments": []}],
-}]
-SGD = [{
-    "dialogue_id": "1_00000", "services": ["Restaurants_2", "Taxi_1"],
-    "turns": [{"speaker": "USER", "utterance": "A table please", "frames": []},
-              {"speaker": "SYSTEM", "utterance": "For how many?", "frames": []}],
-}]
+TASKMASTER = [
+    {
+        "conversation_id": "dlg-1",
+        "vertical": "Coffee",
+        "scenario": "Auto template 12 order a coffee",
+        "instructions": None,
+        "utterances": [
+            {"index": 0, "speaker": "user", "text": "one latte", "segments": []},
+            {"index": 1, "speaker": "assistant", "text": "One latte.", "segments": []},
+        ],
+    }
+]
+SGD = [
+    {
+        "dialogue_id": "1_00000",
+        "services": ["Restaurants_2", "Taxi_1"],
+        "turns": [
+            {"speaker": "USER", "utterance": "A table please", "frames": []},
+            {"speaker": "SYSTEM", "utterance": "For how many?", "frames": []},
+        ],
+    }
+]
 
 
 @pytest.fixture
@@ -71,18 +83,30 @@ def test_schema_guided_dialogues_are_captured(write, source):
 
 
 def test_banking_questions_are_captured_and_the_same_question_once(write, source):
-    done = load(write("train.csv", "text,category\nWhere is my card?,card_arrival\n\"Hi, you\nthere\",hello\nWhere is my card?,card_arrival\n"), source)
+    done = load(
+        write(
+            "train.csv",
+            'text,category\nWhere is my card?,card_arrival\n"Hi, you\nthere",hello\nWhere is my card?,card_arrival\n',
+        ),
+        source,
+    )
     assert (done.format, done.rows_captured, done.rows_repeated) == ("banking77", 2, 1)
     assert payloads()[1]["messages"][0]["text"] == "Hi, you\nthere"
     assert payloads()[0]["label"] == "card_arrival"
 
 
 def test_a_table_with_names_of_its_own_is_captured(write, source):
-    body = "\ufeffexternal_id;subject;Message;reply;label;tags\r\nA-1;Lamp;It broke;Sorry;returns;x; \r\n".replace("x; ", "x")
+    body = "\ufeffexternal_id;subject;Message;reply;label;tags\r\nA-1;Lamp;It broke;Sorry;returns;x; \r\n".replace(
+        "x; ", "x"
+    )
     done = load(write("t.csv", body), source)
     assert (done.format, done.rows_captured) == ("table", 1)
     assert payloads()[0] == {
-        "kind": "ticket", "external_id": "A-1", "subject": "Lamp", "label": "returns", "tags": ["x"],
+        "kind": "ticket",
+        "external_id": "A-1",
+        "subject": "Lamp",
+        "label": "returns",
+        "tags": ["x"],
         "messages": [{"role": "customer", "text": "It broke"}, {"role": "agent", "text": "Sorry"}],
     }
 
@@ -101,7 +125,18 @@ def test_a_list_and_a_single_object_in_our_own_form_are_captured(write, source):
 
 
 def test_bad_rows_are_reported_by_line_and_do_not_keep_the_good_ones(write, source):
-    path = write("t.jsonl", lines(ticket("A"), "{broken", "", {"external_id": "x"}, ticket("B", messages=[{"role": "x", "text": ""}]), "[1]", ticket("C")))
+    path = write(
+        "t.jsonl",
+        lines(
+            ticket("A"),
+            "{broken",
+            "",
+            {"external_id": "x"},
+            ticket("B", messages=[{"role": "x", "text": ""}]),
+            "[1]",
+            ticket("C"),
+        ),
+    )
     done = load(path, source)
     assert (done.rows_read, done.rows_captured, done.rows_bad) == (6, 2, 4)
     assert [bad["line"] for bad in done.bad_rows] == [2, 4, 5, 6]
@@ -125,18 +160,21 @@ def test_latin_1_is_read_when_it_is_asked_for(write, source):
     assert (done.rows_captured, payloads()[0]["messages"][0]["text"]) == (1, "café")
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (b"", "is empty"),
-    (b"\xef\xbb\xbf \n", "is empty"),
-    ("text,category\nx,y\n".encode("utf-16"), "UTF-16"),
-    (b"name,age\nx,1\n", "column message or text"),
-    (b'[{"service_name": "Alarm_1"}]', "holds no conversations"),
-    (b'["card_arrival"]', "holds no conversations"),
-    (b"[1, 2", "holds no conversations"),
-    (b"{not json at all", "starts like JSON"),
-    (b"PK\x03\x04 no zip", "not a whole zip"),
-    (b"\x89PNG\r\n\x1a\n\x00", "holds no conversations"),
-])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        ("text,category\nx,y\n".encode("utf-16"), "UTF-16"),
+        (b"name,age\nx,1\n", "column message or text"),
+        (b'[{"service_name": "Alarm_1"}]', "holds no conversations"),
+        (b'["card_arrival"]', "holds no conversations"),
+        (b"[1, 2", "holds no conversations"),
+        (b"{not json at all", "starts like JSON"),
+        (b"PK\x03\x04 no zip", "not a whole zip"),
+        (b"\x89PNG\r\n\x1a\n\x00", "holds no conversations"),
+    ],
+)
 def test_a_file_without_conversations_is_named_with_the_reason(write, source, content, reason):
     with pytest.raises(Invalid, match=reason):
         load(write("file.json", content), source)
@@ -169,18 +207,28 @@ def zipped(**members):
 
 
 def test_a_zip_of_files_is_read(write, source):
-    body = zipped(**{"a/t.jsonl": lines(ticket("A")), "b.csv": "text,category\nx y,z\n", "readme.md": "hello", "__MACOSX/._b.csv": "x"})
+    body = zipped(
+        **{
+            "a/t.jsonl": lines(ticket("A")),
+            "b.csv": "text,category\nx y,z\n",
+            "readme.md": "hello",
+            "__MACOSX/._b.csv": "x",
+        }
+    )
     done = load(write("all.zip", body), source)
     assert done.rows_captured == 2
     assert done.format == "zip:banking77,flywheel"
 
 
-@pytest.mark.parametrize(("members", "reason"), [
-    ({"../out.csv": "text,category\n"}, "leads out of it"),
-    ({"/abs.csv": "text,category\n"}, "leads out of it"),
-    ({"a.txt": "x"}, "holds no .csv"),
-    ({"bomb.csv": "0" * 20_000_000}, "times its size"),
-])
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"../out.csv": "text,category\n"}, "leads out of it"),
+        ({"/abs.csv": "text,category\n"}, "leads out of it"),
+        ({"a.txt": "x"}, "holds no .csv"),
+        ({"bomb.csv": "0" * 20_000_000}, "times its size"),
+    ],
+)
 def test_a_dangerous_zip_is_refused(write, source, members, reason):
     with pytest.raises(Invalid, match=reason):
         load(write("all.zip", zipped(**members)), source)
@@ -236,13 +284,16 @@ def test_the_command_tells_what_it_did_and_names_bad_lines(write, source, capsys
     assert Capture.objects.first().received_by.username == "ada"
 
 
-@pytest.mark.parametrize(("arguments", "reason"), [
-    (["/nowhere.csv", "--source", "acme"], "there is no file"),
-    (["PATH", "--source", "nobody"], "there is no source 'nobody'"),
-    (["PATH", "--source", "acme", "--by", "nobody"], "there is no user"),
-    (["PATH", "--source", "acme", "--limit", "-1"], "0 or more"),
-    (["PATH", "--source", "acme", "--encoding", "klingon"], "klingon"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["/nowhere.csv", "--source", "acme"], "there is no file"),
+        (["PATH", "--source", "nobody"], "there is no source 'nobody'"),
+        (["PATH", "--source", "acme", "--by", "nobody"], "there is no user"),
+        (["PATH", "--source", "acme", "--limit", "-1"], "0 or more"),
+        (["PATH", "--source", "acme", "--encoding", "klingon"], "klingon"),
+    ],
+)
 def test_the_command_refuses_with_a_sentence(write, source, arguments, reason):
     path = str(write("t.csv", "text,category\nx,y\n"))
     with pytest.raises(CommandError, match=reason):

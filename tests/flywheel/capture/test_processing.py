@@ -10,7 +10,6 @@ from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-
 from flywheel.capture import jobs, services
 from flywheel.capture.models import Capture, Example, MinHashBand, Suggestion
 from flywheel.capture.services import processing
@@ -38,23 +37,47 @@ def state():
     suggestions = dict(Suggestion.objects.filter(withdrawn_at=None).values_list("example__uid", "text"))
     return {
         e.uid: (
-            e.conversation, e.redacted, e.pii, e.context_length, e.label, e.text_sha256, e.group_key, e.occurred_at,
-            e.duplicate_of.uid if e.duplicate_of else None, e.capture.version, suggestions.get(e.uid),
-            e.provenance.content_sha256, sorted(s.external_ref for s in e.provenance.subjects.all()),
+            e.conversation,
+            e.redacted,
+            e.pii,
+            e.context_length,
+            e.label,
+            e.text_sha256,
+            e.group_key,
+            e.occurred_at,
+            e.duplicate_of.uid if e.duplicate_of else None,
+            e.capture.version,
+            suggestions.get(e.uid),
+            e.provenance.content_sha256,
+            sorted(s.external_ref for s in e.provenance.subjects.all()),
         )
         for e in Example.objects.select_related("duplicate_of", "capture", "provenance")
     }
 
 
 def test_a_ticket_becomes_an_example(source):
-    deliver(source, ticket("T-1", "I am Cora Customer at cora@example.com", "Dear Cora Customer, done.", subject="From cora@example.com", label="returns", tags=["a"], language="en"))
+    deliver(
+        source,
+        ticket(
+            "T-1",
+            "I am Cora Customer at cora@example.com",
+            "Dear Cora Customer, done.",
+            subject="From cora@example.com",
+            label="returns",
+            tags=["a"],
+            language="en",
+        ),
+    )
     example = Example.objects.get()
     assert example.conversation[0]["text"] == "I am Cora Customer at cora@example.com"
     assert [m["text"] for m in example.redacted] == ["I am <PERSON_1> at <EMAIL_1>", "Dear <PERSON_1>, done."]
     assert [m["author"] for m in example.redacted] == ["<PERSON_1>", "<PERSON_2>"]
     assert example.redacted_subject_line == "From <EMAIL_1>"
     assert {(p["message"], p["type"], p["placeholder"]) for p in example.pii} == {
-        (-1, "EMAIL", "<EMAIL_1>"), (0, "PERSON", "<PERSON_1>"), (0, "EMAIL", "<EMAIL_1>"), (1, "PERSON", "<PERSON_1>"),
+        (-1, "EMAIL", "<EMAIL_1>"),
+        (0, "PERSON", "<PERSON_1>"),
+        (0, "EMAIL", "<EMAIL_1>"),
+        (1, "PERSON", "<PERSON_1>"),
     }
     assert (example.label, example.tags, example.language, example.context_length) == ("returns", ["a"], "en", 1)
     assert example.group_key == example.uid.hex
@@ -64,11 +87,21 @@ def test_a_ticket_becomes_an_example(source):
 
 
 def test_its_provenance_is_recorded_with_the_sources_terms(make_source):
-    source = make_source(license_spdx="CC0-1.0", purposes=["sft"], prohibited_purposes=["evaluation"], region="UK",
-                         retention_days=30, subject_namespace="people")
+    source = make_source(
+        license_spdx="CC0-1.0",
+        purposes=["sft"],
+        prohibited_purposes=["evaluation"],
+        region="UK",
+        retention_days=30,
+        subject_namespace="people",
+    )
     deliver(source, ticket("T-1", "I am at cora@example.com"), ticket("T-2", "Hello there", purposes=["preference"]))
     record = ProvenanceRecord.objects.get(source_record_id="T-1")
-    assert (record.license_spdx, record.intended_purposes, record.prohibited_purposes) == ("CC0-1.0", ["sft"], ["evaluation"])
+    assert (record.license_spdx, record.intended_purposes, record.prohibited_purposes) == (
+        "CC0-1.0",
+        ["sft"],
+        ["evaluation"],
+    )
     assert (record.storage_allowed, record.personal_data, record.classification) == (["UK"], "redacted", ["pii"])
     assert record.retention_until.isoformat() == "2025-03-31T09:00:00+00:00"
     assert record.content_sha256 == Capture.objects.get(external_id="T-1").payload_sha256
@@ -120,7 +153,11 @@ DELIVERIES = [
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.permutations(range(len(DELIVERIES))), st.lists(st.integers(0, len(DELIVERIES) - 1), max_size=4), st.integers(1, 5))
+@given(
+    st.permutations(range(len(DELIVERIES))),
+    st.lists(st.integers(0, len(DELIVERIES) - 1), max_size=4),
+    st.integers(1, 5),
+)
 def test_any_order_and_repetition_of_deliveries_ends_in_the_same_state(source, order, again, step):
     point = transaction.savepoint()
     deliver(source, *DELIVERIES)
@@ -146,12 +183,18 @@ def test_exact_and_near_duplicates_share_a_group_and_the_earliest_is_the_origina
     assert Example.objects.get(external_id="late").duplicate_of == early
     assert early.duplicate_of is None
     keys = dict(Example.objects.values_list("external_id", "group_key"))
-    assert keys["late"] == keys["early"] == min(Example.objects.exclude(external_id="other").values_list("uid", flat=True)).hex
+    assert (
+        keys["late"]
+        == keys["early"]
+        == min(Example.objects.exclude(external_id="other").values_list("uid", flat=True)).hex
+    )
     assert keys["other"] != keys["early"]
 
 
 def test_texts_that_differ_only_in_personal_data_are_duplicates(source):
-    deliver(source, ticket("A", "Mail cora@example.com about my lamp"), ticket("B", "Mail dora@example.com about my lamp"))
+    deliver(
+        source, ticket("A", "Mail cora@example.com about my lamp"), ticket("B", "Mail dora@example.com about my lamp")
+    )
     assert Example.objects.exclude(duplicate_of=None).count() == 1
 
 
@@ -273,7 +316,11 @@ def test_an_erased_example_stays_erased(source):
 
 
 def test_a_batch_asks_the_database_as_often_for_many_captures_as_for_few(source, django_assert_max_num_queries):
-    list(services.capture_bulk(source=source, lines=[ticket(f"T-{n}", f"Text {n * 7919} {'abc' * n}") for n in range(150)], by=None))
+    list(
+        services.capture_bulk(
+            source=source, lines=[ticket(f"T-{n}", f"Text {n * 7919} {'abc' * n}") for n in range(150)], by=None
+        )
+    )
     with django_assert_max_num_queries(140):
         services.process_captures()
     assert Example.objects.count() == 150

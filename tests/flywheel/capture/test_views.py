@@ -12,8 +12,16 @@ from tests.flywheel.capture.conftest import call, ticket
 pytestmark = pytest.mark.django_db
 
 PAGES = ["/sources/", "/sources/new/", "/sources/acme/", "/sources/acme/edit/", "/examples/"]
-FORM = {"name": "beta", "kind": "files", "license_spdx": "CC0-1.0", "consent_policy": "explicit", "purposes": ["sft"],
-        "region": "EU", "active": "on", "product_names": "Lampo\nKettlix 2\n"}
+FORM = {
+    "name": "beta",
+    "kind": "files",
+    "license_spdx": "CC0-1.0",
+    "consent_policy": "explicit",
+    "purposes": ["sft"],
+    "region": "EU",
+    "active": "on",
+    "product_names": "Lampo\nKettlix 2\n",
+}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,10 +56,16 @@ def test_a_source_is_created_with_its_terms(client_of, steward):
     assert (source.owner, source.purposes, source.product_names) == (steward, ["sft"], ["Lampo", "Kettlix 2"])
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"name": "acme"}, "choose another name"), ({"name": "No Slug"}, "valid"), ({"name": "new"}, "taken by a page"),
-    ({"prohibited_purposes": ["sft"]}, "both intended and prohibited"), ({"retention_days": "-4"}, "0"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": "acme"}, "choose another name"),
+        ({"name": "No Slug"}, "valid"),
+        ({"name": "new"}, "taken by a page"),
+        ({"prohibited_purposes": ["sft"]}, "both intended and prohibited"),
+        ({"retention_days": "-4"}, "0"),
+    ],
+)
 def test_a_bad_source_is_shown_again_with_the_reason(client_of, steward, source, change, reason):
     response = client_of(steward).post("/sources/new/", FORM | change)
     assert response.status_code == 200

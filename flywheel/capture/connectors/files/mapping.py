@@ -53,8 +53,8 @@ def banking(record: Record) -> dict[str, Any]:
 
 
 def table_row(record: Record) -> dict[str, Any]:
-    """A row of a table: message (or text), and if there are such columns external_id, version, subject, reply, label (or
-    category), language, customer, tags (separated by ";")."""
+    """A row of a table: message (or text), and where there are such columns external_id, version, subject, reply, label
+    (or category), language, customer, tags (separated by ";")."""
     message = _cell(record, "message") or _cell(record, "text")
     if not message.strip():
         raise BadPayload("message is empty; a row needs a column message or text with words", field="message")

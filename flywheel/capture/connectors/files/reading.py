@@ -69,7 +69,7 @@ def open_file(path: Path, *, format: str = "auto", encoding: str = "utf-8") -> O
         raise UnreadableFile(f"format {format!r} is unknown; use one of {', '.join(FORMATS)}")
     with path.open("rb") as file:
         head = file.read(4)
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _open_zip(path, format=format, encoding=encoding)
     return _open_stream(lambda: path.open("rb"), str(path), format=format, encoding=encoding)
 
@@ -108,7 +108,9 @@ def _open_zip(path: Path, *, format: str, encoding: str) -> Opened:
 def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
     infos = [i for i in archive.infolist() if not i.is_dir()]
     if len(infos) > MAX_MEMBERS or sum(i.file_size for i in infos) > MAX_UNPACKED:
-        raise UnreadableFile(f"{path} holds too much: at most {MAX_MEMBERS} files and {MAX_UNPACKED >> 30} GiB unpacked")
+        raise UnreadableFile(
+            f"{path} holds too much: at most {MAX_MEMBERS} files and {MAX_UNPACKED >> 30} GiB unpacked"
+        )
     for info in infos:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
@@ -116,9 +118,9 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
         if info.flag_bits & 0x1:
             raise UnreadableFile(f"{path} is encrypted; unpack it first")
         if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+            times = info.file_size // max(info.compress_size, 1)
             raise UnreadableFile(
-                f"{path} holds {info.filename!r}, which unpacks to {info.file_size // max(info.compress_size, 1)} times its "
-                f"size; at most {MAX_RATIO} times is taken"
+                f"{path} holds {info.filename!r}, which unpacks to {times} times its size; at most {MAX_RATIO} is taken"
             )
     known = [i.filename for i in infos if PurePosixPath(i.filename).suffix.lower() in _SUFFIXES - {".zip"}]
     wanted = sorted(n for n in known if not PurePosixPath(n).name.startswith((".", "_")) and "__MACOSX" not in n)
@@ -193,8 +195,8 @@ def _chosen(format: str, found: str | None, name: str, seen: str) -> str:
         return format
     if found is None:
         raise UnreadableFile(
-            f"{name} holds no conversations that are known ({seen}); expected tickets, calls, Taskmaster, SGD or a table "
-            f"with a column message or text"
+            f"{name} holds no conversations that are known ({seen}); expected tickets, calls, Taskmaster, SGD or a "
+            f"table with a column message or text"
         )
     return found
 
@@ -203,7 +205,8 @@ def _open_list(opener: Opener, name: str, format: str) -> Opened:
     first = next(_items(opener), None)
     record = first[1] if first is not None else {}
     found = mapper_for(record) if isinstance(record, dict) else None
-    seen = f"its first record has {', '.join(sorted(map(str, record))[:6])}" if isinstance(record, dict) else "a plain list"
+    keys = ", ".join(sorted(map(str, record))[:6]) if isinstance(record, dict) else ""
+    seen = f"its first record has {keys}" if keys else "a plain list"
     kind = _chosen(format, found, name, seen)
 
     def rows() -> Iterator[FileRow]:
@@ -292,8 +295,8 @@ def _decoded(raw: bytes, encoding: str) -> str:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise BadPayload(
-            f"byte 0x{raw[error.start]:02x} is not {encoding}; the file looks like Latin-1: convert it to UTF-8 or pass "
-            f"--encoding latin-1"
+            f"byte 0x{raw[error.start]:02x} is not {encoding}; the file looks like Latin-1: convert it to UTF-8 or "
+            f"pass --encoding latin-1"
         ) from None
 
 
@@ -349,7 +352,9 @@ def _table_rows(
         line = before + 1
         fault = next((faults.pop(n) for n in range(line, reader.line_num + 1) if n in faults), None)
         if fault is None and len(cells) != len(header):
-            fault = BadPayload(f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}")
+            fault = BadPayload(
+                f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}"
+            )
         yield FileRow(line, fault) if fault else _mapped(line, dict(zip(header, cells, strict=True)), mapper)
 
 
