@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from knox.models import AuthToken
@@ -18,6 +17,7 @@ from flywheel.core.models import Gauge, Job, User
 from flywheel.home import domain
 from flywheel.home.models import OneTimePassword
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
+from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
 from provenance.services.counting import gate_scope
 
@@ -210,9 +210,9 @@ class Refusals:
     rules: list[tuple[str, str, int]]
 
 
-def refusals(*, purpose: str = "sft") -> Refusals:
-    """Why records are refused for a purpose in this installation's region, the largest count first."""
-    region = str(settings.FLYWHEEL["REGION"])
+def refusals() -> Refusals:
+    """Why records are refused for the usual purpose and region, the largest count first."""
+    purpose, region = purpose_and_region({})
     scope = gate_scope(purpose, region)
     gauges = gauges_of([scope])[scope]
     counted = [(rule, words, gauges.get(f"rule.{rule}") or 0) for rule, words in RULES.items()]

@@ -13,7 +13,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from annotation.models import Project
 from flywheel.core.models import Job, User
-from flywheel.home import services
+from flywheel.home import links, services
 from tests.conftest import make_user
 from tests.flywheel.home.conftest import Turn, count_all
 
@@ -123,6 +123,23 @@ def test_an_uncounted_wheel_says_so(admin: User, client_of: ClientOf) -> None:
 def test_navigation_shows_what_the_role_may_open(annotator: User, admin: User, client_of: ClientOf) -> None:
     assert 'href="/people/"' not in client_of(annotator).get("/").content.decode()
     assert 'href="/people/"' in client_of(admin).get("/").content.decode()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_item_of_the_navigation_opens(
+    role: str, request: pytest.FixtureRequest, client_of: ClientOf, turn: Turn, member: Project
+) -> None:
+    client = client_of(request.getfixturevalue(role))
+    entries = [entry for group in client.get("/").context["nav"]() for entry in group["entries"]]
+    assert {entry["url"]: client.get(entry["url"]).status_code for entry in entries} == {
+        entry["url"]: 200 for entry in entries
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", links.PATHS)
+def test_every_page_that_home_leads_to_exists(key: str) -> None:
+    assert links.link(key) == links.PATHS[key]
 
 
 # --- content policy -----------------------------------------------------------------------------------------------
