@@ -131,9 +131,9 @@ def test_every_item_of_the_navigation_opens(
 ) -> None:
     client = client_of(request.getfixturevalue(role))
     entries = [entry for group in client.get("/").context["nav"]() for entry in group["entries"]]
-    assert {entry["url"]: client.get(entry["url"]).status_code for entry in entries} == {
-        entry["url"]: 200 for entry in entries
-    }
+    # A chooser with one choice leads straight to it.
+    shut = [entry["url"] for entry in entries if client.get(entry["url"], follow=True).status_code != 200]
+    assert shut == []
 
 
 @pytest.mark.django_db
