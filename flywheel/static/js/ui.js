@@ -9,7 +9,7 @@ const THEMES = ["system", "light", "dark"];
 
 function themeShow() {
   const theme = root.dataset.theme || "system";
-  for (const label of document.querySelectorAll("[data-theme-label]")) label.textContent = `Theme: ${theme}`;
+  for (const label of document.querySelectorAll("[data-theme-label]")) label.textContent = theme[0].toUpperCase() + theme.slice(1);
 }
 
 function themeNext() {
