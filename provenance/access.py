@@ -8,7 +8,7 @@ from uuid import UUID
 from flywheel.core.errors import Invalid, NotFound
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
-from provenance.selectors import regions
+from provenance.regions import regions
 
 
 def subject_of(uid: UUID) -> Subject:

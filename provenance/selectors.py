@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
@@ -32,6 +31,7 @@ from provenance.models import (
     Withdrawal,
 )
 from provenance.reach import MAX_RECORDS, reach_of
+from provenance.regions import regions
 
 CHUNK = 1000
 """Records whose facts are read at once."""
@@ -62,12 +62,6 @@ def _texts(value: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _set(value: str) -> frozenset[str]:
     return frozenset(_texts(value))
-
-
-def regions() -> list[str]:
-    """The regions for which every record's verdict is kept up to date, the installation's own first."""
-    own: str = settings.FLYWHEEL["REGION"]
-    return [own, *(r for r in settings.FLYWHEEL.get("REGIONS", []) if r != own)]
 
 
 def chunks(ids: Iterable[int], size: int = CHUNK) -> Iterator[list[int]]:

@@ -22,6 +22,7 @@ from provenance.domain.gate import RULES
 from provenance.domain.vocabulary import PURPOSES
 from provenance.forms import PURPOSE_NAMES, DecisionForm, WithdrawForm
 from provenance.models import GateReason, GateVerdict, LedgerEntry, Subject, Withdrawal
+from provenance.regions import regions
 
 steward = role_required(STEWARD, ADMIN)
 
@@ -43,10 +44,10 @@ def clearance(request: HttpRequest) -> HttpResponse:
 
 
 def _selection(purpose: str, region: str) -> dict[str, Any]:
-    regions = selectors.regions()
+    kept = regions()
     return {
         "purpose": purpose, "region": region, "purposes": [(p, PURPOSE_NAMES[p]) for p in PURPOSES],
-        "purpose_name": PURPOSE_NAMES[purpose], "regions": regions if region in regions else [*regions, region],
+        "purpose_name": PURPOSE_NAMES[purpose], "regions": kept if region in kept else [*kept, region],
     }
 
 
@@ -81,7 +82,7 @@ def record_page(request: HttpRequest, uid: UUID) -> HttpResponse:
     record = access.record_of(uid)
     verdicts = [
         (PURPOSE_NAMES[purpose], region, services.gate_judge([record.pk], purpose=purpose, region=region)[record.pk])
-        for purpose in PURPOSES for region in selectors.regions()
+        for purpose in PURPOSES for region in regions()
     ]
     return render(request, "provenance/record.html", {
         "record": record, "verdicts": verdicts, "subjects": record.subjects.order_by("pk")[:50],

@@ -7,3 +7,11 @@ class CurationConfig(AppConfig):
     name = "flywheel.curation"
     label = "curation"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Tell the pages of provenance, which knows nothing of what stands above it, what to count and link."""
+        from flywheel.curation import selectors
+        from provenance import reach
+
+        reach.reach_register("curation", selectors.reach_count)
+        reach.example_link_register(selectors.example_link)

@@ -1,8 +1,10 @@
-"""Work of curation that follows a commit. The work itself is in services."""
+"""Work of curation that follows a commit or the clock. The work itself is in services."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from celery import shared_task
 
 from flywheel.core.outbox import outbox_handler
 from flywheel.curation import services
@@ -12,3 +14,9 @@ from flywheel.curation import services
 def build(payload: dict[str, Any]) -> None:
     """Build and freeze one snapshot."""
     services.snapshot_build(snapshot_id=payload["snapshot_id"])
+
+
+@shared_task(name="curation.count", ignore_result=True)
+def count() -> None:
+    """Count what is settled and cleared."""
+    services.settled_cleared_count()

@@ -58,6 +58,11 @@ class Snapshot(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def refused_total(self) -> int:
+        """How many settled examples the gates kept out."""
+        return sum(self.refused_counts.values())
+
 
 class SnapshotRow(models.Model):
     """Which example, annotation and record became which leaf."""

@@ -12,6 +12,7 @@ from django.db.models import Count, QuerySet
 from annotation.domain.labels import LabelConfig, label_of, reply_of
 from annotation.label_config import label_config_of
 from annotation.models import Project, Task
+from flywheel.capture.models import Example
 from flywheel.curation.models import Snapshot, SnapshotRefusal, SnapshotRow
 
 CHUNK = 1000
@@ -106,3 +107,9 @@ def reach_count(record_ids: list[int]) -> dict[str, int]:
     )
     tasks = Task.objects.filter(example__provenance_id__in=record_ids).count()
     return {"tasks": tasks, "snapshots": found["snapshots"], "snapshot rows": found["rows"]}
+
+
+def example_link(record_uid: UUID) -> str:
+    """The page of the example made of a provenance record; "" when there is none."""
+    uid = Example.objects.filter(provenance__uid=record_uid).values_list("uid", flat=True).first()
+    return f"/examples/{uid}/" if uid else ""

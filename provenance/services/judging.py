@@ -16,7 +16,8 @@ from provenance.domain.gate import RecordFacts, Verdict, verdict
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.ledger import ledger_append
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord
-from provenance.selectors import chunks, record_facts, regions
+from provenance.regions import regions
+from provenance.selectors import chunks, record_facts
 
 BATCH = 500
 Pair = tuple[str, str]

@@ -4,9 +4,11 @@ requests: what people ask for; building: the job; files: reading what was frozen
 """
 
 from flywheel.curation.services.building import snapshot_build
+from flywheel.curation.services.counting import settled_cleared_count
 from flywheel.curation.services.files import (
     InclusionProof,
     openai_stream,
+    pieces,
     plain_text_stream,
     proof_of,
     snapshot_file_open,
@@ -15,6 +17,6 @@ from flywheel.curation.services.requests import snapshot_request
 from flywheel.curation.services.withdrawing import SnapshotsReached, snapshots_withdraw
 
 __all__ = [
-    "InclusionProof", "SnapshotsReached", "openai_stream", "plain_text_stream", "proof_of", "snapshot_build",
-    "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
+    "InclusionProof", "SnapshotsReached", "openai_stream", "pieces", "plain_text_stream", "proof_of",
+    "settled_cleared_count", "snapshot_build", "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
 ]
