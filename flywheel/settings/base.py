@@ -237,6 +237,8 @@ FLYWHEEL = {
     "MODELS_DIR": env.str("FLYWHEEL_MODELS_DIR", default=str(VAR_DIR / "models")),
     "ORGANISATION": env.str("FLYWHEEL_ORGANISATION", default="Flywheel"),
     "REGION": env.str("FLYWHEEL_REGION", default="EU"),
+    # More regions for which every record's verdict is kept, besides the installation's own.
+    "REGIONS": env.list("FLYWHEEL_REGIONS", default=[]),
     "BULK_MAX_LINE_BYTES": env.int("FLYWHEEL_BULK_MAX_LINE_BYTES", default=2 * 1024 * 1024),
     "RUN_LEASE_SECONDS": env.int("FLYWHEEL_RUN_LEASE_SECONDS", default=45),
     "CURRENCY": env.str("FLYWHEEL_CURRENCY", default="EUR"),
