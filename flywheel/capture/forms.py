@@ -9,7 +9,11 @@ from django import forms
 from flywheel.capture.models import Capture, Example, Source
 from provenance.domain.vocabulary import PURPOSES
 
-PURPOSE_CHOICES = [(purpose, purpose.replace("_", " ").capitalize()) for purpose in PURPOSES]
+PURPOSE_WORDS = {
+    "sft": "Fine-tuning (sft)", "preference": "Preference tuning", "continued_pretraining": "Continued pretraining",
+    "evaluation": "Evaluation",
+}
+PURPOSE_CHOICES = [(purpose, PURPOSE_WORDS.get(purpose, purpose)) for purpose in PURPOSES]
 
 
 class Lines(forms.CharField):

@@ -52,6 +52,13 @@ def capture_counts_by_source() -> dict[str, dict[str, float]]:
     return found
 
 
+def sources_list(params: Any) -> QuerySet[Source]:
+    """Sources whose name holds `q`."""
+    rows = Source.objects.select_related("owner")
+    q = str(params.get("q") or "").replace("\x00", "").strip()
+    return rows.filter(name__icontains=q) if q else rows
+
+
 def source_gauges(names: list[str]) -> dict[str, dict[str, Gauge]]:
     """The newest counts of these sources, by source and by name without its prefix ("captured", "waiting", …)."""
     rows = Gauge.objects.filter(

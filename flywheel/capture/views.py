@@ -26,11 +26,11 @@ def _person(request: HttpRequest) -> User:
 @role_required(*access.CAPTURERS)
 def source_list(request: HttpRequest) -> HttpResponse:
     """All sources with what came from them."""
-    page = keyset_page(Source.objects.select_related("owner"), request.GET)
+    page = keyset_page(selectors.sources_list(request.GET), request.GET)
     counts = selectors.source_gauges([source.name for source in page.rows])
     rows = [(source, counts.get(source.name)) for source in page.rows]
     return render(request, "capture/sources.html", {
-        "page": page, "rows": rows, "may_change": has_role(request.user, *access.KEEPERS),
+        "page": page, "rows": rows, "q": request.GET.get("q", ""), "may_change": has_role(request.user, *access.KEEPERS),
         "counted_at": selectors.counted_at(counts),
     })
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flywheel.capture import jobs, services
+from flywheel.capture.domain import similarity
 from flywheel.capture.models import Capture, Example, MinHashBand, Suggestion
 from flywheel.capture.services import processing
 from flywheel.core.errors import Conflict
@@ -348,3 +349,24 @@ def test_a_changed_licence_reaches_what_was_captured(source, admin):
     record = ProvenanceRecord.objects.get()
     assert record.license_spdx == "CC-BY-NC-4.0"
     assert record.intended_purposes == ["sft"]
+
+
+def test_the_database_refuses_to_change_what_was_delivered_and_lets_it_be_emptied(source):
+    deliver(source, ticket())
+    for change in ({"payload": "{}"}, {"payload_sha256": "0" * 64}):
+        with pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
+            Capture.objects.update(**change)
+    Capture.objects.update(payload="", status="processed")
+    assert Capture.objects.get().payload == ""
+
+
+def test_the_head_of_a_crowd_changes_without_sketching_the_crowd_again(source, monkeypatch):
+    deliver(source, *(ticket(f"T-{n:02d}", LAMP, version="1") for n in range(30)))
+    head = Example.objects.get(duplicate_of=None)
+    sketched = []
+    digests = similarity.band_digests
+    monkeypatch.setattr(similarity, "band_digests", lambda texts: sketched.extend(texts) or digests(texts))
+    deliver(source, ticket(head.external_id, "Something about shoes and laces and their colours", version="2"))
+    assert len(sketched) == 2
+    assert Example.objects.filter(duplicate_of=None).count() == 2
+    assert Example.objects.values("group_key").distinct().count() == 2

@@ -49,6 +49,13 @@ def test_empty_lists_say_what_to_do(client_of, admin, lead):
     assert "Take a filter away" in client_of(admin).get("/examples/?label=x").content.decode()
 
 
+def test_sources_are_searched_by_name(client_of, lead, make_source):
+    make_source("acme")
+    make_source("beta")
+    assert [s.name for s in client_of(lead).get("/sources/?q=BET").context["page"].rows] == ["beta"]
+    assert "Show all" in client_of(lead).get("/sources/?q=gamma").content.decode()
+
+
 def test_a_source_is_created_with_its_terms(client_of, steward):
     response = client_of(steward).post("/sources/new/", FORM)
     assert response.status_code == 302, response.content.decode()
