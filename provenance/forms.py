@@ -23,9 +23,3 @@ class WithdrawForm(forms.Form):
         max_length=500, required=False, help_text="How the person told us. Kept with the receipt, not in the ledger."
     )
     confirm = forms.CharField(required=False)
-
-
-class DecisionForm(forms.Form):
-    """A steward's reason."""
-
-    reason = forms.CharField(max_length=500, label="Reason")

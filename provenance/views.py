@@ -20,7 +20,7 @@ from flywheel.core.paging import keyset_page
 from provenance import access, reach, selectors, services
 from provenance.domain.gate import RULES
 from provenance.domain.vocabulary import PURPOSES
-from provenance.forms import PURPOSE_NAMES, DecisionForm, WithdrawForm
+from provenance.forms import PURPOSE_NAMES, WithdrawForm
 from provenance.models import GateReason, GateVerdict, LedgerEntry, Subject, Withdrawal
 from provenance.regions import regions
 
@@ -88,7 +88,6 @@ def record_page(request: HttpRequest, uid: UUID) -> HttpResponse:
         "record": record, "verdicts": verdicts, "subjects": record.subjects.order_by("pk")[:50],
         "reviews": record.steward_reviews.select_related("by").order_by("-pk")[:50],
         "can_clear": record.personal_data in ("present", "unknown"), "example_url": reach.example_link(record.uid),
-        "rule_names": RULES, "form": DecisionForm(),
     })
 
 
@@ -145,7 +144,7 @@ def subject_page(request: HttpRequest, uid: UUID) -> HttpResponse:
     consents = list(subject.consents.prefetch_related("events").order_by("-pk")[:50])
     return render(request, "provenance/subject.html", {
         "subject": subject, "consents": consents, "standings": selectors.standings_of(subject),
-        "purpose_names": PURPOSE_NAMES, "withdrawals": subject.withdrawals.order_by("-pk")[:20],
+        "withdrawals": subject.withdrawals.order_by("-pk")[:20],
         "bases": subject.bases.order_by("-pk")[:20],
         "page": keyset_page(subject.records.all(), request.GET, per_page=20),
     })
@@ -177,8 +176,7 @@ def withdrawal_page(request: HttpRequest, uid: UUID) -> HttpResponse:
     """The receipt: what the walk has reached so far, and whether it has ended."""
     withdrawal = access.withdrawal_of(uid)
     return render(request, "provenance/withdrawal.html", {
-        "withdrawal": withdrawal, "purpose_names": PURPOSE_NAMES,
-        "sections": selectors.receipt_sections(withdrawal.receipt),
+        "withdrawal": withdrawal, "sections": selectors.receipt_sections(withdrawal.receipt),
     })
 
 

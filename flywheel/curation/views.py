@@ -40,7 +40,6 @@ def index(request: HttpRequest) -> HttpResponse:
         snapshots = snapshots.filter(status=status)
     return render(request, "curation/snapshots.html", {
         "page": keyset_page(snapshots, request.GET), "status": status, "statuses": Snapshot.Status.choices,
-        "purpose_names": PURPOSE_NAMES,
     })
 
 
@@ -70,10 +69,13 @@ def _estimate(projects: list[Any]) -> dict[str, Any]:
         gauge = gauges[purpose].get(f"settled_cleared.{project.pk}")
         return int(gauge.value) if gauge else 0
 
+    def by_purpose(project: Any) -> list[tuple[str, int]]:
+        return [(PURPOSE_NAMES[purpose], ready(purpose, project)) for purpose in JUDGED_PURPOSES]
+
     counted = [gauge.counted_at for found in gauges.values() for gauge in found.values()]
     return {
-        "estimate": [(project, [ready(purpose, project) for purpose in JUDGED_PURPOSES]) for project in projects],
-        "estimate_purposes": [PURPOSE_NAMES[p] for p in JUDGED_PURPOSES], "estimate_region": region,
+        "estimate": [(project, by_purpose(project)) for project in projects],
+        "estimate_region": region,
         "counted_at": max(counted, default=None),
     }
 
