@@ -35,11 +35,11 @@ def consent_withdraw(
     returns the first withdrawal. Raises Invalid for an unknown purpose.
     """
     wanted = _purposes(purposes)
-    at = effective_at or timezone.now()
     with transaction.atomic():
-        # Two withdrawals of one person queue here, and so does a consent event about them.
+        # Two withdrawals of one person queue here. The time is read after, so that the later one sees the first.
         locked = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
-        held = _still_holding(locked, wanted, at)
+        at = effective_at or timezone.now()
+        held = _still_holding(locked, wanted)
         if held is not None:
             return held
         events = _events_add(locked, wanted, at, by)
@@ -70,9 +70,9 @@ def _purposes(purposes: Iterable[str] | None) -> list[str]:
     return wanted
 
 
-def _still_holding(subject: Subject, purposes: list[str], at: datetime) -> Withdrawal | None:
+def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
     """An earlier withdrawal that already says all of this, unless consent was given again since."""
-    for held in subject.withdrawals.filter(effective_at__lte=at).order_by("-effective_at", "-pk"):
+    for held in subject.withdrawals.order_by("-effective_at", "-pk"):
         if set(purposes) <= set(held.purposes):
             renewed = ConsentEvent.objects.filter(
                 record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at
