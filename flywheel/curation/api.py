@@ -113,7 +113,7 @@ class SnapshotChat(APIView):
 
     @extend_schema(responses=OpenApiTypes.BINARY)
     def get(self, request: Request, uid: UUID) -> HttpResponseBase:
-        """OpenAI's chat fine-tuning JSONL of `?split=` (train when none is named); streamed."""
+        """OpenAI's chat fine-tuning JSONL of `?split=` (train when none is named, or `all`); streamed."""
         return chat_response(access.snapshot_of(request.user, uid), request.query_params.get("split", "train"))
 
 
@@ -124,7 +124,7 @@ class SnapshotText(APIView):
 
     @extend_schema(responses=OpenApiTypes.BINARY)
     def get(self, request: Request, uid: UUID) -> HttpResponseBase:
-        """Conversations as plain text of `?split=` (train when none is named); streamed."""
+        """Conversations as plain text of `?split=` (train when none is named, or `all`); streamed."""
         return text_response(access.snapshot_of(request.user, uid), request.query_params.get("split", "train"))
 
 

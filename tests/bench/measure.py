@@ -319,7 +319,7 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
     token = _token(lead)
     with _server() as connection:
         started = time.perf_counter()
-        connection.request("GET", f"/api/v1/snapshots/{snapshot.uid}/openai.jsonl",
+        connection.request("GET", f"/api/v1/snapshots/{snapshot.uid}/openai.jsonl?split=all",
                            headers={"Authorization": f"Token {token}", "Host": "127.0.0.1"})
         answer = connection.getresponse()
         rows = answer.read().count(b"\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from flywheel.curation.models import Snapshot, SnapshotRow
 from training.contract.rows import SPLITS
 
 PIECE = 256 * 1024
+ALL = "all"
 LINES = 500
 """Lines that are sent at once."""
 
@@ -58,26 +61,32 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def openai_stream(*, snapshot: Snapshot, split: str = "train") -> Iterator[bytes]:
-    """One split as OpenAI chat fine-tuning JSONL, in constant memory. Refuses before the first byte."""
+    """One split (or `all`) as OpenAI chat fine-tuning JSONL, in constant memory. Refuses before the first byte."""
     return _stream(snapshot, split, formats.openai_line)
 
 
 def plain_text_stream(*, snapshot: Snapshot, split: str = "train") -> Iterator[bytes]:
-    """One split as plain text, each conversation ended by a line of three dashes, in constant memory."""
+    """One split (or `all`) as plain text, each conversation ended by a line of three dashes, in constant memory."""
     return _stream(snapshot, split, lambda messages: f"{formats.plain_text(messages)}\n\n---\n\n".encode())
 
 
 def _stream(snapshot: Snapshot, split: str, line: Callable[[list[dict[str, Any]]], bytes]) -> Iterator[bytes]:
-    if split not in SPLITS:
-        raise NotFound(f"there is no split {split!r}; use one of {', '.join(SPLITS)}")
-    file, _ = snapshot_file_open(snapshot=snapshot, name=f"{split}.parquet")
-    return _lines(file, line)
+    if split not in (*SPLITS, ALL):
+        raise NotFound(f"there is no split {split!r}; use one of {', '.join(SPLITS)}, or {ALL}")
+    # Opened before the first byte is sent, so that a refusal is still an answer of its own.
+    files = [
+        snapshot_file_open(snapshot=snapshot, name=f"{name}.parquet")[0]
+        for name in (SPLITS if split == ALL else (split,))
+    ]
+    return _lines(files, line)
 
 
-def _lines(file: IO[bytes], line: Callable[[list[dict[str, Any]]], bytes]) -> Iterator[bytes]:
+def _lines(files: list[IO[bytes]], line: Callable[[list[dict[str, Any]]], bytes]) -> Iterator[bytes]:
     held: list[bytes] = []
-    with file:
-        for messages in formats.parquet_messages(file):
+    with ExitStack() as stack:
+        for file in files:
+            stack.enter_context(file)
+        for messages in chain.from_iterable(map(formats.parquet_messages, files)):
             held.append(line(messages))
             if len(held) >= LINES:
                 yield b"".join(held)

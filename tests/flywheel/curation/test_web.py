@@ -136,6 +136,8 @@ def test_chat_lines_are_openais_with_weights_on_the_assistant_only(snapshot: Sna
         assert [m.get("weight") for m in line["messages"]] == [None, None, 1]
         assert [m["role"] for m in line["messages"]] == ["user", "user", "assistant"]
     assert api_of(lead).get(f"{API}{snapshot.uid}/openai.jsonl", {"split": "x"}).status_code == 404
+    everything = body_of(api_of(lead).get(f"{API}{snapshot.uid}/openai.jsonl", {"split": "all"}))
+    assert len(everything.splitlines()) == snapshot.row_count
 
 
 def test_plain_text_holds_every_conversation(snapshot: Snapshot, api_of, lead):
