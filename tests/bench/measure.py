@@ -96,8 +96,8 @@ def _server() -> Iterator[http.client.HTTPConnection]:
         "--threads", "8", "--worker-class", "gthread", "--keep-alive", "75", "--timeout", "600", "--no-control-socket",
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=900)
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=900)
         for _ in range(200):
             with contextlib.suppress(OSError):
                 connection.request("GET", "/healthz")
@@ -107,6 +107,8 @@ def _server() -> Iterator[http.client.HTTPConnection]:
             time.sleep(0.1)
         yield connection
     finally:
+        # A connection that is kept alive would hold the server up until its grace is over.
+        connection.close()
         process.terminate()
         process.wait(timeout=20)
 
