@@ -7,6 +7,7 @@ messages carry a weight.
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -65,10 +66,10 @@ class ParquetRows:
             self._flush()
 
     def _flush(self) -> None:
-        columns: dict[str, Any] = {name: [getattr(row, name) for row in self._held] for name in TEXT_COLUMNS}
-        columns["messages"] = _messages_array([row.messages for row in self._held])
-        columns["extra"] = [extra_text(row.extra) for row in self._held]
-        self._writer.write_table(pa.table(columns, schema=PARQUET_SCHEMA))
+        columns = [_texts([getattr(row, name) for row in self._held]) for name in TEXT_COLUMNS]
+        columns.append(_messages_array([row.messages for row in self._held]))
+        columns.append(_texts([extra_text(row.extra) for row in self._held]))
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=PARQUET_SCHEMA))
         self._held = []
 
     def __enter__(self) -> ParquetRows:
@@ -82,6 +83,17 @@ class ParquetRows:
         self._writer.close()
 
 
+def _texts(values: list[str]) -> pa.Array:
+    # A builder, since pa.array imports pandas where it is installed, which takes a second of a small snapshot.
+    builder = pa.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
+def _integers(kind: pa.DataType, code: str, values: list[int]) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array(code, values).tobytes())])
+
+
 def _messages_array(rows: list[tuple[Message, ...]]) -> pa.Array:
     # Built from flat columns, which is several times quicker than from a dictionary for each message.
     offsets, position = [0], 0
@@ -91,12 +103,12 @@ def _messages_array(rows: list[tuple[Message, ...]]) -> pa.Array:
     flat = [message for messages in rows for message in messages]
     structs = pa.StructArray.from_arrays(
         [
-            pa.array([m.role for m in flat], pa.string()), pa.array([m.content for m in flat], pa.string()),
-            pa.array([m.weight for m in flat], pa.int8()),
+            _texts([m.role for m in flat]), _texts([m.content for m in flat]),
+            _integers(pa.int8(), "b", [m.weight for m in flat]),
         ],
         fields=list(PARQUET_SCHEMA.field("messages").type.value_type),
     )
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
+    return pa.ListArray.from_arrays(_integers(pa.int32(), "i", offsets), structs)
 
 
 def extra_text(extra: Mapping[str, str]) -> str:
