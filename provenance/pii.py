@@ -72,6 +72,7 @@ _STREET = (
 )
 _PLAIN_STREET = r"street|road|avenue|lane|boulevard|crescent|terrace"
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Unit|Suite|Ste|No)\.? ?#?\w{1,5})?"
+_NO_NAME = r"(?:not|on|in|the|a|an|wrong|spelled|misspelled|missing|different|now|still|also|correct)\b"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATE = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|{_DAY} (?:of )?{_MONTH},? \d{{4}}|{_MONTH} {_DAY},? \d{{4}})"
@@ -87,10 +88,22 @@ _PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     ("PHONE", 2, re.compile(r"(?<![\w+-])\(?0\d{2,5}\)?[ -]\d{3,4}(?:[ -]?\d{3,4})?(?![\w-])")),
     ("PHONE", 2, re.compile(r"(?<![\w+-])0\d{9,10}(?![\w-])")),
     ("PHONE", 2, re.compile(
-        r"(?:\b(?:phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|call(?: me)?(?: back)? (?:at|on)"
+        r"(?:\b(?:phone|telephone|tel|mobile|cell|cellphone|fax|whatsapp|call(?: me)?(?: back)?(?: at| on)?"
         r"|reach me (?:at|on)|(?:phone|mobile|cell) number(?: is)?)\b\W{0,3})(\+?\(?\d(?:[ ().\-/]{0,2}\d){5,14})"
         r"(?!\w)",
         re.I,
+    )),
+    ("PHONE", 2, re.compile(
+        r"\b(?:(?:my|phone|mobile|cell|contact) number|phone|mobile)\b[^.\n]{0,20}?\b(\d{10,11})\b", re.I
+    )),
+    ("PERSON", 2, re.compile(
+        rf"\b(?:[Mm]y|[Hh]is|[Hh]er|[Tt]he)(?: full| first| last)? name(?:'s|’s| is|:) (?!{_NO_NAME})"
+        r"([^\W\d_][\w'’-]+(?: (?!and\b|from\b|but\b|with\b|on\b|in\b|at\b|for\b|i\b)[^\W\d_][\w'’-]+)?)"
+    )),
+    ("PERSON", 2, re.compile(r"\b([A-ZÀ-Ý][\w'’-]+(?: [A-ZÀ-Ý][\w'’-]+){1,3}) <[\w.+-]+@")),
+    ("ADDRESS", 2, re.compile(r"\bP\.? ?O\.? Box \d{1,6}\b", re.I)),
+    ("ACCOUNT", 2, re.compile(
+        r"\b(?:account|acct|sort code|routing)(?: (?:number|no\.?))?(?: is)?\W{1,3}(\d[\d -]{4,17}\d)\b", re.I
     )),
     ("ADDRESS", 2, re.compile(
         rf"\b\d{{1,5}}[A-Za-z]?,? (?:(?:[A-Z][\w'’.-]*|of|the|de|la) ){{1,4}}(?:{_STREET})\b\.?{_UNIT}"
@@ -122,7 +135,7 @@ _MODEL_TYPES = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION"}
 """Organisations, nationalities and dates stay: they name no single person, and products look like them."""
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
-_HINT = re.compile(r"\d|@| at |://|www\.|\b" + _DIGIT + r"\b", re.IGNORECASE)
+_HINT = re.compile(r"\d|@| at |://|www\.|\bname\b|\b" + _DIGIT + r"\b", re.IGNORECASE)
 _DETERMINER = re.compile(
     r"\b(?:the|a|an|my|your|our|this|that|these|those|his|her|their|its|any|each|every|another|new|old|no)\s+$", re.I
 )

@@ -30,7 +30,8 @@ def source_list(request: HttpRequest) -> HttpResponse:
     counts = selectors.source_gauges([source.name for source in page.rows])
     rows = [(source, counts.get(source.name)) for source in page.rows]
     return render(request, "capture/sources.html", {
-        "page": page, "rows": rows, "q": request.GET.get("q", ""), "may_change": has_role(request.user, *access.KEEPERS),
+        "page": page, "rows": rows, "q": request.GET.get("q", ""),
+        "may_change": has_role(request.user, *access.KEEPERS),
         "counted_at": selectors.counted_at(counts),
     })
 

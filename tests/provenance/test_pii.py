@@ -45,7 +45,13 @@ def found(detector, text, names=(), things=()):
         ("see https://shop.example.com/t?id=9&u=cora for it", [("https://shop.example.com/t?id=9&u=cora", "URL")]),
         ("This is Priya Natarajan speaking", [("Priya Natarajan", "PERSON")]),
         ("Siobhan O'Neill asked me", [("Siobhan O'Neill", "PERSON")]),
-        ("Our flat in London is cold", [("London", "LOCATION")]),
+        ("call 555-0133", [("555-0133", "PHONE")]),
+    ("my number is 2025550173", [("2025550173", "PHONE")]),
+    ("my name is maria lopez and i wait", [("maria lopez", "PERSON")]),
+    ("From: Anna-Lena Svensson <anna@x.se>", [("Anna-Lena Svensson", "PERSON"), ("anna@x.se", "EMAIL")]),
+    ("write to P.O. Box 1234", [("P.O. Box 1234", "ADDRESS")]),
+    ("account number 12345678, sort code 12-34-56", [("12345678", "ACCOUNT"), ("12-34-56", "ACCOUNT")]),
+    ("Our flat in London is cold", [("London", "LOCATION")]),
     ],
 )
 def test_personal_data_is_found_as_what_it_is(detector, text, expected):
@@ -62,7 +68,8 @@ def test_personal_data_is_found_as_what_it_is(detector, text, expected):
         "My Nibble stopped; the Rustle works. An Iced Latte, please.",
         "Hi! Thanks. Will you mark it as done? May I ask? OK.",
         "It is at 100 percent after 2 hours, 15 minutes and 3 restarts.",
-        "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
+        "My name is not spelled right. The order number is 4821337755 and call 3 failed.",
+    "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
         "",
     ],
 )

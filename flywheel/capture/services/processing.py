@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 AGENT = "agent"
-CLASSES = {"CARD": "pci", "IBAN": "pfi"}
+CLASSES = {"CARD": "pci", "IBAN": "pfi", "ACCOUNT": "pfi"}
 """Placeholder types that are more than pii (Data & Trust Alliance classification)."""
 
 EXAMPLE_FIELDS = (
