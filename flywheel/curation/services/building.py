@@ -239,9 +239,15 @@ _COLUMNS = (
 
 def _rows_insert(rows: list[tuple[Any, ...]]) -> None:
     """Insert plain tuples: no model object for each of millions of rows, which takes most of the time otherwise."""
-    table, marks = SnapshotRow._meta.db_table, ", ".join(["%s"] * len(_COLUMNS))
+    target = f"{SnapshotRow._meta.db_table} ({', '.join(_COLUMNS)})"
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({', '.join(_COLUMNS)}) VALUES ({marks})", rows)  # noqa: S608
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {target} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            marks = ", ".join(["%s"] * len(_COLUMNS))
+            cursor.executemany(f"INSERT INTO {target} VALUES ({marks})", rows)  # noqa: S608
 
 
 def _batches(rows: Iterator[Placed]) -> Iterator[list[Placed]]:
