@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 
-from flywheel.runs import worker_api
+from flywheel.runs import api, worker_api
 
 
 class KindConverter(StringConverter):
@@ -19,6 +19,16 @@ register_converter(KindConverter, "kind")
 JOB = "worker/<kind:kind>/<uuid:uid>/"
 
 urlpatterns: list[URLPattern] = [
+    path("runs/", api.Runs.as_view(), name="api_runs"),
+    path("runs/estimate/", api.RunEstimate.as_view(), name="api_run_estimate"),
+    path("runs/<uuid:uid>/", api.Run.as_view(), name="api_run"),
+    path("runs/<uuid:uid>/approve/", api.RunApprove.as_view(), name="api_run_approve"),
+    path("runs/<uuid:uid>/cancel/", api.RunCancel.as_view(), name="api_run_cancel"),
+    path("runs/<uuid:uid>/events/", api.RunEvents.as_view(), name="api_run_events"),
+    path("models/", api.Models.as_view(), name="api_models"),
+    path("models/<str:name>/", api.Model.as_view(), name="api_model"),
+    path("models/<str:name>/promote/", api.ModelPromote.as_view(), name="api_model_promote"),
+    path("models/<str:name>/suggestions/", api.ModelPublish.as_view(), name="api_model_publish"),
     path(f"{JOB}lease", worker_api.lease, name="worker_lease"),
     path(f"{JOB}heartbeat", worker_api.heartbeat, name="worker_heartbeat"),
     path(f"{JOB}events", worker_api.events, name="worker_events"),

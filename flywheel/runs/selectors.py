@@ -34,18 +34,6 @@ def kind_of(job: Leased) -> str:
     return "run" if isinstance(job, TrainingRun) else "suggestions"
 
 
-def run_get(uid: object) -> TrainingRun:
-    """A run by its identifier. Raises NotFound."""
-    run = (
-        TrainingRun.objects.select_related("snapshot__project", "recipe", "device", "requested_by", "approved_by")
-        .filter(uid=str(uid))
-        .first()
-    )
-    if run is None:
-        raise NotFound(f"there is no run {uid}")
-    return run
-
-
 def model_get(name: str) -> ModelVersion:
     """A model by name or number. Raises NotFound."""
     models = ModelVersion.objects.select_related("project", "run__snapshot", "run__recipe", "run__device")
@@ -137,12 +125,6 @@ def ratio_of(run: TrainingRun) -> float | None:
 def events_after(run: TrainingRun, seq: int, *, limit: int = CURVE_POINTS) -> list[RunEvent]:
     """Events of a run with a higher number, oldest first, at most `limit`."""
     return list(run.events.filter(seq__gt=seq).order_by("seq")[:limit])
-
-
-def runs_list(status: str = "") -> QuerySet[TrainingRun]:
-    """Runs for the list, newest first by key, optionally of one status."""
-    runs = TrainingRun.objects.select_related("snapshot", "recipe", "device", "model", "evaluation")
-    return runs.filter(status=status) if status else runs
 
 
 def rows_of(model: ModelVersion) -> QuerySet[SnapshotRow]:

@@ -9,12 +9,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from flywheel.core.access import ADMIN, LEAD, has_role
 from flywheel.core.errors import Conflict, Invalid, Refused
 from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
 from flywheel.curation.models import Snapshot
-from flywheel.runs import domain, selectors
+from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import money
 from flywheel.runs.services.setup import EMPTY_ROOT_HEX, admin_only
@@ -109,8 +108,7 @@ def run_request(
     overrides: dict[str, Any] | None = None,
 ) -> TrainingRun:
     """Ask for a run; it waits for an admin's approval. Raises Refused, Conflict, Invalid."""
-    if not has_role(by, LEAD, ADMIN):
-        raise Refused("requesting a run is for leads and admins")
+    access.lead_check(by, snapshot.project, "requesting a run")
     run = TrainingRun(snapshot=snapshot, recipe=recipe, device=device, requested_by=by)
     found = run_estimate(snapshot=snapshot, recipe=recipe, device=device, overrides=overrides)
     if found.problems:

@@ -21,11 +21,10 @@ from django.utils import timezone
 
 from annotation.models import Task
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.access import ADMIN, LEAD, has_role
-from flywheel.core.errors import Conflict, Invalid, Refused
+from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.outbox import outbox_add
 from flywheel.curation.formats import messages_build
-from flywheel.runs import domain
+from flywheel.runs import access, domain
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
 from flywheel.runs.services import money
 from flywheel.runs.services.artifacts import stored_open
@@ -54,8 +53,8 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
     Returns the batch, the one under way if there is one, or None when no task waits. Raises Refused, and Conflict
     for a model that is not champion or a budget that is used up.
     """
-    if hasattr(by, "pk") and not has_role(by, ADMIN, LEAD):
-        raise Refused("publishing suggestions is for admins and leads")
+    if hasattr(by, "pk"):
+        access.lead_check(by, model.project, "publishing suggestions")
     if model.status != ModelVersion.Status.CHAMPION:
         raise Conflict(f"model {model.name} is {model.get_status_display().lower()}; only the champion suggests")
     under_way = _under_way(model)

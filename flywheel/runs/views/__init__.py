@@ -1,0 +1,1 @@
+"""Pages of runs, models and budgets: fetch through access, call one service, show."""

@@ -1,0 +1,141 @@
+"""Pages of models: the list by project, one model's lineage down to its examples, promotion, suggestions."""
+
+from __future__ import annotations
+
+import zipfile
+from tempfile import TemporaryFile
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
+from flywheel.core.errors import NotFound, UserError
+from flywheel.core.paging import keyset_page
+from flywheel.runs import access, domain, selectors, services
+from flywheel.runs.models import ModelVersion
+from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
+from flywheel.runs.views.runs import person
+
+LINEAGE_ROWS = 8
+GENERATIONS = 12
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def listing(request: HttpRequest) -> HttpResponse:
+    """Models, newest first, of one project or all."""
+    project, status = request.GET.get("project", ""), request.GET.get("status", "")
+    models = access.models_of(request.user).select_related("project", "run__evaluation", "run__recipe")
+    if project:
+        models = models.filter(project__slug=project)
+    if status:
+        models = models.filter(status=status)
+    page = keyset_page(models, request.GET, per_page=30)
+    context = {
+        "page": page, "project": project, "projects": access.projects_seen(request.user).order_by("name"),
+        "rows": [{"model": m, "acceptance": selectors.acceptance_of(m.pk)} for m in page.rows], "status": status,
+        "statuses": ModelVersion.Status.choices,
+    }
+    return render(request, "runs/models.html", context)
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def detail(request: HttpRequest, name: str) -> HttpResponse:
+    """One model: the rule and its numbers, lineage, samples, acceptance by generation."""
+    model = access.model_of(request.user, name)
+    rows = selectors.rows_of(model)
+    generations = list(
+        ModelVersion.objects.filter(project=model.project).order_by("-generation")[:GENERATIONS]
+    )
+    tainted = model.run.snapshot.status == "tainted"
+    context = {
+        "model": model, "run": model.run, "snapshot": model.run.snapshot,
+        "evaluation": getattr(model.run, "evaluation", None), "verdict": selectors.verdict_of(model),
+        "rule": domain.RULE, "examples": list(rows.order_by("leaf_index")[:LINEAGE_ROWS]),
+        "generations": [{"model": m, "acceptance": selectors.acceptance_of(m.pk)} for m in generations],
+        "batch": model.batches.order_by("-pk").first(), "champion": _champion(model), "tainted": tainted,
+        "may_promote": has_role(request.user, ADMIN) and not tainted
+        and model.status in (ModelVersion.Status.CANDIDATE, ModelVersion.Status.RETIRED),
+        "may_publish": model.status == ModelVersion.Status.CHAMPION and access.leads(request.user, model.project),
+    }
+    return render(request, "runs/model.html", context)
+
+
+def _champion(model: ModelVersion) -> ModelVersion | None:
+    return ModelVersion.objects.filter(project=model.project, status=ModelVersion.Status.CHAMPION).first()
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def rows(request: HttpRequest, name: str) -> HttpResponse:
+    """Every example that the model was trained or measured on."""
+    model = access.model_of(request.user, name)
+    split = request.GET.get("split", "")
+    found = selectors.rows_of(model)
+    if split:
+        found = found.filter(split=split)
+    page = keyset_page(found, request.GET, newest_first=False)
+    return render(request, "runs/model_rows.html", {"model": model, "page": page, "split": split})
+
+
+@role_required(ADMIN)
+@require_POST
+def promote(request: HttpRequest, name: str) -> HttpResponse:
+    """Make the model champion, and have it suggest when that was ticked."""
+    model = access.model_of(request.user, name)
+    try:
+        model = services.model_promote(
+            model=model, by=person(request), override_reason=request.POST.get("override_reason", "")
+        )
+        messages.success(request, f"{model.name} is champion of '{model.project.name}'.")
+        if request.POST.get("publish"):
+            _publish(request, model)
+    except UserError as error:
+        messages.error(request, error.message)
+    return redirect("runs:model", name=model.name)
+
+
+@role_required(LEAD, ADMIN)
+@require_POST
+def publish(request: HttpRequest, name: str) -> HttpResponse:
+    """Queue the champion's suggestions onto tasks that nobody has annotated."""
+    model = access.model_of(request.user, name)
+    try:
+        _publish(request, model)
+    except UserError as error:
+        messages.error(request, error.message)
+    return redirect("runs:model", name=model.name)
+
+
+def _publish(request: HttpRequest, model: ModelVersion) -> None:
+    batch = services.suggestions_publish(model=model, by=person(request))
+    if batch is None:
+        messages.info(request, "No open task is without this model's suggestion.")
+    else:
+        told = f"Suggestions for {batch.total} tasks are queued; tasks made later follow by themselves."
+        messages.success(request, told)
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def download(request: HttpRequest, name: str) -> HttpResponseBase:
+    """The model's files as one zip: adapter or weights, tokenizer, card."""
+    model = access.model_of(request.user, name)
+    files: list[Any] = list(model.run.artifacts.filter(path__startswith=MODEL_FOLDER).order_by("path"))
+    if not files:
+        raise NotFound(f"model {model.name} has no files")
+    packed = TemporaryFile()  # noqa: SIM115  closed once it is sent
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            with archive.open(f"{model.name}/{file.path.removeprefix(MODEL_FOLDER)}", "w", force_zip64=True) as target:
+                for chunk in chunks_of(stored_open(file.storage_path)):
+                    target.write(chunk)
+    size = packed.tell()
+    packed.seek(0)
+    return StreamingHttpResponse(chunks_of(packed), content_type="application/zip", headers={
+        "Content-Length": str(size), "Content-Disposition": f'attachment; filename="{model.name}.zip"',
+    })

@@ -1,0 +1,200 @@
+"""Pages of training runs: the list, asking for one with its estimate, one run live."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
+from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.models import User
+from flywheel.core.paging import keyset_page
+from flywheel.runs import access, selectors, services
+from flywheel.runs.domain import ENDED
+from flywheel.runs.forms import RunForm
+from flywheel.runs.models import TrainingRun
+from flywheel.runs.services.artifacts import chunks_of, stored_open
+
+EVENTS_SHOWN = 60
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in."""
+    return cast(User, request.user)
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def listing(request: HttpRequest) -> HttpResponse:
+    """Runs, newest first, with search and status kept in the address."""
+    search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    runs = access.runs_of(request.user).select_related("snapshot", "recipe", "device", "model", "evaluation")
+    if search:
+        runs = runs.filter(name__icontains=search)
+    if status:
+        runs = runs.filter(status=status)
+    context = {
+        "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
+        "statuses": TrainingRun.Status.choices, "may_request": has_role(request.user, *access.REQUESTERS),
+    }
+    return render(request, "runs/runs.html", context)
+
+
+@role_required(LEAD, ADMIN)
+def create(request: HttpRequest) -> HttpResponse:
+    """The form of a request, and the request once it is sent."""
+    chosen = {name: request.GET[name] for name in ("snapshot", "recipe", "device") if request.GET.get(name)}
+    form = RunForm(request.POST or None, user=request.user, initial=chosen)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            run = services.run_request(
+                snapshot=data["snapshot"], recipe=data["recipe"], device=data["device"], name=data["name"],
+                overrides=form.overrides(), by=person(request),
+            )
+        except UserError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"'{run.name}' was requested and waits for an admin's approval.")
+            return redirect("runs:run", uid=run.uid)
+    return render(request, "runs/run_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@role_required(LEAD, ADMIN)
+@require_GET
+def estimate(request: HttpRequest) -> HttpResponse:
+    """What the chosen run would take and cost: a fragment beside the form, or a page without scripts."""
+    form = RunForm(request.GET, user=request.user)
+    context: dict[str, Any] = {"form": form}
+    if form.is_valid():
+        data = form.cleaned_data
+        context["device"] = data["device"]
+        try:
+            context["found"] = services.run_estimate(
+                snapshot=data["snapshot"], recipe=data["recipe"], device=data["device"], overrides=form.overrides()
+            )
+        except UserError as error:
+            context["problem"] = error.message
+    return render(request, "runs/estimate.html", context)
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """One run: live progress and curve, estimate beside actual, samples, tokens, files, events."""
+    run = access.run_of(request.user, uid)
+    events = list(run.events.order_by("-seq")[:EVENTS_SHOWN])
+    context = _live(run) | {
+        "evaluation": getattr(run, "evaluation", None), "model": getattr(run, "model", None),
+        "artifacts": list(run.artifacts.order_by("path")), "events": events,
+        "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
+        "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED,
+        "may_cancel": _may_cancel(request.user, run), "problems": _problems(run), "spec": run.spec,
+    }
+    return render(request, "runs/run.html", context)
+
+
+def _live(run: TrainingRun) -> dict[str, Any]:
+    newest = run.events.filter(kind="metric", data__has_key="loss").order_by("-seq").first()
+    return {
+        "run": run, "ended": run.status in ENDED, "metric": newest.data if newest else {},
+        "ratio": selectors.ratio_of(run), "left": _seconds_left(run, newest.data if newest else {}),
+    }
+
+
+def _seconds_left(run: TrainingRun, metric: dict[str, Any]) -> float | None:
+    """Of training, at the pace so far."""
+    step, seconds = int(metric.get("step") or 0), float(metric.get("seconds") or 0)
+    if run.status != TrainingRun.Status.RUNNING or not step or run.total_steps <= step:
+        return None
+    return seconds / step * (run.total_steps - step)
+
+
+def _may_cancel(user: Any, run: TrainingRun) -> bool:
+    mine = has_role(user, ADMIN) or run.requested_by_id == user.pk
+    return mine and run.status not in ENDED and run.status != TrainingRun.Status.CANCELLING
+
+
+def _problems(run: TrainingRun) -> list[str]:
+    return services.problems_of(run.snapshot, run.recipe) if run.status not in ENDED else []
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def live(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """The part of a run's page that changes while it runs. A run that has ended asks for the whole page."""
+    run = access.run_of(request.user, uid)
+    response = render(request, "runs/live.html", _live(run))
+    if run.status != request.GET.get("status", run.status):
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def curve(request: HttpRequest, uid: UUID) -> JsonResponse:
+    """Metric events after `since`: what the curve draws."""
+    run = access.run_of(request.user, uid)
+    text = request.GET.get("since", "0")
+    since = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    events = list(
+        run.events.filter(seq__gt=since, kind="metric").order_by("seq").values_list("seq", "data")[
+            : selectors.CURVE_POINTS
+        ]
+    )
+    points = [{k: data.get(k) for k in ("step", "loss", "eval_loss", "tokens_per_second")} for _, data in events]
+    more = len(events) == selectors.CURVE_POINTS
+    return JsonResponse({
+        "points": points, "seq": events[-1][0] if events else since, "more": more, "status": run.status,
+        "ended": run.status in ENDED,
+    })
+
+
+@role_required(ADMIN)
+@require_POST
+def approve(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """Reserve the cost and queue the run."""
+    run = access.run_of(request.user, uid)
+    try:
+        run = services.run_approve(run=run, by=person(request))
+    except UserError as error:
+        messages.error(request, f"Not approved: {error.message}.")
+    else:
+        told = f"Approved: {run.reserved} {run.device.currency} are set aside; a trainer takes it next."
+        messages.success(request, told)
+    return redirect("runs:run", uid=uid)
+
+
+@role_required(LEAD, ADMIN)
+@require_POST
+def cancel(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """Stop a run."""
+    run = access.run_of(request.user, uid)
+    try:
+        cancelled = services.run_cancel(run=run, by=person(request), reason=request.POST.get("reason", ""))
+    except Conflict as error:
+        messages.warning(request, f"Nothing to cancel: {error.message}.")
+    else:
+        over = cancelled.status == TrainingRun.Status.CANCELLED
+        messages.success(request, "Cancelled." if over else "The trainer is told to stop; that takes a few seconds.")
+    return redirect("runs:run", uid=uid)
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+@require_GET
+def artifact(request: HttpRequest, uid: UUID, path: str) -> HttpResponseBase:
+    """One file that the run left."""
+    run = access.run_of(request.user, uid)
+    found = run.artifacts.filter(path=path).first()
+    if found is None:
+        raise NotFound(f"run '{run.name}' has no file {path[:120]!r}")
+    name = path.rsplit("/", 1)[-1]
+    return StreamingHttpResponse(
+        chunks_of(stored_open(found.storage_path)), content_type="application/octet-stream",
+        headers={"Content-Length": str(found.size), "Content-Disposition": f'attachment; filename="{name}"'},
+    )
