@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError, RowError
-from training.errors import BadInput, Diverged, StopRequested
+from training.errors import BadInput, RunFailed, StopRequested
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, EXIT_BAD_INPUT)
     except StopRequested as error:
         return _fail(error, EXIT_STOPPED)
-    except Diverged as error:
+    except RunFailed as error:
         return _fail(error, EXIT_CRASH)
     except KeyboardInterrupt:
         return _fail(StopRequested("interrupted before training began"), EXIT_STOPPED)

@@ -1,8 +1,8 @@
 """Figures of the trainer, each as a JSON-able line: `python -m training bench NAME`.
 
 `trainer_real_tokens_per_s`: 64 dialogues of our own writing through the real training loop with LoRA (r=16, all
-linear layers), tokens without padding over the seconds inside optimiser steps, the first step left out because it
-warms caches up. `merkle_leaves_per_s`: rows to canonical JSON, leaf hashes and root.
+linear layers), tokens without padding over the seconds inside optimiser steps, all of them.
+`merkle_leaves_per_s`: rows to canonical JSON, leaf hashes and root.
 """
 
 from __future__ import annotations
@@ -90,10 +90,14 @@ def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
         outcome = train(spec, base, model_load(base.path), tokenizer, plan, Path(folder), events, resume=None,
                         started=time.monotonic(), should_stop=lambda: "")
     counts = encoder.account
+    speed, weights = outcome.speed["real_tokens_per_s"], sum(p.numel() for p in outcome.model.parameters())
+    gemm = gemm_flops_per_s()
     return {
-        "value": round(outcome.speed["real_tokens_per_s"], 1), "unit": "tokens/s", "n": counts.kept, "model": name,
+        "value": round(speed, 1), "unit": "tokens/s", "n": counts.kept, "model": name,
         "real_token_ratio": round(outcome.speed["real_token_ratio"], 4),
         "useful_token_ratio": round(counts.supervised / max(outcome.progress.processed, 1), 4),
+        # 4 FLOPs a weight and token: forward, and backward to the activations; the frozen base has no gradients.
+        "gemm_gflops": round(gemm / 1e9, 1), "mfu": round(speed * 4 * weights / gemm, 3),
         "pack_fill": round(outcome.speed["pack_fill"], 4), "peak_memory_gb": peak_memory_gb(),
     }
 
@@ -125,6 +129,19 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
         seconds = time.monotonic() - started
     return {"value": round(tokens / seconds, 1), "unit": "tokens/s", "n": tokens, "model": name,
             "peak_memory_gb": peak_memory_gb()}
+
+
+def gemm_flops_per_s() -> float:
+    """What a matrix product of the model's kind reaches on this machine just now, float32."""
+    import torch
+
+    a, b = torch.randn(512, 1536), torch.randn(1536, 576)
+    for rounds in (5, 100):
+        started = time.perf_counter()
+        for _ in range(rounds):
+            torch.mm(a, b)
+        seconds = time.perf_counter() - started
+    return 100 * 2 * 512 * 1536 * 576 / seconds
 
 
 def peak_memory_gb() -> float:

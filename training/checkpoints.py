@@ -55,7 +55,7 @@ def checkpoint_save(
         tensors, plain = _optimizer_split(optimizer.state_dict())
         save_file(tensors, work / OPTIMIZER_FILE)
         json_write(work / STATE_FILE, {
-            "step": step, "optimizer": plain, "scheduler": scheduler.state_dict(), "random": _random_get(), **extra,
+            "step": step, "optimizer": plain, "scheduler": scheduler.state_dict(), **extra,
         })
         trainer_state.save_to_json(str(work / TRAINER_STATE_FILE))
         manifest_write(work, {"step": step})
@@ -154,7 +154,7 @@ def optimizer_load(path: Path, optimizer: Any, scheduler: Any) -> None:
 
 
 def random_restore(path: Path) -> None:
-    """Put Python's, numpy's and torch's random generators back."""
+    """Put the random generators back to where they stood after the checkpoint's step."""
     _random_set(state_read(path)["random"])
 
 
@@ -174,7 +174,8 @@ def _optimizer_split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return tensors, {"state": rest, "param_groups": groups}
 
 
-def _random_get() -> dict[str, Any]:
+def random_get() -> dict[str, Any]:
+    """Python's, numpy's and torch's random generators as JSON values."""
     import numpy as np
     import torch
 

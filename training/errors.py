@@ -18,5 +18,9 @@ class StopRequested(Exception):
     """Someone asked the run to stop (a signal): exit code 3."""
 
 
-class Diverged(RuntimeError):
-    """The loss or the gradient is not a number any more, or far above where it began: exit code 1."""
+class RunFailed(RuntimeError):
+    """A run that broke down for a reason that a person can mend: exit code 1, one line, no traceback."""
+
+
+class Diverged(RunFailed):
+    """The loss or the gradient is not a number any more, or far above where it began."""

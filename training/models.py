@@ -119,7 +119,7 @@ def model_load(folder: Path, dtype: Any = None) -> Any:
         raise BadInput(f"the weights of {folder} cannot be loaded ({_first_line(error)})") from error
     # Where pad is EOS, a padding index would keep the end-of-turn token's embedding from learning. Padding never
     # has a gradient here, so none needs to be suppressed.
-    embeddings = model.get_input_embeddings()
+    embeddings: Any = model.get_input_embeddings()
     if getattr(embeddings, "padding_idx", None) is not None:
         embeddings.padding_idx = None
     return model

@@ -7,7 +7,6 @@ evaluate; write result and manifest. Each step lives in its own module; this one
 from __future__ import annotations
 
 import dataclasses
-import errno
 import shutil
 import signal
 import time
@@ -18,17 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import checkpoints
-from training.artifacts import MODEL_FOLDER, card_write, json_write, manifest_write, model_write
+from training.artifacts import MANIFEST, MODEL_FOLDER, card_write, json_write, manifest_write, model_write
 from training.contract import (
+    EXIT_BAD_INPUT,
     EXIT_CRASH,
     EXIT_DONE,
     EXIT_STOPPED,
     ContractError,
     Row,
+    RowError,
     RunResult,
     RunSpec,
 )
-from training.errors import BadInput, Diverged, StopRequested
+from training.errors import BadInput, Diverged, RunFailed, StopRequested
 from training.events import EventLog
 from training.models import BaseModel, base_find, model_load, tokenizer_load, vocabulary_check
 from training.snapshot import manifest_read, snapshot_check, snapshot_rows
@@ -89,37 +90,36 @@ def run(value: Any, out: Path) -> int:
     try:
         with signals_caught() as stop:
             return Attempt(spec, out, events, result, stop, started).run()
-    except (BadInput, ContractError, ValueError) as error:
-        if not isinstance(error, (BadInput, ContractError)):
-            _failed(out, events, result, error)
-            raise
-        events.emit("failed", error=str(error), exit_code=2)
-        json_write(out / RESULT_FILE, dataclasses.replace(result, error=str(error)).to_json())
+    except (BadInput, ContractError, RowError) as error:
+        _failed(out, events, result, error, EXIT_BAD_INPUT)
         raise
     except StopRequested as error:
         return _stopped(out, events, result, str(error))
     except Diverged as error:
         last = next(iter(checkpoints.checkpoints_list(out)), None)
         kept = f"the last good checkpoint is {last.name}" if last else "no checkpoint had been written"
-        told = Diverged(f"{error}; {kept}")
-        _failed(out, events, result, told)
+        told: RunFailed = Diverged(f"{error}; {kept}")
+        _failed(out, events, result, told, EXIT_CRASH)
         raise told from error
-    except OSError as error:
-        _failed(out, events, result, error)
-        if error.errno == errno.ENOSPC:
-            raise Diverged(f"the disk of {out} is full; make room and run again: it resumes") from error
-        raise
     except Exception as error:
-        _failed(out, events, result, error)
+        # safetensors tells of a full disk with an error type of its own.
+        if "No space left on device" in str(error):
+            told = RunFailed(f"the disk of {out} is full; make room and run again: it goes on from its checkpoint")
+            _failed(out, events, result, told, EXIT_CRASH)
+            raise told from error
+        _failed(out, events, result, error, EXIT_CRASH)
         raise
     finally:
         events.close()
 
 
-def _failed(out: Path, events: EventLog, result: RunResult, error: BaseException) -> None:
-    message = f"{type(error).__name__}: {error}" if not isinstance(error, Diverged) else str(error)
+def _failed(out: Path, events: EventLog, result: RunResult, error: BaseException, code: int) -> None:
+    known = isinstance(error, (RunFailed, BadInput, ContractError, RowError))
+    message = str(error) if known else f"{type(error).__name__}: {error}"
     try:
-        events.emit("failed", error=message, exit_code=EXIT_CRASH)
+        events.emit("failed", error=message, exit_code=code)
+        if code == EXIT_BAD_INPUT and (out / MANIFEST).is_file():
+            return  # What an earlier attempt finished here stays as it is.
         json_write(out / RESULT_FILE, dataclasses.replace(result, error=message).to_json())
     except OSError:
         return  # Nothing can be written any more; the exit code and stderr still tell.
@@ -170,6 +170,8 @@ class Attempt:
         tokenizer = tokenizer_load(base.path)
         documents, validation = self.tokenise(tokenizer)
         resume = self.resume_find(base)
+        # A manifest means "finished"; from here on this folder is not.
+        (self.out / MANIFEST).unlink(missing_ok=True)
         outcome = self.train(base, tokenizer, documents, validation, resume)
         self.take(outcome)
         if not outcome.keep_model:

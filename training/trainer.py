@@ -118,6 +118,8 @@ def train(
                 trained_weights=trained)
     resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
     loop.train(resume_from_checkpoint=str(resume) if resume else None)
+    if not watch.keep_model:
+        watch.progress = Progress(**watch.settled["progress"])
     seconds = max(watch.step_seconds, 1e-9)
     done = watch.progress.tokens - watch.resumed_tokens
     return Outcome(
@@ -179,12 +181,33 @@ class Watch(TrainerCallback):
         self.progress = Progress()
         self.resumed_seconds, self.resumed_tokens = 0.0, 0
         self.stop_reason, self.keep_model = "", True
+        self.settled: dict[str, Any] = {}
         self.step_loss, self.grad_norm, self.learning_rate = 0.0, 0.0, 0.0
         self.step_seconds, self._step_started = 0.0, 0.0
 
     def cost(self) -> float:
         """What the run has cost so far, in the currency of cost_per_hour."""
         return self.progress.seconds / 3600 * self.spec.limits.cost_per_hour
+
+    def settle(self) -> None:
+        """Keep what a checkpoint of the step just done needs, since a stop may come in the middle of the next."""
+        progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
+        self.settled = {"progress": {k: list(v) if isinstance(v, list) else v for k, v in progress.items()},
+                        "random": checkpoints.random_get()}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """The state before the first step is one to go back to as well."""
+        self.settle()
+
+    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A request to stop is met inside a step: the half-done step is dropped, the last whole one kept."""
+        if self.should_stop():
+            self._stop_on_request()
+            control.should_training_stop = control.should_save = True
+
+    def _stop_on_request(self) -> None:
+        # Whoever cancels waits for the answer; the checkpoint holds all that the model would.
+        self.stop_reason, self.keep_model = self.should_stop(), False
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the step's clock."""
@@ -219,6 +242,7 @@ class Watch(TrainerCallback):
         if self.stop_reason:
             control.should_training_stop = True
         control.should_save = bool(last or self.stop_reason or step % h.checkpoint_every == 0)
+        self.settle()
 
     def _metric(self, state: TrainerState) -> None:
         p, losses = self.progress, self.progress.unlogged
@@ -244,11 +268,10 @@ class Watch(TrainerCallback):
             self.stop_reason = f"early stopping: no better validation loss in {patience} evaluations"
 
     def _reason_to_stop(self, step: int) -> str:
-        limits, asked = self.spec.limits, self.should_stop()
-        if asked:
-            # Whoever cancels waits for the answer; the checkpoint holds all that the model would.
-            self.keep_model = False
-            return asked
+        limits = self.spec.limits
+        if self.should_stop():
+            self._stop_on_request()
+            return self.stop_reason
         if limits.max_steps is not None and step >= limits.max_steps:
             return f"max_steps: {step} of {self.plan.total_steps} steps done"
         if limits.max_seconds is not None and self.progress.seconds >= limits.max_seconds:
@@ -332,11 +355,10 @@ class Loop(SFTTrainer):
         for name, parameter in self.network().named_parameters():
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 raise Diverged(f"weight {name} is not finite after step {self.state.global_step}; lower learning_rate")
-        progress = {name: getattr(self.watch.progress, name) for name in Progress.__slots__}
         path = checkpoints.checkpoint_save(
             self.out, self.state.global_step, model=self.model, optimizer=self.optimizer,
             scheduler=self.lr_scheduler, trainer_state=self.state,
-            extra={"fingerprint": self.watch.mark, "progress": progress},
+            extra={"fingerprint": self.watch.mark, **self.watch.settled},
         )
         self.watch.events.emit("checkpoint", step=self.state.global_step, path=str(path.relative_to(self.out)))
 

@@ -85,7 +85,8 @@ def test_a_conversation_may_begin_with_the_assistant(tokenizer: Any) -> None:
 
 
 def test_a_template_that_trims_content_is_handled(tokenizer: Any) -> None:
-    trimming = with_template(tokenizer, tokenizer.chat_template.replace("message['content']", "message['content']|trim"))
+    template = tokenizer.chat_template.replace("message['content']", "message['content']|trim")
+    trimming = with_template(tokenizer, template)
     record = builders.row(1)
     record["messages"][-1]["content"] = "  Yes.  "
     assert taught(trimming, one(trimming, record)) == "Yes.<|im_end|>"
@@ -102,7 +103,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tokenizer: Any) -> No
 def test_a_template_without_an_end_of_turn_token_is_refused(tokenizer: Any) -> None:
     endless = with_template(tokenizer, "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
                                        "{% if add_generation_prompt %}assistant: {% endif %}")
-    with pytest.raises(BadInput, match="row 'ex-00001'.*would never learn to stop"):
+    with pytest.raises(BadInput, match=r"row 'ex-00001'.*would never learn to stop"):
         one(endless, builders.row(1))
 
 

@@ -89,5 +89,5 @@ def test_a_broken_prompt_is_named(tiny: Path, tmp_path: Path, lines: list[Any], 
 
 
 def test_a_missing_adapter_is_refused(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="adapter_path .* is not a folder"):
+    with pytest.raises(BadInput, match=r"adapter_path .* is not a folder"):
         generate(spec(tmp_path, tiny, [], adapter_path="/nowhere"), tmp_path / "out")

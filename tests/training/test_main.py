@@ -47,7 +47,7 @@ def wait_for_checkpoints(out: Path, count: int, process: subprocess.Popen[str]) 
     raise AssertionError(f"no {count} checkpoints; the process returned {process.poll()}")
 
 
-LONG = {"epochs": 40, "checkpoint_every": 2}
+LONG = {"epochs": 15, "checkpoint_every": 2}
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_kill_9_at_any_moment_and_the_next_attempt_ends_with_the_same_weights(
     spec_of: SpecOf, tmp_path: Path
 ) -> None:
     path, out = spec_file(tmp_path, spec_of(hyperparameters=LONG)), tmp_path / "out"
-    for count in (3, 20):
+    for count in (3, 16):
         process = started("run", path, out)
         wait_for_checkpoints(out, count, process)
         process.send_signal(signal.SIGKILL)

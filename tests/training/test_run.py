@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ import pytest
 from tests.training import builders
 from training import run as run_module
 from training.artifacts import manifest_problems
+from training.checkpoints import checkpoints_list
 from training.contract import RunEvent, RunResult
-from training.errors import BadInput, Diverged
+from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
 
 SpecOf = Callable[..., dict[str, Any]]
@@ -46,7 +49,7 @@ def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp
     assert run(spec_of(limits={"cost_per_hour": 36.0}), out) == 0
     done = result(out)
     assert (done.status, done.steps, done.stop_reason, done.error) == ("done", 16, "", "")
-    assert done.last_loss is not None and done.first_loss is not None and done.last_loss < done.first_loss
+    assert (done.last_loss or 99) < (done.first_loss or 0)
     assert done.evaluation["tuned_loss"] < done.evaluation["base_loss"]
     assert done.tokens["total"] == done.tokens["kept"] + done.tokens["truncated"] + done.tokens["dropped"]
     assert done.tokens["trained"] == 2 * done.tokens["kept"]
@@ -56,7 +59,8 @@ def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp
     listed = set(json.loads((out / "manifest.json").read_text())["files"])
     assert listed == {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} - {"manifest.json"}
     kinds = [e.kind for e in events(out)]
-    assert kinds[:3] == ["log", "log", "estimate"] and kinds[-2:] == ["evaluation", "done"]
+    assert kinds[:3] == ["log", "log", "estimate"]
+    assert kinds[-2:] == ["evaluation", "done"]
     assert not [p for p in out.rglob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl")]
 
 
@@ -151,7 +155,7 @@ def test_a_half_written_checkpoint_is_passed_over(spec_of: SpecOf, tmp_path: Pat
     assert result(out).resumed_from_step == 4
     assert weights(out) == weights(tmp_path / "through")
     said = [e.data["message"] for e in events(out, "log")]
-    assert any("step-000008 is not whole" in m for m in said) and any("step-000006 is not whole" in m for m in said)
+    assert [m.split(" is not whole")[0][-11:] for m in said if "not whole" in m] == ["step-000008", "step-000006"]
 
 
 def test_checkpoints_of_another_recipe_are_refused_by_field(spec_of: SpecOf, tmp_path: Path) -> None:
@@ -211,7 +215,7 @@ def test_a_loss_that_explodes_fails_with_the_last_good_checkpoint(
 
     monkeypatch.setattr(trainer, "supervised_loss", poisoned)
     out = tmp_path / "out"
-    with pytest.raises(Diverged, match="the loss is inf in step 6.*last good checkpoint is step-000004"):
+    with pytest.raises(Diverged, match=r"the loss is inf in step 6.*last good checkpoint is step-000004"):
         run(spec_of(), out)
     assert result(out).status == "failed"
     assert "step-000004" in result(out).error
@@ -279,6 +283,38 @@ def test_a_full_disk_is_seen_before_training(
     refused(spec_of(), tmp_path / "out", r"has 0.00 GB free, the run needs about 0.05 GB")
 
 
+def test_a_disk_that_fills_up_while_training_says_so_and_goes_on_later(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import torch as files
+
+    original, calls = files.save_file, []
+
+    def full(tensors: Any, path: Path) -> None:
+        calls.append(1)
+        if len(calls) == 5:
+            raise OSError(28, "No space left on device")
+        original(tensors, path)
+
+    monkeypatch.setattr(files, "save_file", full)
+    out = tmp_path / "out"
+    with pytest.raises(RunFailed, match="is full; make room and run again"):
+        run(spec_of(), out)
+    assert sorted(p.name for p in (out / "checkpoints").iterdir()) == ["step-000002", "step-000004"]
+    monkeypatch.setattr(files, "save_file", original)
+    assert run(spec_of(), out) == 0
+    assert result(out).resumed_from_step == 4
+
+
+def test_a_refused_specification_leaves_a_finished_run_as_it_is(spec_of: SpecOf, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(spec_of(), out) == 0
+    before = (out / "result.json").read_bytes()
+    with pytest.raises(BadInput):
+        run(spec_of(seed=8), out)
+    assert (out / "result.json").read_bytes() == before
+
+
 def test_a_tampered_snapshot_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
     spec = spec_of()
     path = Path(spec["snapshot"]["path"]) / "train.parquet"
@@ -326,27 +362,27 @@ def test_measuring_what_was_never_trained_is_refused(spec_of: SpecOf, tmp_path: 
         evaluate_again(spec_of(), tmp_path / "out")
 
 
-def test_a_request_to_stop_ends_after_the_step_with_a_checkpoint(
-    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("micro_batch", "step"), [(0, 0), (1, 1), (4, 2), (5, 3), (16, 8), (17, 9)])
+def test_a_request_to_stop_keeps_the_last_whole_step(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, step: int
 ) -> None:
-    import os
-    import signal
-
     from training import trainer
 
-    original = trainer.Watch.on_step_begin
+    original, calls = trainer.supervised_loss, []
 
-    def kill_at_three(watch: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 2:
+    def kill(model: Any, inputs: dict[str, Any]) -> Any:
+        if len(calls) == micro_batch:
             os.kill(os.getpid(), signal.SIGTERM)
-        original(watch, args, state, control, **kwargs)
+        calls.append(1)
+        return original(model, inputs)
 
-    monkeypatch.setattr(trainer.Watch, "on_step_begin", kill_at_three)
-    out = tmp_path / "out"
-    assert run(spec_of(), out) == 3
+    monkeypatch.setattr(trainer, "supervised_loss", kill)
+    spec, out = spec_of(hyperparameters={"lora_dropout": 0.2}), tmp_path / "out"
+    assert run(spec, out) == 3
     assert result(out).stop_reason == "stopped on request (SIGTERM)"
-    assert result(out).steps == 3
-    assert [p.name for p in sorted((out / "checkpoints").iterdir())] == ["step-000002", "step-000003"]
-    monkeypatch.setattr(trainer.Watch, "on_step_begin", original)
-    assert run(spec_of(), out) == run(spec_of(), tmp_path / "through") == 0
+    assert result(out).steps == step
+    assert checkpoints_list(out)[0].name == f"step-{step:06d}"
+    assert not (out / "model").exists()
+    monkeypatch.setattr(trainer, "supervised_loss", original)
+    assert run(spec, out) == run(spec, tmp_path / "through") == 0
     assert weights(out) == weights(tmp_path / "through")

@@ -129,7 +129,8 @@ def test_a_flood_of_problems_is_bounded(tmp_path: Path) -> None:
 def test_verifying_loads_neither_torch_nor_django(whole: tuple[Path, str]) -> None:
     code = (
         "import sys; from training.__main__ import main; code = main(['verify', sys.argv[1]]); "
-        "print({m.split('.')[0] for m in sys.modules} & {'torch', 'django', 'transformers', 'datasets'}); sys.exit(code)"
+        "print({m.split('.')[0] for m in sys.modules} & {'torch', 'django', 'transformers', 'datasets'}); "
+        "sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(whole[0])], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"OK {whole[1]} 34 rows (train 24, validation 4, test 6)", "set()"]
