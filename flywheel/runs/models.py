@@ -7,6 +7,7 @@ over HTTP through worker_api.
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import models
@@ -82,6 +83,11 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.month:%Y-%m}"
+
+    @property
+    def committed(self) -> Decimal:
+        """Spent and set aside."""
+        return self.spent + self.reserved
 
 
 class LeasedJob(models.Model):
@@ -239,6 +245,16 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.base_loss:.3f} -> {self.tuned_loss:.3f}"
+
+    @property
+    def change(self) -> float | None:
+        """Tuned against base, as a share: -0.25 is a quarter less."""
+        return self.tuned_loss / self.base_loss - 1 if self.base_loss else None
+
+    @property
+    def top(self) -> float:
+        """The larger loss, which bars are drawn against."""
+        return max(self.base_loss, self.tuned_loss)
 
 
 class SuggestionBatch(LeasedJob):

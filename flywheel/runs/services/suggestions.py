@@ -24,7 +24,7 @@ from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.outbox import outbox_add
 from flywheel.curation.formats import messages_build
-from flywheel.runs import access, domain
+from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
 from flywheel.runs.services import money
 from flywheel.runs.services.artifacts import stored_open
@@ -55,6 +55,7 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
     """
     if hasattr(by, "pk"):
         access.lead_check(by, model.project, "publishing suggestions")
+    model = selectors.model_get(model.name)
     if model.status != ModelVersion.Status.CHAMPION:
         raise Conflict(f"model {model.name} is {model.get_status_display().lower()}; only the champion suggests")
     under_way = _under_way(model)

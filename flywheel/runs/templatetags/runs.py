@@ -37,9 +37,9 @@ def money(value: Any) -> str:
 
 
 @register.filter
-def loss(value: float | None) -> str:
-    """A loss with four places."""
-    return "–" if value is None else f"{value:.4f}"
+def loss(value: float | str | None) -> str:
+    """A loss with four places; a dash for none (templates give "" for what is missing)."""
+    return "–" if value is None or value == "" else f"{float(value):.4f}"
 
 
 @register.filter

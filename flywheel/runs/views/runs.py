@@ -38,11 +38,21 @@ def listing(request: HttpRequest) -> HttpResponse:
         runs = runs.filter(name__icontains=search)
     if status:
         runs = runs.filter(status=status)
+    if snapshot := _uuid(request.GET.get("snapshot", "")):
+        runs = runs.filter(snapshot__uid=snapshot)
     context = {
+        "snapshot": snapshot,
         "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
         "statuses": TrainingRun.Status.choices, "may_request": has_role(request.user, *access.REQUESTERS),
     }
     return render(request, "runs/runs.html", context)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 @role_required(LEAD, ADMIN)
@@ -95,6 +105,7 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
         "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
         "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED,
         "may_cancel": _may_cancel(request.user, run), "problems": _problems(run), "spec": run.spec,
+        "tokens": run.result.get("tokens") or _tokens_told(run),
     }
     return render(request, "runs/run.html", context)
 
@@ -102,9 +113,16 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
 def _live(run: TrainingRun) -> dict[str, Any]:
     newest = run.events.filter(kind="metric", data__has_key="loss").order_by("-seq").first()
     return {
-        "run": run, "ended": run.status in ENDED, "metric": newest.data if newest else {},
+        "run": run, "ended": run.status in ENDED, "steps_unit": f"of {run.total_steps:,}",
+        "cost_label": "Cost" if run.status in ENDED else "Cost so far", "metric": newest.data if newest else {},
         "ratio": selectors.ratio_of(run), "left": _seconds_left(run, newest.data if newest else {}),
     }
+
+
+def _tokens_told(run: TrainingRun) -> dict[str, Any]:
+    """The trainer's account of tokens, which it gives before its first step."""
+    told = run.events.filter(kind="log", data__has_key="tokens").order_by("seq").first()
+    return dict(told.data["tokens"]) if told and isinstance(told.data["tokens"], dict) else {}
 
 
 def _seconds_left(run: TrainingRun, metric: dict[str, Any]) -> float | None:
