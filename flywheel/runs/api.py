@@ -52,7 +52,7 @@ class RunRequestSerializer(serializers.Serializer[Any]):
     recipe = serializers.CharField()
     device = serializers.CharField(required=False)
     name = serializers.CharField(required=False, allow_blank=True, max_length=200)
-    overrides = serializers.JSONField(required=False)
+    overrides = serializers.DictField(required=False)
 
 
 class RunEventSerializer(serializers.ModelSerializer[RunEvent]):

@@ -62,6 +62,13 @@ class RunForm(forms.Form):
 class RecipeForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new recipe."""
 
+    hyperparameters = forms.JSONField(
+        required=False, initial=dict, help_text="JSON; what is left out keeps the trainer's default."
+    )
+    evaluation = forms.JSONField(
+        required=False, initial=dict, help_text="JSON: split, max_rows, generate_rows, max_new_tokens."
+    )
+
     class Meta:
         model = Recipe
         fields = (
@@ -79,8 +86,6 @@ class RecipeForm(forms.ModelForm):  # type: ignore[type-arg]
             "base_parameters": "How many weights it has; the estimate needs it.",
             "base_layers": "For the attention's share of the estimate.",
             "base_width": "Size of its hidden states.",
-            "hyperparameters": "JSON; what is left out keeps the trainer's default.",
-            "evaluation": "JSON: split, max_rows, generate_rows, max_new_tokens.",
         }
 
 

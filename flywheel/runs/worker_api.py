@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from flywheel.core.api import error_body
@@ -22,7 +22,7 @@ from flywheel.runs import services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.models import RunArtifact, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import Leased
-from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
+from flywheel.runs.services.artifacts import MODEL_FOLDER, stored_open
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
 from flywheel.runs.services.suggestions import generate_spec
 
@@ -187,8 +187,8 @@ def fail(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRespon
     return JsonResponse({"status": job.status})
 
 
-def _stream(storage_path: str) -> StreamingHttpResponse:
+def _stream(storage_path: str) -> FileResponse:
     file = stored_open(storage_path)
-    size = getattr(file, "size", None)
-    headers = {"Content-Length": str(size)} if size is not None else {}
-    return StreamingHttpResponse(chunks_of(file), content_type="application/octet-stream", headers=headers)
+    response = FileResponse(file, content_type="application/octet-stream")
+    response["Content-Length"] = str(getattr(file, "size", response.get("Content-Length")))
+    return response

@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -136,6 +136,7 @@ def download(request: HttpRequest, name: str) -> HttpResponseBase:
                     target.write(chunk)
     size = packed.tell()
     packed.seek(0)
-    return StreamingHttpResponse(chunks_of(packed), content_type="application/zip", headers={
-        "Content-Length": str(size), "Content-Disposition": f'attachment; filename="{model.name}.zip"',
-    })
+    return FileResponse(
+        packed, as_attachment=True, filename=f"{model.name}.zip", content_type="application/zip",
+        headers={"Content-Length": str(size)},
+    )

@@ -6,7 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -18,7 +18,7 @@ from flywheel.runs import access, selectors, services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.forms import RunForm
 from flywheel.runs.models import TrainingRun
-from flywheel.runs.services.artifacts import chunks_of, stored_open
+from flywheel.runs.services.artifacts import stored_open
 
 EVENTS_SHOWN = 60
 
@@ -212,7 +212,7 @@ def artifact(request: HttpRequest, uid: UUID, path: str) -> HttpResponseBase:
     if found is None:
         raise NotFound(f"run '{run.name}' has no file {path[:120]!r}")
     name = path.rsplit("/", 1)[-1]
-    return StreamingHttpResponse(
-        chunks_of(stored_open(found.storage_path)), content_type="application/octet-stream",
-        headers={"Content-Length": str(found.size), "Content-Disposition": f'attachment; filename="{name}"'},
+    return FileResponse(
+        stored_open(found.storage_path), as_attachment=True, filename=name, content_type="application/octet-stream",
+        headers={"Content-Length": str(found.size)},
     )
