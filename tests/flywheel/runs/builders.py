@@ -119,7 +119,7 @@ class Messages:
     def token_of(self, job: Leased) -> str:
         """The newest token that was sent for a job."""
         outbox_drain()
-        return next(m["token"] for m in reversed(self.sent) if m["job_id"] == str(job.uid))
+        return next(str(m["token"]) for m in reversed(self.sent) if m["job_id"] == str(job.uid))
 
 
 def result_of(run: TrainingRun, **fields: Any) -> dict[str, Any]:

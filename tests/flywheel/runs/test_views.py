@@ -53,6 +53,7 @@ def test_each_page_opens_for_its_roles_and_for_nobody_else(
         assert (anonymous.status_code, anonymous["Location"].split("?")[0]) == (302, "/accounts/login/"), path
         for role, person in people.items():
             answer = getattr(client_of(person), method)(path)
+            answer.close()
             if role in roles:
                 assert answer.status_code in (200, 302, 422), (role, path, answer.status_code)
             else:
@@ -99,7 +100,7 @@ def test_the_estimate_shows_range_budget_and_assumptions_before_anything_is_aske
     client_of: ClientOf, lead: User, admin: User, snapshot: Any, recipe: Recipe, device: Device
 ) -> None:
     builders.budget(admin, cap="0.10")
-    query = {"snapshot": str(snapshot.uid), "recipe": recipe.pk, "device": device.pk}
+    query = {"snapshot": str(snapshot.uid), "recipe": str(recipe.pk), "device": str(device.pk)}
     part = client_of(lead).get("/runs/estimate/", query, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in part
     for words in ("What it will take", "Not measured yet", "0.1000 EUR", "Not enough", "Assumptions"):
@@ -237,7 +238,8 @@ def test_a_runs_page_costs_the_same_however_many_events_it_has(
     client_of: ClientOf, run: TrainingRun, admin: User, django_assert_max_num_queries: Any
 ) -> None:
     RunEvent.objects.bulk_create([
-        RunEvent(run=run, seq=n, at=run.created_at, kind="metric", data={"step": n, "loss": 1.0}) for n in range(1, 3000)
+        RunEvent(run=run, seq=n, at=run.created_at, kind="metric", data={"step": n, "loss": 1.0})
+        for n in range(1, 3000)
     ])
     client = client_of(admin)
     with django_assert_max_num_queries(14):
