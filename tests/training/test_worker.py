@@ -146,7 +146,8 @@ leave()
 """)
     away = threading.Timer(0.8, lambda: setattr(web, "away", True))
     again = threading.Timer(2.2, lambda: setattr(web, "away", False))
-    away.start(), again.start()
+    away.start()
+    again.start()
     assert job_run("run", "r1", "secret", box) == "done"
     seqs = [e["seq"] for report in web.of("events") for e in report["events"]]
     assert sorted(set(seqs)) == list(range(1, 21))
@@ -299,7 +300,8 @@ def test_a_child_that_ended_is_stopped_without_a_word(tmp_path: Path) -> None:
 
 def test_old_folders_are_removed(box: Settings) -> None:
     old, new = box.work_dir / "run-old", box.work_dir / "run-new"
-    old.mkdir(parents=True), new.mkdir()
+    old.mkdir(parents=True)
+    new.mkdir()
     os.utime(old, (1, 1))
     worker.prune(box.work_dir)
     assert (old.exists(), new.exists()) == (False, True)

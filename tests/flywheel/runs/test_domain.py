@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,7 +103,7 @@ def test_a_refusal_names_what_is_left() -> None:
 
 
 def test_above_the_threshold_nobody_approves_their_own() -> None:
-    rule = {"threshold": Decimal(5), "currency": "EUR"}
+    rule: dict[str, Any] = {"threshold": Decimal(5), "currency": "EUR"}
     assert domain.second_person_refusal(high=Decimal("5.01"), requester=1, approver=1, **rule)
     assert not domain.second_person_refusal(high=Decimal("5.01"), requester=1, approver=2, **rule)
     assert not domain.second_person_refusal(high=Decimal(5), requester=1, approver=1, **rule)

@@ -264,7 +264,7 @@ def test_a_complete_run_leaves_a_candidate_its_evaluation_and_a_settled_budget(l
     assert (model.name, model.generation, model.status) == ("support-g1", 1, "candidate")
     assert run.evaluation.tuned_loss == 2.0
     budget = budget_now()
-    assert (budget.reserved, budget.spent) == (0, done.cost)
+    assert (budget.reserved, budget.spent) == (Decimal(0), done.cost)
     assert done.cost > 0
 
 
