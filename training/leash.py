@@ -1,4 +1,4 @@
-"""The trainer as a child of its worker: started on a leash, stopped, its events read.
+"""The trainer as a child of its worker: started on a leash, stopped, its events read, its old folders removed.
 
 `python -m training.leash PARENT_PID COMMAND …` starts a command that dies with its parent: a trainer whose worker was
 killed must not go on burning hours unseen. Elsewhere than on Linux there is no such leash; there the worker's own
@@ -11,9 +11,11 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ PR_SET_PDEATHSIG = 1
 """prctl(2)."""
 
 EVENTS_AT_ONCE = 200
+KEEP_SECONDS = 14 * 24 * 3600
 
 
 class Child:
@@ -103,6 +106,14 @@ class Tail:
                 self.position += len(line)
                 with contextlib.suppress(ValueError):
                     yield json.loads(line)
+
+
+def prune(work_dir: Path) -> None:
+    """Remove folders of jobs that nobody came back to for two weeks; they hold rows of snapshots."""
+    for folder in work_dir.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str]) -> None:

@@ -7,8 +7,6 @@ Start with `celery -A training.worker worker -Q gpu -c 1 -P solo -n trainer@%h`.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -30,7 +28,8 @@ from celery.worker import state as celery_state
 from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
-from training.leash import Child, Tail
+from training.leash import Child, Tail, prune
+from training.models import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,6 @@ CANCEL_GRACE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 60.0
 """How long a trainer may take to write its checkpoint: little when a person cancels, more when the budget ends."""
 
-KEEP_SECONDS = 14 * 24 * 3600
 CHUNK = 1024 * 1024
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 UPLOADS_LAST = ("result.json", "manifest.json")
@@ -129,7 +127,8 @@ class Web:
     def _patiently(self, call: Callable[[], httpx.Response], patience: float | None = None) -> httpx.Response:
         """Call until it is answered: while the web is away again and again, ever less often."""
         deadline = time.monotonic() + (self.patience if patience is None else patience)
-        for wait in _waits():
+        wait = 0.5
+        while True:
             try:
                 response = call()
             except httpx.TransportError as error:
@@ -145,14 +144,7 @@ class Web:
             if time.monotonic() + wait > deadline:
                 raise problem
             time.sleep(wait)
-        raise AssertionError("the waits never end")
-
-
-def _waits() -> Iterator[float]:
-    wait = 0.5
-    while True:
-        yield wait
-        wait = min(wait * 2, 10.0)
+            wait = min(wait * 2, 10.0)
 
 
 def _words(response: httpx.Response) -> str:
@@ -166,12 +158,6 @@ def _chunks(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(slots=True)
@@ -377,14 +363,6 @@ def job_run(kind: str, job_id: str, token: str, settings: Settings | None = None
         return "unreachable"
     finally:
         web.client.close()
-
-
-def prune(work_dir: Path) -> None:
-    """Remove folders of jobs that nobody came back to for two weeks; they hold rows of snapshots."""
-    for folder in work_dir.iterdir():
-        with contextlib.suppress(OSError):
-            if folder.is_dir() and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def celery_app() -> Celery:

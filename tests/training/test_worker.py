@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from training import worker
-from training.leash import Child, Tail
+from training.leash import Child, Tail, prune
 from training.worker import Settings, job_run
 
 SPEC = {"run_id": "r1", "snapshot": {"path": "", "merkle_root": "0" * 64}}
@@ -303,7 +303,7 @@ def test_old_folders_are_removed(box: Settings) -> None:
     old.mkdir(parents=True)
     new.mkdir()
     os.utime(old, (1, 1))
-    worker.prune(box.work_dir)
+    prune(box.work_dir)
     assert (old.exists(), new.exists()) == (False, True)
 
 
