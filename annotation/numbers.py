@@ -14,7 +14,7 @@ from django.db.models import Avg, Count, Q
 from django.utils import timezone
 
 from annotation.models import Annotation, Membership, Project, Task
-from flywheel.core.gauges import gauges_get, gauges_set
+from flywheel.core.gauges import gauges_set
 from flywheel.core.models import Gauge
 
 USES = ("accepted", "edited", "replaced")
@@ -63,8 +63,8 @@ def _people(project: Project) -> None:
         )
     )
     for row in rows:
-        numbers = {key: float(row[key] or 0) for key in ("answers", "today", "accepted", "rejected", "fixed", "seconds")}
-        gauges_set(numbers, scope=f"person:{project.pk}:{row['author_id']}")
+        numbers = {key: float(value or 0) for key, value in dict(row).items()}  # type: ignore[arg-type]
+        gauges_set(numbers, scope=f"person:{project.pk}:{int(numbers.pop('author_id'))}")
 
 
 def _origins(answers: Any, prefix: str) -> None:
@@ -117,7 +117,7 @@ def origins_use(project: Project | None = None) -> list[OriginUse]:
     return sorted(found, key=lambda origin: -origin.total)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Numbers:
     """A project's numbers as last counted, and the same a week before (None when there was no count)."""
 
@@ -133,15 +133,23 @@ class Numbers:
 
 
 def project_numbers(project: Project) -> Numbers:
-    """A project's numbers from its gauges: two bounded reads."""
-    scope = f"project:{project.pk}"
-    now = gauges_get(scope=scope)
-    then = gauges_get(scope=scope, on=timezone.now().date() - timedelta(days=7))
-    return Numbers(
-        now={_key(name): round(gauge.value) for name, gauge in now.items()},
-        then={_key(name): round(gauge.value) for name, gauge in then.items()},
-        counted_at=max((gauge.counted_at for gauge in now.values()), default=None),
-    )
+    """A project's numbers from its gauges."""
+    return projects_numbers([project])[project.pk]
+
+
+def projects_numbers(projects: list[Project]) -> dict[int, Numbers]:
+    """The numbers of these projects from their gauges: one read of at most a fortnight, however many projects."""
+    today = timezone.now().date()
+    ids = {f"project:{project.pk}": project.pk for project in projects}
+    found = {project.pk: Numbers(now={}, then={}, counted_at=None) for project in projects}
+    for gauge in Gauge.objects.filter(scope__in=list(ids), day__gt=today - timedelta(days=15)).order_by("day"):
+        numbers = found[ids[gauge.scope]]
+        stale = gauge.name == "answers.today" and gauge.day != today
+        numbers.now[_key(gauge.name)] = 0 if stale else round(gauge.value)
+        if gauge.day <= today - timedelta(days=7):
+            numbers.then[_key(gauge.name)] = round(gauge.value)
+        numbers.counted_at = gauge.counted_at
+    return found
 
 
 def _key(name: str) -> str:

@@ -130,7 +130,8 @@ def quality_reasons(task: Task | None) -> list[Reason]:
 # -- queues ------------------------------------------------------------------------------------------------------------
 def review_queue(project: Project) -> QuerySet[Task]:
     """Tasks that wait for a reviewer, with their example and their answers with authors."""
-    answers = Annotation.objects.filter(state=Annotation.State.SUBMITTED).select_related("author").order_by("pk")
+    submitted = Annotation.objects.filter(state=Annotation.State.SUBMITTED)
+    answers = submitted.select_related("author", "suggestion").order_by("pk")
     return (
         Task.objects.filter(project=project, state=Task.State.IN_REVIEW)
         .select_related("example")
@@ -174,3 +175,15 @@ def own_work(*, project: Project, user: User, status: str = "") -> QuerySet[Assi
     """This person's assignments in the project, of one status when given."""
     rows = Assignment.objects.filter(project=project, user=user).select_related("task__example")
     return rows.filter(status=status) if status else rows
+
+
+def answers_by_task(user: User, task_ids: list[int]) -> dict[int, Annotation]:
+    """This person's last answer on each of these tasks that was not undone."""
+    answers = Annotation.objects.filter(author=user, task_id__in=task_ids, parent=None)
+    return {answer.task_id: answer for answer in answers.exclude(state=Annotation.State.UNDONE).order_by("pk")}
+
+
+def tasks_listed(*, project: Project, state: str = "") -> QuerySet[Task]:
+    """A project's tasks with example and settled answer, of one state when given."""
+    tasks = Task.objects.filter(project=project).select_related("example", "settled_annotation__author")
+    return tasks.filter(state=state) if state else tasks

@@ -1,0 +1,247 @@
+"""Tasks and answers as pages show them: controls with their values and keys, guidelines as HTML, forms as results.
+
+No queries of its own but through selectors; nothing is changed here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+import nh3
+from django.http import QueryDict
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+from annotation import selectors
+from annotation.domain.labels import Control, Document, LabelConfig, Option, TaskData, result_build, values_of
+from annotation.domain.suggestions import Piece, word_diff
+from annotation.label_config import label_config_of
+from annotation.models import Annotation, Assignment, Project, Review
+from flywheel.capture.models import Suggestion
+
+FIELD_PREFIX = "c-"
+LABEL_TONES = 6
+
+
+@lru_cache(maxsize=128)
+def guidelines_html(text: str) -> SafeString:
+    """Guidelines written in Markdown as harmless HTML: raw HTML is shown as text, headings start at level 3."""
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    for level in (3, 2, 1):
+        rendered = rendered.replace(f"<h{level}>", f"<h{level + 2}>").replace(f"</h{level}>", f"</h{level + 2}>")
+    return mark_safe(nh3.clean(rendered))  # noqa: S308  cleaned on this very line
+
+
+@dataclass(frozen=True, slots=True)
+class OptionView:
+    """One choice: whether it is chosen, the key that chooses it, and the tone of a label."""
+
+    option: Option
+    key: str
+    chosen: bool
+    tone: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlView:
+    """One control with its value; `field` is its name in a form."""
+
+    control: Control
+    value: Any
+    options: list[OptionView] = field(default_factory=list)
+    error: str = ""
+    is_reply: bool = False
+
+    @property
+    def field(self) -> str:
+        return FIELD_PREFIX + self.control.name
+
+    @property
+    def json(self) -> str:
+        """The value as JSON, for controls that a module draws."""
+        return json.dumps(self.value or [])
+
+    @property
+    def ratings(self) -> range:
+        """What a rating may be."""
+        return range(1, self.control.max_rating + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentView:
+    """One document: a conversation, or text (with the labels that may be put on it)."""
+
+    document: Document
+    text: str
+    labels: Control | None
+
+    @property
+    def is_chat(self) -> bool:
+        return self.document.variable == "conversation" and self.document.tag == "Paragraphs"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """All that the workbench shows of one assignment."""
+
+    assignment: Assignment
+    data: TaskData
+    documents: list[DocumentView]
+    controls: list[ControlView]
+    suggestion: Suggestion | None
+    others: list[Suggestion]
+    rejection: Review | None
+    submission_id: str
+    prefilled: bool
+    error: str = ""
+
+    @property
+    def target(self) -> int | None:
+        return self.data.target
+
+
+def task_view(
+    assignment: Assignment, *, values: dict[str, Any] | None = None, submission_id: str = "", error: str = "",
+    error_field: str = "",
+) -> TaskView:
+    """What the workbench shows: posted `values` if any, else the draft, else the suggestion as an editable draft."""
+    config = label_config_of(assignment.project)
+    example = assignment.task.example
+    data = selectors.task_data(example)
+    suggestions = selectors.suggestions_of(example.pk)
+    suggestion = suggestions[0] if suggestions and config.reply_control else None
+    prefilled = values is None and not assignment.draft
+    if values is None:
+        values = values_of(assignment.draft, config)
+    if prefilled and suggestion is not None and config.reply_control is not None:
+        values = {**values, config.reply_control.name: suggestion.text}
+    return TaskView(
+        assignment=assignment, data=data, documents=_documents(config, data),
+        controls=controls_of(config, values, error=error, error_field=error_field), suggestion=suggestion,
+        others=suggestions[1:], rejection=selectors.rejection_of(assignment.task, assignment.user),
+        submission_id=submission_id or str(uuid4()), prefilled=prefilled, error=error,
+    )
+
+
+def _documents(config: LabelConfig, data: TaskData) -> list[DocumentView]:
+    labels = {control.to_name: control for control in config.controls if control.tag == "Labels"}
+    return [
+        DocumentView(document=document, text=data.text_of(document), labels=labels.get(document.name))
+        for document in config.documents
+    ]
+
+
+def documents_of(config: LabelConfig, data: TaskData) -> list[DocumentView]:
+    """What is shown of a task."""
+    return _documents(config, data)
+
+
+def controls_of(
+    config: LabelConfig, values: dict[str, Any], *, error: str = "", error_field: str = ""
+) -> list[ControlView]:
+    """The controls with their values; digits 1 to 9 are given to options in the order they stand."""
+    keys = iter("123456789")
+    reply = config.reply_control
+    return [
+        ControlView(
+            control=control, value=values.get(control.name),
+            options=_options(control, values.get(control.name), keys),
+            error=error if control.name == error_field else "", is_reply=control is reply,
+        )
+        for control in config.controls
+    ]
+
+
+def _options(control: Control, value: Any, keys: Any) -> list[OptionView]:
+    chosen = value if isinstance(value, list) else [value]
+    return [
+        OptionView(
+            option=option, key=option.hotkey[:1] or next(keys, ""), tone=index % LABEL_TONES + 1,
+            chosen=control.tag == "Choices" and option.value in chosen,
+        )
+        for index, option in enumerate(control.options)
+    ]
+
+
+def values_posted(config: LabelConfig, post: QueryDict) -> dict[str, Any]:
+    """Plain values by control from a posted form."""
+    values: dict[str, Any] = {}
+    for control in config.controls:
+        name = FIELD_PREFIX + control.name
+        if control.tag == "Choices":
+            values[control.name] = post.getlist(name)
+        elif control.tag == "Rating":
+            text = post.get(name, "")
+            values[control.name] = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else None
+        elif control.tag == "Labels":
+            values[control.name] = _spans(post.get(name, ""))
+        else:
+            values[control.name] = post.get(name, "")
+    return values
+
+
+def _spans(text: str) -> list[dict[str, Any]]:
+    try:
+        spans = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [span for span in spans if isinstance(span, dict)] if isinstance(spans, list) else []
+
+
+def result_posted(config: LabelConfig, post: QueryDict) -> list[dict[str, Any]]:
+    """The result list of a posted form."""
+    return result_build(config, values_posted(config, post))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One answer as a reviewer sees it."""
+
+    annotation: Annotation
+    reply: str
+    diff: list[Piece] | None
+    same: bool
+    facts: list[tuple[str, str]]
+    controls: list[ControlView]
+    comment: str = ""
+    fixing: bool = False
+
+
+def answer_view(
+    annotation: Annotation, project: Project, *, posted: dict[str, Any] | None = None, comment: str = ""
+) -> AnswerView:
+    """An answer with its difference from the suggestion that was shown, and its other controls in words.
+
+    `posted` are the values of a fix that was refused, so that they stand in its form again.
+    """
+    config = label_config_of(project)
+    values = values_of(annotation.result, config)
+    reply = str(values.get(config.reply_control.name, "")) if config.reply_control else ""
+    shown = annotation.suggestion.text if annotation.suggestion else None
+    return AnswerView(
+        annotation=annotation, reply=reply, diff=word_diff(shown, reply) if shown is not None else None,
+        same=shown is not None and shown.strip() == reply.strip(),
+        facts=[
+            (control.shown_name, _words(control, values[control.name]))
+            for control in config.controls
+            if control is not config.reply_control and values.get(control.name) not in (None, "", [])
+        ],
+        controls=controls_of(config, posted or values), comment=comment, fixing=posted is not None,
+    )
+
+
+def _words(control: Control, value: Any) -> str:
+    shown = {option.value: option.label for option in control.options}
+    if control.tag == "Choices":
+        return ", ".join(shown.get(item, item) for item in value)
+    if control.tag == "Rating":
+        return f"{value} of {control.max_rating}"
+    if control.tag == "Labels":
+        return "; ".join(
+            f"{', '.join(shown.get(item, item) for item in span['labels'])}: “{span.get('text', '')}”" for span in value
+        )
+    return str(value)

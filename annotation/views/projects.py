@@ -1,0 +1,234 @@
+"""Projects: the list, the dashboard, the settings with live previews, people, and the list of tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import access, selectors, services
+from annotation.domain.labels import TaskData
+from annotation.forms import MemberForm, ProjectForm
+from annotation.label_config import DEFAULT, label_config_parse
+from annotation.models import Annotation, Membership, Project, Review, Task
+from annotation.numbers import origins_use, people_of, project_numbers, projects_numbers
+from annotation.presentation import answer_view, controls_of, documents_of, guidelines_html
+from annotation.views.workbench import person
+from flywheel.core.access import ADMIN, LEAD, has_role
+from flywheel.core.errors import Invalid, NotFound, UserError
+from flywheel.core.models import User
+from flywheel.core.paging import keyset_page
+
+SAMPLE = TaskData(
+    messages=[
+        {"role": "customer", "author": "Customer", "at": None, "text": "My kettle leaks. Write to <EMAIL_1>."},
+        {"role": "agent", "author": "Agent", "at": None, "text": "Please send it back to us."},
+    ],
+    target=1, subject="Leaking kettle", label="returns", language="en",
+)
+
+
+@login_required
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    """The projects one may see."""
+    found = access.projects_of(request.user)
+    query = request.GET.get("q", "").strip()
+    page = keyset_page(found.filter(name__icontains=query) if query else found, request.GET)
+    numbers = projects_numbers(page.rows)
+    return render(request, "annotation/projects.html", {
+        "page": page, "rows": [(project, numbers[project.pk]) for project in page.rows], "q": query,
+        "may_create": has_role(request.user, LEAD, ADMIN),
+    })
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """Make a project."""
+    if not has_role(request.user, LEAD, ADMIN):
+        raise PermissionDenied("projects are made by leads and admins")
+    form = ProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            project = services.project_create(by=person(request), **form.values())
+        except Invalid as error:
+            _error_into(form, error)
+        else:
+            messages.success(request, f"'{project.name}' was made; add the people who work in it.")
+            return redirect("annotation:settings", slug=project.slug)
+    return render(request, "annotation/project_form.html", {"form": form}, status=400 if form.errors else 200)
+
+
+def _error_into(form: Any, error: UserError) -> None:
+    field = {"lease_seconds": "lease_minutes"}.get(error.field, error.field)
+    form.add_error(field if field in form.fields else None, error.message)
+
+
+@login_required
+@require_GET
+def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
+    """Is the project on time and good enough."""
+    project = access.access_project_read(request.user, slug)
+    numbers = project_numbers(project)
+    week = numbers.now.get("answers_week", 0)
+    waiting = numbers.now.get("tasks_open", 0)
+    return render(request, "annotation/dashboard.html", {
+        "project": project, "numbers": numbers, "now": numbers.now, "people": people_of(project),
+        "origins": origins_use(project), "sources": list(project.sources.order_by("name")),
+        "days_left": round(waiting * project.overlap / (week / 7), 1) if week else None,
+        "deltas": {name: numbers.delta(name) for name in numbers.now}, "tab": "dashboard",
+        "may_manage": _may_manage(request, project),
+    })
+
+
+def _may_manage(request: HttpRequest, project: Project) -> bool:
+    return access.is_admin(request.user) or Membership.Role.LEAD in access.roles_in(request.user, project)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def settings(request: HttpRequest, slug: str) -> HttpResponse:
+    """Guidelines, labels, overlap, lease, sources; people beside."""
+    project = access.access_project(request.user, slug, access.MANAGE)
+    initial = {
+        "name": project.name, "sources": project.sources.all(), "overlap": project.overlap,
+        "lease_minutes": max(1, project.lease_seconds // 60), "guidelines": project.guidelines,
+        "label_config": project.label_config,
+    }
+    form = ProjectForm(request.POST or None, initial=initial, new=False)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.project_change(project=project, by=person(request), **form.values())
+        except Invalid as error:
+            _error_into(form, error)
+        else:
+            messages.success(request, "Saved.")
+            return redirect("annotation:settings", slug=slug)
+    return _settings_page(request, project, form, MemberForm())
+
+
+def _settings_page(request: HttpRequest, project: Project, form: ProjectForm, member_form: MemberForm) -> HttpResponse:
+    members = Membership.objects.filter(project=project).select_related("user").order_by("user__username", "role")
+    known = User.objects.filter(is_active=True).order_by("username").values_list("username", flat=True)
+    return render(request, "annotation/settings.html", {
+        "project": project, "form": form, "member_form": member_form, "members": members[:500], "known": known[:500],
+        "preview": guidelines_html(form["guidelines"].value() or ""), "tab": "settings", "may_manage": True,
+        **_config_preview(form["label_config"].value() or ""),
+    }, status=400 if form.errors or member_form.errors else 200)
+
+
+def _config_preview(xml: str) -> dict[str, Any]:
+    try:
+        config = label_config_parse(xml)
+    except Invalid as error:
+        return {"config_error": error.message}
+    return {"config_controls": controls_of(config, {}), "config_documents": documents_of(config, SAMPLE)}
+
+
+@login_required
+@require_POST
+def preview_config(request: HttpRequest) -> HttpResponse:
+    """The controls of a label configuration, or what is wrong with it."""
+    if not _manages_any(request):
+        raise PermissionDenied("label configurations are written by leads and admins")
+    context = _config_preview(request.POST.get("label_config", DEFAULT))
+    return render(request, "annotation/_config_preview.html", context)
+
+
+@login_required
+@require_POST
+def preview_guidelines(request: HttpRequest) -> HttpResponse:
+    """Guidelines as annotators see them."""
+    if not _manages_any(request):
+        raise PermissionDenied("guidelines are written by leads and admins")
+    html = guidelines_html(request.POST.get("guidelines", "")[:50_000])
+    return render(request, "annotation/_guidelines_preview.html", {"preview": html})
+
+
+def _manages_any(request: HttpRequest) -> bool:
+    return has_role(request.user, LEAD, ADMIN) or Membership.objects.filter(
+        user=person(request), role=Membership.Role.LEAD
+    ).exists()
+
+
+@login_required
+@require_POST
+def pause(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pause or resume a project."""
+    project = access.access_project(request.user, slug, access.MANAGE)
+    archived = request.POST.get("pause") == "1"
+    services.project_archive(project=project, by=person(request), archived=archived)
+    messages.success(request, "Paused: no task is given out." if archived else "Resumed.")
+    return redirect("annotation:dashboard", slug=slug)
+
+
+@login_required
+@require_POST
+def member_add(request: HttpRequest, slug: str) -> HttpResponse:
+    """Give a person a role in the project."""
+    project = access.access_project(request.user, slug, access.MANAGE)
+    form = MemberForm(request.POST)
+    if not form.is_valid():
+        initial = ProjectForm(initial={
+            "name": project.name, "sources": project.sources.all(), "overlap": project.overlap,
+            "lease_minutes": project.lease_seconds // 60, "guidelines": project.guidelines,
+            "label_config": project.label_config,
+        }, new=False)
+        return _settings_page(request, project, initial, form)
+    user = form.cleaned_data["username"]
+    services.membership_set(project=project, user=user, role=form.cleaned_data["role"], by=person(request))
+    messages.success(request, f"{user} is {form.cleaned_data['role']} in '{project.name}'.")
+    return redirect("annotation:settings", slug=slug)
+
+
+@login_required
+@require_POST
+def member_remove(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a role in the project from a person."""
+    project = access.access_project(request.user, slug, access.MANAGE)
+    user = get_object_or_404(User, username=request.POST.get("username", ""))
+    try:
+        services.membership_remove(project=project, user=user, role=request.POST.get("role", ""), by=person(request))
+    except UserError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"{user} is no longer {request.POST.get('role')} in '{project.name}'.")
+    return redirect("annotation:settings", slug=slug)
+
+
+@login_required
+@require_GET
+def tasks(request: HttpRequest, slug: str) -> HttpResponse:
+    """The project's tasks by state."""
+    project = access.access_project_read(request.user, slug)
+    state = request.GET.get("state", "")
+    state = state if state in Task.State.values else ""
+    page = keyset_page(selectors.tasks_listed(project=project, state=state), request.GET)
+    return render(request, "annotation/tasks.html", {
+        "project": project, "page": page, "state": state, "states": Task.State.choices,
+        "numbers": project_numbers(project), "tab": "tasks", "may_manage": _may_manage(request, project),
+    })
+
+
+@login_required
+@require_GET
+def task_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One task: its conversation, who held it, every answer and review."""
+    project = access.access_project_read(request.user, slug)
+    task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
+    if task is None:
+        raise NotFound(f"there is no task {pk} in '{project.name}'")
+    answers = Annotation.objects.filter(task=task).select_related("author", "suggestion").order_by("pk")
+    return render(request, "annotation/task.html", {
+        "project": project, "task": task, "data": selectors.task_data(task.example),
+        "answers": [answer_view(answer, project) for answer in answers],
+        "assignments": task.assignments.select_related("user").order_by("pk"), "tab": "tasks",
+        "reviews": Review.objects.filter(task=task).select_related("reviewer").order_by("pk"),
+        "reasons": selectors.quality_reasons(task), "may_manage": _may_manage(request, project),
+    })

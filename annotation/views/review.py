@@ -1,0 +1,137 @@
+"""The reviewer's pages: the queue, and one task with its answers beside its source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation import access, selectors, services
+from annotation.domain.labels import LabelConfig
+from annotation.label_config import label_config_of
+from annotation.models import Annotation, Membership, Project, Review, Task
+from annotation.numbers import project_numbers, projects_numbers
+from annotation.presentation import answer_view, documents_of, guidelines_html, result_posted, values_posted
+from annotation.views.workbench import person
+from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.paging import keyset_page
+
+
+@login_required
+@require_GET
+def choose(request: HttpRequest) -> HttpResponse:
+    """The projects one reviews in; straight to the only one."""
+    roles = [Membership.Role.REVIEWER, Membership.Role.LEAD]
+    found = list(
+        Project.objects.filter(memberships__user=person(request), memberships__role__in=roles)
+        .distinct().order_by("name")[:200]
+    )
+    if len(found) == 1:
+        return redirect("annotation:review", slug=found[0].slug)
+    numbers = projects_numbers(found)
+    rows = [(project, numbers[project.pk]) for project in found]
+    return render(request, "annotation/choose.html", {"rows": rows, "target": "annotation:review", "what": "review"})
+
+
+@login_required
+@require_GET
+def review(request: HttpRequest, slug: str) -> HttpResponse:
+    """The next task to judge."""
+    project = access.access_project(person(request), slug, access.REVIEW)
+    after = request.GET.get("after", "")
+    task = selectors.review_next(
+        project=project, user=person(request), after_id=int(after) if after.isascii() and after.isdigit() else 0
+    )
+    if task is None:
+        context = {"project": project, "numbers": project_numbers(project)}
+        return render(request, "annotation/review_empty.html", context)
+    return _page(request, project, task)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def review_task(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One task of the queue; posting decides on one of its answers."""
+    project = access.access_project(person(request), slug, access.REVIEW)
+    task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
+    if task is None:
+        raise NotFound(f"there is no task {pk} in '{project.name}'")
+    if request.method == "POST":
+        return _decide(request, project, task)
+    _load_answers(task)
+    return _page(request, project, task)
+
+
+def _load_answers(task: Task) -> None:
+    answers = task.annotations.exclude(state=Annotation.State.UNDONE)
+    task.answers = list(answers.select_related("author", "suggestion").order_by("pk"))  # type: ignore[attr-defined]
+
+
+def _page(request: HttpRequest, project: Project, task: Task, *, error: UserError | None = None) -> HttpResponse:
+    config = label_config_of(project)
+    data = selectors.task_data(task.example)
+    answers = [
+        answer_view(answer, project, **_posted(request, answer, config))
+        for answer in task.answers  # type: ignore[attr-defined]
+    ]
+    reviews = Review.objects.filter(task=task).select_related("reviewer", "annotation__author").order_by("pk")
+    return render(request, "annotation/review.html", {
+        "project": project, "task": task, "data": data, "documents": documents_of(config, data), "answers": answers,
+        "numbers": project_numbers(project), "reviews": list(reviews), "error": error,
+        "waiting": task.state == Task.State.IN_REVIEW,
+        "own": any(answer.annotation.author_id == person(request).pk for answer in answers),
+        "guidelines": guidelines_html(project.guidelines),
+    }, status=error.status if error else 200)
+
+
+def _posted(request: HttpRequest, answer: Annotation, config: LabelConfig) -> dict[str, Any]:
+    """What was typed for this answer when its decision was refused, so that it is not lost."""
+    if request.method != "POST" or request.POST.get("annotation") != str(answer.pk):
+        return {}
+    fixing = request.POST.get("decision") == Review.Decision.FIX
+    return {
+        "comment": request.POST.get("comment", ""),
+        "posted": values_posted(config, request.POST) if fixing else None,
+    }
+
+
+def _decide(request: HttpRequest, project: Project, task: Task) -> HttpResponse:
+    decision = request.POST.get("decision", "")
+    answer = request.POST.get("annotation", "")
+    fixed = result_posted(label_config_of(project), request.POST) if decision == Review.Decision.FIX else None
+    try:
+        made = services.review_settle(
+            annotation_id=_of_task(task, answer), reviewer=person(request), decision=decision,
+            comment=request.POST.get("comment", ""), fixed_result=fixed,
+        )
+    except Conflict as error:
+        messages.error(request, error.message)
+        return redirect(f"/review/{project.slug}/?after={task.pk}")
+    except UserError as error:
+        _load_answers(task)
+        return _page(request, project, task, error=error)
+    said = {"accept": "accepted", "fix": "fixed and accepted", "reject": "sent back to its author"}[made.decision]
+    messages.success(request, f"Task {task.pk} {said}.")
+    return redirect(f"/review/{project.slug}/?after={task.pk}")
+
+
+def _of_task(task: Task, text: str) -> int:
+    pk = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    if not Annotation.objects.filter(pk=pk, task=task).exists():
+        raise NotFound(f"task {task.pk} has no answer '{text}'")
+    return pk
+
+
+@login_required
+@require_GET
+def queue(request: HttpRequest, slug: str) -> HttpResponse:
+    """What waits for review, oldest first."""
+    project = access.access_project(person(request), slug, access.REVIEW)
+    page = keyset_page(selectors.review_queue(project), request.GET, newest_first=False)
+    return render(request, "annotation/queue.html", {
+        "project": project, "page": page, "numbers": project_numbers(project), "me": person(request).pk,
+    })
