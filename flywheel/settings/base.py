@@ -175,7 +175,7 @@ REST_FRAMEWORK = {
 }
 REST_KNOX = {"TOKEN_TTL": None, "TOKEN_LIMIT_PER_USER": 20, "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Token"}
 # Named, since home keeps a foreign key to it: Django asks the setting itself when it writes migrations.
-KNOX_TOKEN_MODEL = "knox.AuthToken"
+KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 - a model, not a secret
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flywheel",
     "VERSION": "1",

@@ -258,7 +258,7 @@ def tasks_http(n: int, backend: str, only: str) -> None:
                     {"from_name": "reply", "to_name": "conversation", "type": "textarea",
                      "value": {"text": ["Please send it in; we pay the postage."]}},
                     {"from_name": "quality", "to_name": "conversation", "type": "choices",
-                     "value": {"choices": ["Needs edits"]}},
+                     "value": {"choices": ["needs_edits"]}},
                 ],
             }
             assignment = found.get("assignment", found)
@@ -277,11 +277,11 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
     """n settled tasks frozen into Parquet under a Merkle root, then downloaded as OpenAI chat JSONL."""
     _django()
     from django.utils import timezone
-    from flywheel.curation.services import snapshot_request
 
     from annotation.models import Annotation, Task
     from flywheel.core.outbox import outbox_drain
     from flywheel.curation.models import Snapshot
+    from flywheel.curation.services import snapshot_request
 
     lead = _person("lead", "lead", "admin")
     source = _source(lead)
@@ -300,7 +300,7 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
             Annotation(task=t, project=project, author=lead, state="accepted", result=[
                 {"from_name": "reply", "to_name": "conversation", "type": "textarea",
                  "value": {"text": [f"Please send it in under number {t.pk}; we pay the postage."]}},
-                {"from_name": "quality", "to_name": "conversation", "type": "choices", "value": {"choices": ["Good"]}},
+                {"from_name": "quality", "to_name": "conversation", "type": "choices", "value": {"choices": ["good"]}},
             ])
             for t in tasks
         ])

@@ -25,7 +25,7 @@ def main(url: str, out: Path, who: str, paths: list[str], *, sizes: dict[str, tu
         for size, (width, height) in sizes.items():
             context = browser.new_context(base_url=url, viewport={"width": width, "height": height})
             page = context.new_page()
-            page.on("console", lambda m: print(f"{page.url}: {m.text}") if m.type == "error" else None)
+            page.on("console", lambda m: print(m.text) if m.type == "error" else None)
             if password:
                 sign_in(page, name, password)
             for path in paths:

@@ -36,7 +36,7 @@ class Answer:
     """What a demo annotator submits: a reply and how good the agent's own was, or why the task is skipped."""
 
     reply: str
-    quality: str = "Good"
+    quality: str = "good"
     skip: str = ""
 
 
@@ -67,7 +67,7 @@ class SampleMaterial:
     def answer(self, example: Example) -> Answer:
         """The written answer to this conversation."""
         row = self._answers[example.source.name, example.external_id]
-        quality = {"good": "Good", "needs_work": "Needs edits", "bad": "Wrong"}[row["quality"]]
+        quality = {"good": "good", "needs_work": "needs_edits", "bad": "wrong"}[row["quality"]]
         return Answer(reply=row["reply"], quality=quality, skip=row.get("skip", ""))
 
 

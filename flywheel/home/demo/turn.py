@@ -148,8 +148,8 @@ def _train(snapshot: Snapshot, recipe_name: str, bar: Bar, report: Report) -> Tr
     )
     estimate = run.estimate
     tqdm.write(
-        f"estimate: {estimate.get('seconds_low', 0):.0f} to {estimate.get('seconds_high', 0):.0f} s, "
-        f"{estimate.get('cost_low', 0):.4f} to {estimate.get('cost_high', 0):.4f} {estimate.get('currency', '')}"
+        f"estimate: {float(estimate['seconds_low']):.0f} to {float(estimate['seconds_high']):.0f} s, "
+        f"{float(estimate['cost_low']):.4f} to {float(estimate['cost_high']):.4f} {estimate['currency']}"
     )
     runs.run_approve(run=run, by=person("admin"))
     with bar(desc="train and evaluate", unit=" steps") as progress:
