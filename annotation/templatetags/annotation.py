@@ -1,0 +1,25 @@
+"""Template filters of annotation's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def get(mapping: Mapping[Any, Any], key: Any) -> Any:
+    """The value of a key that is itself a variable."""
+    return mapping.get(key)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Working time: 95 as 1:35 min."""
+    if not seconds:
+        return "–"
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02d} min" if whole >= 60 else f"{whole} s"

@@ -1,0 +1,55 @@
+/* A form's controls as Label Studio's result list, and what is missing in it. Drawing spans is annotation-spans.js's. */
+
+function value(control) {
+  const type = control.dataset.type;
+  if (type === "textarea") {
+    const text = control.querySelector("textarea").value;
+    return text.trim() ? [{ text: [text] }] : [];
+  }
+  if (type === "labels") return JSON.parse(control.querySelector("input[type=hidden]").value || "[]");
+  const checked = [...control.querySelectorAll("input:checked")].map((input) => input.value);
+  if (!checked.length) return [];
+  return type === "rating" ? [{ rating: Number(checked[0]) }] : [{ choices: checked }];
+}
+
+export function collect(form) {
+  const result = [];
+  for (const control of form.querySelectorAll("[data-control]"))
+    for (const body of value(control))
+      result.push({
+        id: `${control.dataset.control}-${result.length}`, from_name: control.dataset.control,
+        to_name: control.dataset.to, type: control.dataset.type, value: body,
+      });
+  return result;
+}
+
+/* Put a result list back into a form: a draft that the server had not received. */
+export function restore(form, result) {
+  for (const control of form.querySelectorAll("[data-control]")) {
+    const mine = result.filter((item) => item.from_name === control.dataset.control).map((item) => item.value);
+    if (control.dataset.type === "textarea") control.querySelector("textarea").value = mine[0]?.text?.join("\n\n") ?? "";
+    else if (control.dataset.type === "labels") control.querySelector("input[type=hidden]").value = JSON.stringify(mine);
+    else {
+      const chosen = (mine[0]?.choices ?? [String(mine[0]?.rating ?? "")]);
+      for (const input of control.querySelectorAll("input")) input.checked = chosen.includes(input.value);
+    }
+  }
+}
+
+export function missing(form) {
+  return [...form.querySelectorAll("[data-control][data-required]")].filter((control) => !value(control).length);
+}
+
+export function showError(control, message) {
+  const box = control.querySelector("[data-error]");
+  if (!box) return;
+  box.textContent = message;
+  const field = control.querySelector("textarea, input:not([type=hidden]), button");
+  control.querySelector("textarea")?.setAttribute("aria-invalid", "true");
+  field?.focus();
+}
+
+export function clearErrors(form) {
+  for (const box of form.querySelectorAll("[data-error]")) box.textContent = "";
+  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+}

@@ -1,0 +1,71 @@
+/* Keys of the reviewer's page: a, f, r on the chosen answer, digits to choose one. The buttons do the same. */
+
+import { spansInit } from "./annotation-spans.js";
+
+const answers = [...document.querySelectorAll(".rv-answer")];
+let chosen = null;
+
+function choose(answer) {
+  if (!answer) return;
+  for (const other of answers) delete other.dataset.chosen;
+  answer.dataset.chosen = "";
+  chosen = answer;
+  if (answers.length > 1) answer.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function fix(answer) {
+  const fold = answer?.querySelector("[data-fix-fold]");
+  if (!fold) return;
+  fold.open = true;
+  if (!fold.dataset.ready) spansInit(fold, () => {}, document);
+  fold.dataset.ready = "1";
+  const field = fold.querySelector("textarea, input:not([type=hidden])");
+  field?.focus();
+  fold.scrollIntoView({ block: "nearest" });
+}
+
+const KEYS = {
+  a: () => chosen?.querySelector("[data-accept]")?.click(),
+  f: () => fix(chosen),
+  r: () => chosen?.querySelector("[data-comment]")?.focus(),
+  n: () => document.querySelector("[data-later]")?.click(),
+  g: () => document.getElementById("guidelines").togglePopover(),
+  "?": () => document.getElementById("keys").showModal(),
+};
+
+const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
+
+document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
+  const form = event.target.closest?.("form");
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && form) {
+    event.preventDefault();
+    // In the comment of a decision it means reject, which is what needs one.
+    form.requestSubmit(form.querySelector("[data-reject]") ?? undefined);
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing(event.target)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const key = event.key;
+  if (KEYS[key]) {
+    event.preventDefault();
+    KEYS[key]();
+  } else if (/^[1-9]$/.test(key)) choose(answers[Number(key) - 1]);
+});
+
+document.addEventListener("click", (event) => {
+  const answer = event.target.closest(".rv-answer");
+  if (answer) choose(answer);
+  if (event.target.closest("[data-fix]")) fix(answer);
+});
+
+/* A double click on a decision sends it once. */
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "1";
+});
+
+choose(answers.find((answer) => answer.querySelector("[data-accept]")) ?? answers[0]);
