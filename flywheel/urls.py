@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 
@@ -11,7 +11,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
 
 
-api = [
+api: list[URLPattern | URLResolver] = [
     *(
         path("", include(f"{app}.api_urls"))
         for app in ("flywheel.capture", "provenance", "annotation", "flywheel.curation", "flywheel.runs")

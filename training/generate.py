@@ -19,7 +19,7 @@ from training.models import BaseModel, base_find, model_load, tokenizer_load, vo
 SUGGESTIONS_FILE = "suggestions.jsonl"
 
 REPETITION_PENALTY = 1.2
-"""Divides the scores of tokens already said (CTRL, section 4.1): small models left to greed alone repeat one for ever."""
+"""Divides the scores of tokens already said (CTRL, section 4.1): small greedy models repeat one for ever otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

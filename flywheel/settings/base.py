@@ -181,6 +181,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "Capture, consent, annotation, snapshots, training runs and models.",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Choices stand where they are used; naming sets that share a field name would be guesswork.
+    "POSTPROCESSING_HOOKS": [],
 }
 
 CONTENT_SECURITY_POLICY = {

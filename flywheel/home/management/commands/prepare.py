@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from tqdm import tqdm
 
+from annotation.services import tasks_make
 from flywheel.capture.models import Example
 from flywheel.capture.services import process_captures
 from flywheel.core.outbox import outbox_drain
@@ -43,7 +44,9 @@ class Command(BaseCommand):
             while done := process_captures(limit=50):
                 progress.update(done)
         material.consent(by=prepare.person("steward"))
-        prepare.project_ensure(sources=material.sources)
+        project = prepare.project_ensure(sources=material.sources)
+        while tasks_make(project=project):
+            pass
         while outbox_drain():
             pass
         gauges_refresh()
