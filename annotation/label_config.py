@@ -202,6 +202,9 @@ def _complete(config: LabelConfig) -> None:
         raise _invalid("nothing is shown; add <Paragraphs name=\"conversation\" value=\"$conversation\"/>")
     if not config.controls:
         raise _invalid("nothing is asked; add a TextArea, Choices, Rating or Labels")
+    names = [item.name for item in config.documents] + [item.name for item in config.controls]
+    if repeated := next((name for name in names if names.count(name) > 1), ""):
+        raise _invalid(f"the name '{repeated}' is used twice; every tag needs a name of its own")
     for control in config.controls:
         document = config.document(control.to_name)
         if document is None:

@@ -1,20 +1,19 @@
 """Counting annotation: gauges written by jobs, and the tables pages make of them.
 
 Scopes: `project:<id>` for a project, `person:<project>:<user>` for a person in it, `origin:<name>` for a
-suggestion's origin over all projects and `origin:<project>:<name>` within one.
+suggestion's origin over all projects, `origins:<project>` for all origins within one (gauges `<use>:<name>`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import Avg, Count, Q
+from django.db.models import Avg, Count, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import Annotation, Membership, Project, Task
-from flywheel.core.gauges import gauges_set
+from flywheel.core.gauges import gauges_get, gauges_set
 from flywheel.core.models import Gauge
 
 USES = ("accepted", "edited", "replaced")
@@ -24,12 +23,16 @@ def gauges_refresh(project: Project) -> None:
     """Count a project's tasks by state, its answers, people and the use of its suggestions."""
     _tasks(project)
     _people(project)
-    _origins(Annotation.objects.filter(project=project), f"origin:{project.pk}:")
+    counted: dict[str, float] = {}
+    for name, numbers in _origins(Annotation.objects.filter(project=project)).items():
+        counted |= {f"{key}:{name}"[:80]: value for key, value in numbers.items()}
+    gauges_set(counted, scope=f"origins:{project.pk}")
 
 
 def origins_refresh() -> None:
     """Count the use of suggestions over all projects."""
-    _origins(Annotation.objects.all(), "origin:")
+    for name, numbers in _origins(Annotation.objects.all()).items():
+        gauges_set(numbers, scope=f"origin:{name}"[:80])
 
 
 def _tasks(project: Project) -> None:
@@ -67,7 +70,7 @@ def _people(project: Project) -> None:
         gauges_set(numbers, scope=f"person:{project.pk}:{int(numbers.pop('author_id'))}")
 
 
-def _origins(answers: Any, prefix: str) -> None:
+def _origins(answers: QuerySet[Annotation]) -> dict[str, dict[str, float]]:
     shown = (
         answers.exclude(state=Annotation.State.UNDONE).filter(parent=None)
         .exclude(suggestion_use=Annotation.SuggestionUse.NONE)
@@ -76,9 +79,12 @@ def _origins(answers: Any, prefix: str) -> None:
         total=Count("pk"), distance=Avg("edit_distance"),
         **{use: Count("pk", filter=Q(suggestion_use=use)) for use in USES},
     )
-    for row in rows:
-        name = row.pop("suggestion_origin")
-        gauges_set({key: float(value or 0) for key, value in row.items()}, scope=f"{prefix}{name}"[:80])
+    return {
+        str(row["suggestion_origin"]): {
+            key: float(value or 0) for key, value in dict(row).items() if key != "suggestion_origin"  # type: ignore[arg-type]
+        }
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +104,12 @@ class OriginUse:
         return self.accepted / self.total if self.total else None
 
 
-def origins_use(project: Project | None = None) -> list[OriginUse]:
-    """Use of suggestions by origin, as last counted, most shown first; of one project or of all."""
-    prefix = f"origin:{project.pk}:" if project else "origin:"
-    since = timezone.now().date() - timedelta(days=400)
+def origins_use(project: Project) -> list[OriginUse]:
+    """Use of suggestions by origin within a project, as last counted, most shown first: one bounded read."""
     rows: dict[str, dict[str, float]] = {}
-    for gauge in Gauge.objects.filter(scope__startswith=prefix, day__gt=since).order_by("day"):
-        rows.setdefault(gauge.scope.removeprefix(prefix), {})[gauge.name] = gauge.value
-    if project is None:
-        rows = {name: row for name, row in rows.items() if not name.partition(":")[0].isdigit()}
+    for name, gauge in gauges_get(scope=f"origins:{project.pk}").items():
+        key, _, origin = name.partition(":")
+        rows.setdefault(origin, {})[key] = gauge.value
     found = [
         OriginUse(
             name=name, total=int(row.get("total", 0)), accepted=int(row.get("accepted", 0)),

@@ -173,7 +173,7 @@ def values_posted(config: LabelConfig, post: QueryDict) -> dict[str, Any]:
     for control in config.controls:
         name = FIELD_PREFIX + control.name
         if control.tag == "Choices":
-            values[control.name] = post.getlist(name)
+            values[control.name] = [value for value in post.getlist(name) if value]
         elif control.tag == "Rating":
             text = post.get(name, "")
             values[control.name] = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else None

@@ -100,7 +100,7 @@ def _choices(value: dict[str, Any], control: Control, config: LabelConfig, data:
 
 
 def _known(chosen: list[Any], control: Control) -> None:
-    unknown = [str(value) for value in chosen if value not in control.values]
+    unknown = [str(value) for value in chosen if not isinstance(value, str) or value not in control.values]
     if unknown:
         raise ResultError(
             f"{control.shown_name} has no '{unknown[0][:80]}'; there are: {', '.join(sorted(control.values))}",

@@ -5,12 +5,12 @@ import { spansInit } from "./annotation-spans.js";
 const answers = [...document.querySelectorAll(".rv-answer")];
 let chosen = null;
 
-function choose(answer) {
+function choose(answer, { scroll = true } = {}) {
   if (!answer) return;
   for (const other of answers) delete other.dataset.chosen;
   answer.dataset.chosen = "";
   chosen = answer;
-  if (answers.length > 1) answer.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (scroll && answers.length > 1) answer.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function fix(answer) {
@@ -68,4 +68,4 @@ document.addEventListener("submit", (event) => {
   event.target.dataset.sent = "1";
 });
 
-choose(answers.find((answer) => answer.querySelector("[data-accept]")) ?? answers[0]);
+choose(answers.find((answer) => answer.querySelector("[data-accept]")) ?? answers[0], { scroll: false });

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from annotation.label_config import DEFAULT
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.numbers import origins_refresh
 from flywheel.capture.models import Capture, Example, Source, Suggestion
@@ -38,7 +39,7 @@ def source(admin: User) -> Source:
 
 @pytest.fixture
 def project(source: Source) -> Project:
-    project = Project.objects.create(name="Replies", slug="replies", label_config="<View/>")
+    project = Project.objects.create(name="Replies", slug="replies", label_config=DEFAULT)
     project.sources.add(source)
     return project
 

@@ -1,0 +1,79 @@
+"""Label Studio's XML: what the workbench renders is taken, all else is refused by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from annotation.label_config import DEFAULT, label_config_parse
+from flywheel.core.errors import Invalid
+
+BODY = '<Text name="t" value="$text"/>'
+
+
+def test_the_default_asks_for_a_reply_and_its_quality():
+    config = label_config_parse(DEFAULT)
+    assert config.reply_control.name == "reply"
+    assert [option.value for option in config.label_control.options] == ["good", "needs_edits", "wrong"]
+    assert all(control.required for control in config.controls)
+
+
+def test_all_controls_of_the_first_version_are_read():
+    config = label_config_parse(
+        f'<View>{BODY}<Paragraphs name="c" value="$conversation" layout="dialogue"/><Header value="Say"/>'
+        '<TextArea name="a" toName="c" rows="3" placeholder="p"/>'
+        '<Choices name="b" toName="t" choice="multiple"><Choice value="X" alias="x" hint="h" hotkey="q"/></Choices>'
+        '<Rating name="r" toName="t" maxRating="7"/>'
+        '<View><Labels name="l" toName="t"><Label value="L"/></Labels></View>'
+        "</View>"
+    )
+    assert [(c.name, c.type) for c in config.controls] == [
+        ("a", "textarea"), ("b", "choices"), ("r", "rating"), ("l", "labels"),
+    ]
+    first, choices, rating, _ = config.controls
+    assert (first.title, first.rows, choices.multiple, rating.max_rating) == ("Say", 3, True, 7)
+    assert (choices.options[0].value, choices.options[0].label, choices.options[0].hotkey) == ("x", "X", "q")
+
+
+@pytest.mark.parametrize(("xml", "says"), [
+    ("", "not well-formed"),
+    ("<View>", "not well-formed"),
+    (f"<View>{BODY}<RectangleLabels name='r' toName='t'/></View>", "<RectangleLabels> is not supported"),
+    ("<View><Image name='i' value='$image'/></View>", "<Image> is not supported"),
+    (f"<View>{BODY}</View>", "nothing is asked"),
+    ("<View/>", "nothing is shown"),
+    (f"<View>{BODY}<TextArea name='a' toName='zz'/></View>", 'toName="zz"'),
+    (f"<View>{BODY}<TextArea toName='t'/></View>", "needs a name"),
+    (f"<View>{BODY}<TextArea name='t' toName='t'/></View>", "is used twice"),
+    (f"<View>{BODY}<Choices name='a' toName='t'/></View>", "nothing to choose"),
+    (f"<View>{BODY}<Choices name='a' toName='t'><Choice value='x'/><Choice value='x'/></Choices></View>", "'x' twice"),
+    (f"<View>{BODY}<Choices name='a' toName='t'><Choice/></Choices></View>", "has no value"),
+    (f"<View>{BODY}<Choice value='x'/></View>", "directly in <Choices>"),
+    (f"<View>{BODY}<Rating name='r' toName='t' maxRating='99'/></View>", "whole number from 2 to 10"),
+    ("<View><Text name='t' value='$nope'/><TextArea name='a' toName='t'/></View>", "$nope"),
+    ("<View><Paragraphs name='t' value='$text'/><TextArea name='a' toName='t'/></View>", "has to be $conversation"),
+    ("<View><Paragraphs name='p' value='$conversation'/><Labels name='l' toName='p'><Label value='a'/></Labels></View>",
+     "needs a <Text>"),
+    (f"<View>{BODY}<TextArea name='a' toName='t' perRegion='true'/></View>", "perRegion"),
+    (f"<View>{BODY}<View visibleWhen='choice-selected'><TextArea name='a' toName='t'/></View></View>", "visibleWhen"),
+    ("<!DOCTYPE x [<!ENTITY a 'aaaa'>]><View/>", "document type"),
+    ("<View>" + " " * 60_000 + "</View>", "at most 50,000"),
+])
+def test_a_faulty_configuration_is_refused_with_what_is_wrong(xml, says):
+    with pytest.raises(Invalid) as caught:
+        label_config_parse(xml)
+    assert says in caught.value.message
+    assert caught.value.field == "label_config"
+
+
+def test_showing_a_task_imports_neither_the_sdk_nor_torch():
+    code = (
+        "import sys, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'flywheel.settings.test';"
+        "import django; django.setup();"
+        "import annotation.views.workbench, annotation.api, annotation.services;"
+        "print('label_studio_sdk' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
