@@ -91,7 +91,7 @@ def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
                         started=time.monotonic(), should_stop=lambda: "")
     counts = encoder.account
     speed, weights = outcome.speed["real_tokens_per_s"], sum(p.numel() for p in outcome.model.parameters())
-    gemm = gemm_flops_per_s()
+    gemm = gemm_flops_per_s(precision == "bfloat16")
     return {
         "value": round(speed, 1), "unit": "tokens/s", "n": counts.kept, "model": name,
         "real_token_ratio": round(outcome.speed["real_token_ratio"], 4),
@@ -106,6 +106,7 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
     """The same dialogues through SFTTrainer as its documentation starts it: a model, rows, a PEFT config."""
     from datasets import Dataset
     from peft import LoraConfig
+    from transformers import PrinterCallback
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
@@ -122,6 +123,7 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
                            use_cpu=True, bf16=False, seed=0),
             peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
         )
+        trainer.remove_callback(PrinterCallback)
         prepared: Any = trainer.train_dataset
         tokens = sum(len(ids) for ids in prepared["input_ids"])
         started = time.monotonic()
@@ -131,11 +133,12 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
             "peak_memory_gb": peak_memory_gb()}
 
 
-def gemm_flops_per_s() -> float:
-    """What a matrix product of the model's kind reaches on this machine just now, float32."""
+def gemm_flops_per_s(bfloat16: bool) -> float:
+    """What a matrix product of the model's shape and of the run's precision reaches on this machine just now."""
     import torch
 
-    a, b = torch.randn(512, 1536), torch.randn(1536, 576)
+    kind = torch.bfloat16 if bfloat16 else torch.float32
+    a, b = torch.randn(512, 1536).to(kind), torch.randn(1536, 576).to(kind)
     for rounds in (5, 100):
         started = time.perf_counter()
         for _ in range(rounds):

@@ -53,7 +53,6 @@ class Outcome:
 
     model: Any
     steps: int
-    total_steps: int
     epochs: float
     progress: Progress
     resumed_from_step: int
@@ -123,7 +122,7 @@ def train(
     seconds = max(watch.step_seconds, 1e-9)
     done = watch.progress.tokens - watch.resumed_tokens
     return Outcome(
-        model=loop.model, steps=loop.state.global_step, total_steps=plan.total_steps,
+        model=loop.model, steps=loop.state.global_step,
         epochs=loop.state.global_step / plan.steps_per_epoch, progress=watch.progress,
         resumed_from_step=resumed_step, stop_reason=watch.stop_reason, keep_model=watch.keep_model,
         speed={
@@ -206,7 +205,7 @@ class Watch(TrainerCallback):
             control.should_training_stop = control.should_save = True
 
     def _stop_on_request(self) -> None:
-        # Whoever cancels waits for the answer; the checkpoint holds all that the model would.
+        # Whoever cancels waits; the checkpoint holds all that the model would.
         self.stop_reason, self.keep_model = self.should_stop(), False
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -239,8 +238,7 @@ class Watch(TrainerCallback):
             self._metric(state)
         if not last and not self.stop_reason:
             self.stop_reason = self._reason_to_stop(step)
-        if self.stop_reason:
-            control.should_training_stop = True
+        control.should_training_stop |= bool(self.stop_reason)
         control.should_save = bool(last or self.stop_reason or step % h.checkpoint_every == 0)
         self.settle()
 
@@ -338,8 +336,7 @@ class Loop(SFTTrainer):
         return loss
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        theirs: Any = super()._get_grad_norm
-        norm = theirs(model, grad_norm=grad_norm)
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         self.watch.grad_norm = float(norm) if norm is not None else 0.0
         self.watch.check(self.watch.grad_norm, "gradient", self.state.global_step + 1)
         self.watch.check_rise(self.state.global_step + 1)
