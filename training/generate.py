@@ -88,7 +88,7 @@ def _batch(
     make: Any = GenerationConfig
     settings = make(
         max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, pad_token_id=pad, eos_token_id=ends,
-        repetition_penalty=REPETITION_PENALTY,
+        repetition_penalty=REPETITION_PENALTY, begin_suppress_tokens=_blank_ids(tokenizer, ends),
     )
     with torch.inference_mode():
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings,
@@ -101,6 +101,12 @@ def _end_ids(model: Any, tokenizer: Any) -> list[int]:
     stated = getattr(model.generation_config, "eos_token_id", None)
     more = stated if isinstance(stated, list) else [stated]
     return sorted({tokenizer.eos_token_id, *(i for i in more if i is not None)})
+
+
+def _blank_ids(tokenizer: Any, ends: Sequence[int]) -> list[int]:
+    """Tokens that no reply may start with: an end of turn, control tokens, white space."""
+    blanks = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("\n", "\n\n", " ", "  ", "\t"))
+    return sorted({*ends, *tokenizer.all_special_ids, *(ids[0] for ids in blanks if len(ids) == 1)})
 
 
 def _reply(tokenizer: Any, ids: list[int], ends: Sequence[int]) -> Reply:

@@ -105,14 +105,15 @@ def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
 @transaction.atomic
 def _sweep_some(due: list[tuple[int, int]]) -> int:
     freed: list[dict[str, int]] = []
-    # In order of tasks, so that two sweeps queue instead of blocking each other.
+    # Rows that somebody works on are left to the next sweep: one that never waits can be part of no deadlock.
     for pk, task_id in sorted(due, key=lambda row: row[1]):
-        task = task_locked(task_id)
+        task = Task.objects.select_for_update(of=("self",), skip_locked=True).filter(pk=task_id).first()
         now = timezone.now()
-        ended = Assignment.objects.filter(
+        ended = task and Assignment.objects.select_for_update(of=("self",), skip_locked=True).filter(
             pk=pk, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
-        ).update(status=Assignment.Status.EXPIRED)
-        if ended:
+        ).first()
+        if task and ended:
+            Assignment.objects.filter(pk=pk).update(status=Assignment.Status.EXPIRED)
             step(task, states.give_back, returned_at=now)
             freed.append({"assignment": pk, "task": task_id})
     if freed:

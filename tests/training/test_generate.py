@@ -36,8 +36,16 @@ def test_replies_do_not_depend_on_their_batch(model: Any, tokenizer: Any) -> Non
     assert together == replies(model, tokenizer, prompts, 8, 3)
 
 
-def test_greedy_replies_are_the_models_most_likely_tokens(model: Any, tokenizer: Any) -> None:
+def test_greedy_replies_are_the_models_most_likely_tokens(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
+
+    from training import generate
+
+    # Without what keeps replies from being blank or repeating themselves, which has a test of its own.
+    monkeypatch.setattr(generate, "REPETITION_PENALTY", 1.0)
+    monkeypatch.setattr(generate, "_blank_ids", lambda tokenizer, ends: None)
 
     text = tokenizer.apply_chat_template(ask("Hello")[0], tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -45,6 +53,22 @@ def test_greedy_replies_are_the_models_most_likely_tokens(model: Any, tokenizer:
         with torch.no_grad():
             ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
     assert replies(model, tokenizer, ask("Hello"), 5, 1)[0].text == tokenizer.decode(ids[-5:]).strip()
+
+
+def test_a_reply_does_not_start_blank(model: Any, tokenizer: Any) -> None:
+    from training.generate import _blank_ids, _end_ids
+
+    blank = _blank_ids(tokenizer, _end_ids(model, tokenizer))
+    assert tokenizer.eos_token_id in blank
+    assert tokenizer("\n", add_special_tokens=False)["input_ids"][0] in blank
+    suppressed = torch_first_token(model, tokenizer)
+    assert suppressed not in blank
+
+
+def torch_first_token(model: Any, tokenizer: Any) -> int:
+    """The first token of a reply as it is really generated."""
+    said = replies(model, tokenizer, ask("Hello"), 1, 1)[0].text
+    return int(tokenizer(said, add_special_tokens=False)["input_ids"][0]) if said else -1
 
 
 def test_a_prompt_longer_than_the_model_keeps_its_end(model: Any, tokenizer: Any) -> None:

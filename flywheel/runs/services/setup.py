@@ -26,7 +26,7 @@ SMOLLM2 = {
     "base_model": "smollm2-135m-instruct", "base_parameters": 134_515_008, "base_layers": 30, "base_width": 576,
 }
 TINY = {"base_model": "tiny", "base_parameters": 164_160, "base_layers": 2, "base_width": 64}
-TINY_STEPS = {"batch_size": 8, "max_length": 512, "warmup_ratio": 0.05, "checkpoint_every": 20}
+TINY_STEPS = {"batch_size": 1, "max_length": 512, "warmup_ratio": 0.05, "checkpoint_every": 20}
 
 DEFAULT_RECIPES: tuple[dict[str, Any], ...] = (
     {
