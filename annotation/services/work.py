@@ -109,9 +109,10 @@ def _new(project: Project, user: User, membership: Membership, current_id: int |
 
 
 def _search(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
-    # Another person may take the very task found; each try then looks again.
-    for _ in range(20):
-        found, contended = _try(project, user, membership, current_id)
+    # Another person may take the very task found; each try then looks again. Usually another task is free, so the
+    # first look waits for nobody; the next one waits, since the last task may be shared.
+    for attempt in range(60):
+        found, contended = _try(project, user, membership, current_id, wait=attempt % 2 == 1)
         if found is not None or not contended:
             return found
     return None
@@ -128,7 +129,7 @@ class _Place:
 
 @transaction.atomic
 def _try(
-    project: Project, user: User, membership: Membership, current_id: int | None
+    project: Project, user: User, membership: Membership, current_id: int | None, *, wait: bool
 ) -> tuple[Assignment | None, bool]:
     # One person's requests queue here, so that two windows do not take two tasks.
     membership = Membership.objects.select_for_update().get(pk=membership.pk)
@@ -141,13 +142,15 @@ def _try(
         _advance(membership, place, first)
         if first is None:
             continue
-        # Without waiting first, since usually another task is free; then waiting, since the last one may be shared.
+        # Whoever waits holds no other task and waits for one row only, so that waiting is never part of a deadlock.
         task = (
-            ids.select_for_update(skip_locked=True, of=("self",)).first()
-            or ids.select_for_update(of=("self",)).first()
+            ids.filter(pk=first[0]).select_for_update(of=("self",)).first() if wait
+            else ids.select_for_update(skip_locked=True, of=("self",)).first()
         )
         if task is not None:
             return _assign(task, project, user, handed_back=place.handed_back), False
+        if wait:
+            return None, True
         contended = True
     return None, contended
 
