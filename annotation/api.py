@@ -123,6 +123,15 @@ def checked(serializer: type[serializers.Serializer[Any]], request: Request) -> 
     return dict(parsed.validated_data)
 
 
+class Bodyless(APIView):
+    """A POST whose body says nothing. It is read all the same: a server that keeps connections open drops one whose
+    body was left lying, and the next request on it fails."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        len(request.body)
+
+
 _NEXT = inline_serializer("Next", {"assignment": serializers.JSONField(allow_null=True),
                                    "reason": serializers.CharField()})
 
@@ -153,7 +162,7 @@ class ProjectDetail(APIView):
         return Response(ProjectOut(project).data | {"controls": schema["controls"]})
 
 
-class Next(APIView):
+class Next(Bodyless):
     """The task to work on now, leased to the person asking; `assignment` is null when there is none."""
 
     @extend_schema(request=None, responses=_NEXT)
@@ -217,7 +226,7 @@ class Skip(APIView):
         return Response({"status": skipped.status})
 
 
-class Renew(APIView):
+class Renew(Bodyless):
     """Activity: the leases held in the project last on."""
 
     @extend_schema(request=None, responses=inline_serializer("Renewed", {"expires_at": serializers.DateTimeField()}))
@@ -236,7 +245,7 @@ class Release(APIView):
         return Response({"released": released})
 
 
-class Undo(APIView):
+class Undo(Bodyless):
     """Take one's last answer in the project back."""
 
     @extend_schema(request=None, responses=_NEXT)

@@ -156,9 +156,10 @@ def review_next(*, project: Project, user: User, after_id: int = 0) -> Task | No
 
 
 def _reviewers(project: Project) -> list[int]:
+    """Reviewers, then leads, who review only when there is need."""
     roles = [Membership.Role.REVIEWER, Membership.Role.LEAD]
-    found = Membership.objects.filter(project=project, role__in=roles).values_list("user_id", flat=True)
-    return sorted(set(found[:50]))
+    found = Membership.objects.filter(project=project, role__in=roles).order_by("-role", "user_id")
+    return list(dict.fromkeys(found.values_list("user_id", flat=True)[:50]))
 
 
 def done_today(*, project: Project, user: User) -> int:

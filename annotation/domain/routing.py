@@ -27,4 +27,4 @@ def reviewer_offset(reviewer_ids: list[int], reviewer_id: int, waiting: int) -> 
     """Where in the queue's head a reviewer starts, so that several reviewers do not all open the same task."""
     if waiting < 1 or reviewer_id not in reviewer_ids:
         return 0
-    return sorted(reviewer_ids).index(reviewer_id) % waiting
+    return reviewer_ids.index(reviewer_id) % waiting
