@@ -223,7 +223,8 @@ def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
     with transaction.atomic():
         now = timezone.now()
         tasks = [task_id for _, task_id in pairs]
-        Task.objects.filter(pk__in=tasks, available=True).update(returned_at=now)
+        free = Task.objects.select_for_update(of=("self",)).filter(pk__in=tasks, available=True).order_by("pk")
+        Task.objects.filter(pk__in=[task.pk for task in free]).update(returned_at=now)
         restored = skipped.filter(pk__in=[pk for pk, _ in pairs]).update(
             status=Assignment.Status.EXPIRED, skip_reason="", expires_at=now
         )

@@ -114,7 +114,9 @@ def _sweep_some(due: list[tuple[int, int]]) -> int:
         ).first()
         if task and ended:
             Assignment.objects.filter(pk=pk).update(status=Assignment.Status.EXPIRED)
-            step(task, states.give_back, returned_at=now)
+            # One row out of step must not keep the sweep from all the others.
+            if task.slots_taken > task.submitted_count:
+                step(task, states.give_back, returned_at=now)
             freed.append({"assignment": pk, "task": task_id})
     if freed:
         ledger_append(actor="system", action="lease.expire", object="leases", payload={"ended": freed})

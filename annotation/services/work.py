@@ -277,9 +277,11 @@ def _renew(assignment: Assignment) -> bool:
     held = Assignment.objects.filter(
         user_id=assignment.user_id, project_id=assignment.project_id, status=Assignment.Status.ACTIVE
     )
-    if not held.filter(pk=assignment.pk).update(expires_at=end):
+    # Locked in one order, since two windows of one person renew at the same moment.
+    ids = list(held.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True)[:50])
+    if assignment.pk not in ids:
         return False
-    held.exclude(pk=assignment.pk).update(expires_at=end)
+    Assignment.objects.filter(pk__in=ids).update(expires_at=end)
     assignment.expires_at = end
     return True
 

@@ -104,6 +104,20 @@ def test_ten_different_submits_of_one_task_at_once_are_one_annotation(project, s
     assert Annotation.objects.count() == 1
 
 
+def test_two_windows_of_one_person_renew_and_save_without_blocking_each_other(project, stock, annotator, answer):
+    stock(2)
+    held = services.task_next(project=project, user=annotator)
+    ahead = services.task_peek(project=project, user=annotator, current_id=held.pk)
+
+    def act(assignment: Assignment) -> None:
+        for version in range(1, 6):
+            services.draft_save(assignment=assignment.pk, user=annotator, draft=answer, version=version)
+            services.lease_renew(assignment_id=assignment.pk, user=annotator)
+
+    results = together([lambda a=a: act(a) for a in (held, ahead) * 4])
+    assert results == [None] * 8
+
+
 def test_two_windows_of_one_person_get_the_same_task(project, stock, annotator):
     stock(5)
     results = together([lambda: services.task_next(project=project, user=annotator)] * 8)
