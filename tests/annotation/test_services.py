@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from annotation import selectors, services
+from annotation import services
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from annotation.models import Annotation, Assignment, Membership, Project, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from provenance.ledger import ledger_verify
@@ -354,117 +354,3 @@ def test_a_reviewed_answer_cannot_be_undone(project, stock, annotator, reviewer,
     services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
     with pytest.raises(Conflict, match="can no longer be undone"):
         services.annotation_undo(project=project, user=annotator)
-
-
-# -- review ------------------------------------------------------------------------------------------------------------
-def test_accepting_settles_the_task_and_other_answers_are_not_chosen(
-    project, stock, annotator, annotator2, reviewer, answer
-):
-    overlap(project, 2)
-    (task,) = stock(1)
-    first, second = submit(project, annotator, answer), submit(project, annotator2, answer)
-    services.review_settle(annotation_id=second.pk, reviewer=reviewer, decision="accept")
-    task.refresh_from_db()
-    first.refresh_from_db()
-    assert (task.state, task.settled_annotation, first.state) == ("settled", second, "not_chosen")
-    assert [e.reply for e in selectors.settled_examples(project=project)] == [answer[0]["value"]["text"][0]]
-
-
-def test_a_task_is_not_judged_before_all_answers_are_in(project, stock, annotator, reviewer, answer):
-    overlap(project, 2)
-    stock(1)
-    given = submit(project, annotator, answer)
-    with pytest.raises(Conflict, match="no longer waits"):
-        services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
-
-
-def test_a_fix_is_a_new_annotation_of_the_reviewer(project, stock, annotator, reviewer, answer):
-    (task,) = stock(1)
-    suggestion = Suggestion.objects.get(example=task.example)
-    given = submit(project, annotator, answer, suggestion_id=suggestion.pk)
-    fixed = result_build(label_config_of(project), {"reply": "Better.", "quality": "wrong"})
-    made = services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="fix", fixed_result=fixed)
-    task.refresh_from_db()
-    given.refresh_from_db()
-    fix = made.fixed_annotation
-    assert (task.settled_annotation, fix.parent, fix.author, fix.state) == (fix, given, reviewer, "accepted")
-    assert (given.state, given.result) == ("fixed", given.result)
-    assert fix.suggestion == suggestion
-    assert next(iter(selectors.settled_examples(project=project))).reply == "Better."
-
-
-@pytest.mark.parametrize(("decision", "kwargs", "says"), [
-    ("maybe", {}, "no decision"), ("reject", {"comment": " "}, "what has to change"),
-    ("accept", {"comment": "x" * 2_001}, "at most 2000"), ("fix", {"fixed_result": []}, "required and empty"),
-    ("fix", {"fixed_result": None}, "has to be a list"),
-])
-def test_a_faulty_decision_is_refused_and_changes_nothing(
-    project, stock, annotator, reviewer, answer, decision, kwargs, says
-):
-    stock(1)
-    given = submit(project, annotator, answer)
-    with pytest.raises(Invalid, match=says):
-        services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision=decision, **kwargs)
-    assert not Review.objects.exists()
-
-
-def test_a_fix_that_changes_nothing_is_refused(project, stock, annotator, reviewer, answer):
-    stock(1)
-    given = submit(project, annotator, answer)
-    with pytest.raises(Invalid, match="accept it instead"):
-        services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="fix", fixed_result=given.result)
-
-
-def test_a_rejected_answer_comes_first_to_its_author_with_the_comment(
-    project, stock, annotator, annotator2, reviewer, answer
-):
-    task, second, _ = stock(3)
-    given = submit(project, annotator, answer)
-    current = services.task_next(project=project, user=annotator)
-    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Say when.")
-    given.refresh_from_db()
-    task.refresh_from_db()
-    assert (given.state, task.state, task.available) == ("rejected", "open", False)
-    back = services.task_next(project=project, user=annotator)
-    assert (back.task, current.task) == (task, second)
-    assert back.why == "a reviewer sent your answer back with a comment"
-    assert back.draft == given.result
-    assert selectors.rejection_of(task, annotator).comment == "Say when."
-    again = services.annotation_submit(assignment_id=back.pk, user=annotator, result=answer)
-    assert again.pk != given.pk
-    services.review_settle(annotation_id=again.pk, reviewer=reviewer, decision="accept")
-
-
-def test_returned_work_that_is_left_lying_goes_to_others(project, stock, annotator, annotator2, reviewer, answer):
-    (task,) = stock(1)
-    given = submit(project, annotator, answer)
-    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="no")
-    assert services.task_next(project=project, user=annotator2) is None
-    Assignment.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert services.task_next(project=project, user=annotator2).task == task
-
-
-def test_nobody_judges_their_own_answer(project, stock, annotator, lead, answer):
-    stock(1)
-    given = submit(project, lead, answer)
-    with pytest.raises(Refused, match="answered task"):
-        services.review_settle(annotation_id=given.pk, reviewer=lead, decision="accept")
-    assert selectors.review_next(project=project, user=lead) is None
-
-
-def test_only_reviewers_of_the_project_judge(project, stock, annotator, annotator2, stranger, admin, answer):
-    stock(1)
-    given = submit(project, annotator, answer)
-    for user in (annotator2, stranger, admin):
-        with pytest.raises(Refused):
-            services.review_settle(annotation_id=given.pk, reviewer=user, decision="accept")
-
-
-def test_the_second_decision_is_told_who_was_first(project, stock, annotator, reviewer, lead, answer):
-    stock(1)
-    given = submit(project, annotator, answer)
-    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
-    with pytest.raises(Conflict, match="rex was first"):
-        services.review_settle(annotation_id=given.pk, reviewer=lead, decision="accept")
-    with pytest.raises(NotFound):
-        services.review_settle(annotation_id=10**9, reviewer=lead, decision="accept")

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from annotation import services
-from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from annotation.models import Annotation, Assignment, Project, Review
 from annotation.numbers import gauges_refresh
 from tests.annotation.conftest import ANSWER, MESSAGES, make_examples
 from tests.annotation.test_services import submit
@@ -340,102 +340,6 @@ def test_the_queue_is_paged_without_a_query_each(project, stock, annotator, revi
     with django_assert_max_num_queries(10):
         html = client.get("/review/support-replies/queue/").content.decode()
     assert html.count('class="row-link"') == 4
-
-
-# -- projects ----------------------------------------------------------------------------------------------------------
-def settings_of(project, **change):
-    return {
-        "name": project.name, "overlap": project.overlap, "lease_minutes": 15, "guidelines": project.guidelines,
-        "label_config": project.label_config, "sources": list(project.sources.values_list("pk", flat=True)),
-    } | change
-
-
-def test_a_lead_makes_a_project_and_is_its_lead(lead, source, client_of):
-    body = {"name": "Calls", "overlap": 2, "lease_minutes": 5, "guidelines": "# Hi", "sources": [source.pk],
-            "label_config": FACTS}
-    response = client_of(lead).post("/projects/new/", body)
-    assert response["Location"] == "/projects/calls/settings/"
-    made = Project.objects.get()
-    assert (made.overlap, made.lease_seconds, list(made.sources.all())) == (2, 300, [source])
-    assert Membership.objects.get().role == "lead"
-    again = client_of(lead).post("/projects/new/", body)
-    assert again.status_code == 400
-    assert "already" in again.content.decode()
-
-
-def test_a_faulty_configuration_is_shown_beside_and_kept(project, lead, client_of):
-    response = client_of(lead).post("/projects/support-replies/settings/", settings_of(project, label_config="<View>x"))
-    html = response.content.decode()
-    assert response.status_code == 400
-    assert "not well-formed XML" in html
-    assert "&lt;View&gt;x" in html
-    project.refresh_from_db()
-    assert project.label_config.startswith("<View>")
-
-
-def test_settings_are_saved(project, lead, client_of):
-    body = settings_of(project, name="New name", sources=[])
-    response = client_of(lead).post("/projects/support-replies/settings/", body)
-    assert response.status_code == 302
-    project.refresh_from_db()
-    assert (project.name, project.sources.count()) == ("New name", 0)
-
-
-def test_previews_show_controls_or_the_fault_and_harmless_guidelines(project, lead, client_of):
-    client = client_of(lead)
-    assert 'data-control="facts"' in client.post("/projects/preview/config/", {"label_config": FACTS}).content.decode()
-    bad = client.post("/projects/preview/config/", {"label_config": "<View><Foo/></View>"}).content.decode()
-    assert "&lt;Foo&gt; is not supported" in bad
-    text = "# Title\n\n<script>alert(1)</script> [x](javascript:alert(1)) **bold**"
-    html = client.post("/projects/preview/guidelines/", {"guidelines": text}).content.decode()
-    assert "<h3>Title</h3>" in html
-    assert "<strong>bold</strong>" in html
-    assert "<script>" not in html
-    assert 'href="javascript' not in html
-
-
-def test_people_are_added_and_removed(project, lead, stranger, client_of):
-    client = client_of(lead)
-    url = "/projects/support-replies/members/"
-    client.post(f"{url}add/", {"username": "sid", "role": "annotator"})
-    assert Membership.objects.filter(project=project, user=stranger).exists()
-    assert client.post(f"{url}add/", {"username": "nobody", "role": "annotator"}).status_code == 400
-    client.post(f"{url}remove/", {"username": "sid", "role": "annotator"})
-    assert not Membership.objects.filter(project=project, user=stranger).exists()
-    refused = client.post(f"{url}remove/", {"username": "lea", "role": "lead"}, follow=True)
-    assert "last lead" in refused.content.decode()
-
-
-def test_a_project_is_paused_and_resumed(project, lead, client_of):
-    client = client_of(lead)
-    client.post("/projects/support-replies/pause/", {"pause": "1"})
-    assert Project.objects.get().archived_at
-    client.post("/projects/support-replies/pause/", {"pause": "0"})
-    assert Project.objects.get().archived_at is None
-
-
-def test_the_dashboard_reads_gauges_and_not_tasks(project, stock, lead, answer, annotator, client_of,
-                                                  django_assert_max_num_queries):
-    stock(20)
-    submit(project, annotator, answer)
-    gauges_refresh(project)
-    client = client_of(lead)
-    with django_assert_max_num_queries(14) as captured:
-        html = client.get("/projects/support-replies/").content.decode()
-    assert "19" in html
-    assert not [q for q in captured.captured_queries if "COUNT(" in q["sql"] and "annotation_task" in q["sql"]]
-
-
-def test_tasks_are_filtered_by_state_and_paged(project, stock, lead, client_of, django_assert_max_num_queries):
-    stock(60)
-    client = client_of(lead)
-    with django_assert_max_num_queries(12):
-        html = client.get("/projects/support-replies/tasks/?state=open").content.decode()
-    assert html.count('class="row-link"') == 50
-    oldest = Task.objects.order_by("-pk")[49].pk
-    second = client.get(f"/projects/support-replies/tasks/?after={oldest}").content.decode()
-    assert second.count('class="row-link"') == 10
-    assert "No task in this state" in client.get("/projects/support-replies/tasks/?state=settled").content.decode()
 
 
 def test_personal_data_found_in_the_original_never_reaches_the_pages(project, source, annotator, reviewer, lead, answer,

@@ -2,8 +2,10 @@
    was fetched ahead, renews the lease by activity. The page is a form that works without any of this. */
 
 import { showDiff } from "./annotation-diff.js";
+import { keysInit } from "./annotation-keys.js";
 import { kept, post, Refusal } from "./annotation-net.js";
 import { clearErrors, collect, missing, restore, showError } from "./annotation-result.js";
+import { skipInit } from "./annotation-skip.js";
 import { spansInit } from "./annotation-spans.js";
 import { toast } from "./toast.js";
 
@@ -282,30 +284,7 @@ async function undo() {
   }
 }
 
-/* -- skip ------------------------------------------------------------------------------------------------------------ */
-const skipDialog = document.getElementById("skip");
-
-skipDialog.querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.target;
-  const error = form.querySelector("[data-skip-error]");
-  const reason = form.elements.other.value.trim() || form.elements.reason.value;
-  if (!reason) {
-    error.textContent = "Choose a reason or write one.";
-    return;
-  }
-  try {
-    await post(`/api/v1/assignments/${task.id}/skip/`, { reason });
-  } catch (failure) {
-    error.textContent = failure.message;
-    return;
-  }
-  kept.drop(task.id);
-  form.reset();
-  error.textContent = "";
-  skipDialog.close();
-  await next();
-});
+const skipOpen = skipInit({ shown: () => task, done: next });
 
 /* -- the lease --------------------------------------------------------------------------------------------------------- */
 function leaseShow() {
@@ -381,61 +360,30 @@ function useSuggestion(text) {
   (open?.querySelector("input, textarea") ?? field).focus();
 }
 
-function press(key) {
-  const target = task?.form.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  if (!target) return false;
-  target.click();
-  if (target.matches("input")) changed();
-  return true;
-}
-
-const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
-
-const ALT = {
-  KeyA: () => useSuggestion(suggestionText()),
-  KeyS: () => skipDialog.showModal(),
-  KeyZ: undo,
-  ArrowRight: forward,
-  ArrowLeft: backward,
-};
-
-const PLAIN = {
-  "?": () => document.getElementById("keys").showModal(),
-  g: () => document.getElementById("guidelines").togglePopover(),
-  e: () => replyField()?.focus(),
-};
-
-document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return act(event, submit);
-  if (event.altKey && !event.ctrlKey) {
-    if (ALT[event.code] && task) return act(event, ALT[event.code]);
-    if (/^Digit[1-9]$/.test(event.code) && press(event.code.slice(5))) event.preventDefault();
-    return;
-  }
-  if (typing(event.target)) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  if (event.ctrlKey || event.metaKey) {
-    if (event.key === "z") act(event, undo);
-    return;
-  }
-  if (PLAIN[event.key]) act(event, PLAIN[event.key]);
-  else if (event.key.length === 1 && press(event.key)) event.preventDefault();
+keysInit({
+  shown: () => task, submit, undo, changed,
+  alt: {
+    KeyA: () => useSuggestion(suggestionText()),
+    KeyS: skipOpen,
+    KeyZ: undo,
+    ArrowRight: forward,
+    ArrowLeft: backward,
+  },
+  plain: {
+    "?": () => document.getElementById("keys").showModal(),
+    g: () => document.getElementById("guidelines").togglePopover(),
+    e: () => replyField()?.focus(),
+  },
 });
-
-function act(event, action) {
-  event.preventDefault();
-  action();
-}
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-use-suggestion], [data-use-other], [data-skip]");
   if (!button) return;
   if ("useSuggestion" in button.dataset) useSuggestion(suggestionText());
-  else if ("skip" in button.dataset) act(event, () => skipDialog.showModal());
-  else useOther(button);
+  else if ("skip" in button.dataset) {
+    event.preventDefault();
+    skipOpen();
+  } else useOther(button);
 });
 
 /* Another suggestion takes the first one's place: it is what the answer is measured against from then on. */

@@ -1,0 +1,37 @@
+/* The workbench's keys. What they do is workbench.js's; `shown()` gives the task in view or null. */
+
+const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
+
+function act(event, action) {
+  event.preventDefault();
+  action();
+}
+
+/* A digit, or a hotkey of the label configuration, chooses an answer or puts a label. */
+function press(shown, key, changed) {
+  const target = shown()?.form.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!target) return false;
+  target.click();
+  if (target.matches("input")) changed();
+  return true;
+}
+
+/* alt: by event.code, plain: by event.key when not typing. */
+export function keysInit({ shown, submit, undo, changed, alt, plain }) {
+  document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) act(event, submit);
+    else if (event.altKey && !event.ctrlKey) withAlt(event);
+    else if (typing(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+    } else if (event.ctrlKey || event.metaKey) {
+      if (event.key === "z") act(event, undo);
+    } else if (plain[event.key]) act(event, plain[event.key]);
+    else if (event.key.length === 1 && press(shown, event.key, changed)) event.preventDefault();
+  });
+
+  function withAlt(event) {
+    if (alt[event.code] && shown()) act(event, alt[event.code]);
+    else if (/^Digit[1-9]$/.test(event.code) && press(shown, event.code.slice(5), changed)) event.preventDefault();
+  }
+}
