@@ -26,11 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
-    """Keep Django's own suffix per worker."""
-
-
-@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """SQLite empties tables between tests by deleting rows, which the ledger's trigger refuses, rightly."""
     with django_db_blocker.unblock():
