@@ -7,6 +7,7 @@ Start with `celery -A training.worker worker -Q gpu -c 1 -P solo -n trainer@%h`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -253,7 +254,8 @@ class Job:
         while self.child.alive():
             time.sleep(POLL_SECONDS)
             if time.monotonic() >= self.report_again_at:
-                self.report(patience=0)
+                # One batch a round: a trainer quicker than the web must not keep us from hearing that it was cancelled.
+                self.report(patience=0, batches=1)
             asked = self.stop_reason()
             if asked:
                 self.child.stop(STOP_GRACE_SECONDS if asked.startswith("budget") else CANCEL_GRACE_SECONDS)
@@ -267,9 +269,14 @@ class Job:
             return "worker"
         return self.orders.stop
 
-    def report(self, *, patience: float | None = None) -> None:
-        """Send what the trainer wrote. With no patience a web that is away is tried again later."""
-        while events := self.tail.read():
+    def report(self, *, patience: float | None = None, batches: int | None = None) -> None:
+        """Send what the trainer wrote, all of it or at most `batches`.
+
+        With no patience a web that is away is tried again later.
+        """
+        for _ in itertools.count() if batches is None else range(batches):
+            if not (events := self.tail.read()):
+                return
             if self.kind == "suggestions":
                 self.done = max([self.done, *(int(e["data"].get("done") or 0) for e in events)])
             else:
