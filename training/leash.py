@@ -15,8 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ PR_SET_PDEATHSIG = 1
 
 EVENTS_AT_ONCE = 200
 KEEP_SECONDS = 14 * 24 * 3600
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the heartbeat learned: whether to stop, why, and whether the job is ours at all."""
+
+    stop: str = ""
+    lost: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Child:

@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from celery.worker import state as celery_state
 from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
-from training.leash import Child, Tail, prune
+from training.leash import Child, Orders, Tail, prune
 from training.models import file_sha256
 
 log = logging.getLogger(__name__)
@@ -159,15 +159,6 @@ def _chunks(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             yield chunk
-
-
-@dataclass(slots=True)
-class Orders:
-    """What the heartbeat learned: whether to stop, why, and whether the job is ours at all."""
-
-    stop: str = ""
-    lost: str = ""
-    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Heartbeat(threading.Thread):

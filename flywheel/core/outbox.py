@@ -172,6 +172,13 @@ def _due() -> Any:
     )
 
 
+def outbox_retry(*, message_ids: list[int]) -> int:
+    """Give dead messages their attempts back, so that the sweep sends them. Returns how many were dead."""
+    return OutboxMessage.objects.filter(pk__in=message_ids, done_at=None).exclude(dead_at=None).update(
+        dead_at=None, attempts=0, claimed_until=timezone.now()
+    )
+
+
 def outbox_drain(*, limit: int = 100_000) -> int:
     """Run everything that is due here and now, in order: for the command line, tests and recovery by hand."""
     done = 0

@@ -26,7 +26,7 @@ INSTALLED_APPS = [
     "flywheel.curation",
     "flywheel.runs",
     "flywheel.home",
-    "django.contrib.admin",
+    "flywheel.core.admin_config.SuperuserAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
