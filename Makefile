@@ -44,15 +44,23 @@ setup-dev: $(VENV)/.dev-installed node_modules/.installed ## Install what develo
 prepare: setup ## Migrate, make the demo people, the sample and the base model; keeps what is there
 	@$(BIN)/python manage.py prepare
 
-run: prepare ## Start web, worker with beat and trainer on 127.0.0.1:8000; Ctrl-C stops everything
-	@echo "Flywheel is starting on http://127.0.0.1:$${PORT:-8000} (Ctrl-C stops everything)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start
+# The supervisor gives the first process of the Procfile the port named here, and would take 5000 without.
+run: PORT ?= 8000
+run: FLYWHEEL_URL ?= http://127.0.0.1:$(PORT)
+run: export PORT := $(PORT)
+run: export FLYWHEEL_URL := $(FLYWHEEL_URL)
+run: setup ## Start web, worker with beat and trainer on 127.0.0.1: PORT=8000; Ctrl-C stops everything
+	@$(BIN)/python manage.py prepare --port="$(PORT)"
+	@echo "Flywheel is starting on http://127.0.0.1:$(PORT) (Ctrl-C stops everything)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start || [ $$? = 130 ] # Ctrl-C
 
 test: setup-dev ## Lint, types, import contracts, then unit, integration and browser tests
 	@$(BIN)/python -m tests.run_all
 
-demo: setup ## One whole turn of the wheel without a browser: DATA=path LIMIT=n MODEL=tiny
-	@$(BIN)/python manage.py demo $(if $(DATA),--data "$(DATA)") $(if $(LIMIT),--limit $(LIMIT)) $(if $(MODEL),--model $(MODEL))
+# make hands what is set on its command line to the shell as environment, so that a path may hold any character.
+demo: setup ## One whole turn of the wheel without a browser: DATA=path LICENSE=spdx LIMIT=n MODEL=tiny
+	@$(BIN)/python manage.py demo $${DATA:+--data="$$DATA"} $${LICENSE:+--license="$$LICENSE"} \
+	    $${LIMIT:+--limit="$$LIMIT"} $${MODEL:+--model="$$MODEL"}
 
 bench: setup ## Speed figures, one JSON line each: ONLY=name, N=10000,100000
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(N),--n $(N))

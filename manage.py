@@ -13,4 +13,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        # Whoever presses Ctrl-C knows what happened; where in the code it did is no news.
+        sys.exit(130)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from annotation.models import Assignment, Membership, Project, Task
+from annotation.models import Annotation, Assignment, Flag, Membership, Project, Task
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import NotFound, Refused
 
@@ -94,3 +94,35 @@ def access_task(user: Any, task_id: int, roles: tuple[str, ...] = REVIEW) -> Tas
         raise NotFound(f"there is no task {task_id}")
     access_project(user, task.project.slug, roles)
     return task
+
+
+def access_annotation(user: Any, annotation_id: int, roles: tuple[str, ...]) -> Annotation:
+    """An annotation of a project in which the person has one of these roles. Raises NotFound or Refused."""
+    annotation = Annotation.objects.select_related("project").filter(pk=annotation_id).first()
+    if annotation is None:
+        raise NotFound(f"there is no annotation {annotation_id}")
+    access_project(user, annotation.project.slug, roles)
+    return annotation
+
+
+def access_flaggable(user: Any, task_id: int) -> Task:
+    """A task that the person may flag: one given to them at some time, or one of a project that they review.
+
+    Raises NotFound otherwise, also when there is such a task, so that nobody learns of tasks by their numbers.
+    """
+    task = Task.objects.select_related("project").filter(pk=task_id).first()
+    held = roles_in(user, task.project) if task else frozenset()
+    if task is not None and held & set(REVIEW):
+        return task
+    if task is not None and held and Assignment.objects.filter(task=task, user_id=user.pk).exists():
+        return task
+    raise NotFound(f"there is no task {task_id} that you work on; flag a task from your workbench or from review")
+
+
+def access_flag(user: Any, flag_id: int) -> Flag:
+    """A flag in a project that the person reviews or leads. Raises NotFound, and Refused to its other members."""
+    flag = Flag.objects.select_related("project").filter(pk=flag_id).first()
+    if flag is None:
+        raise NotFound(f"there is no flag {flag_id}")
+    access_project(user, flag.project.slug, REVIEW)
+    return flag

@@ -16,10 +16,10 @@ from rest_framework.views import APIView
 from annotation import access, selectors, services
 from annotation.domain.labels import TaskData
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Project, Task
+from annotation.models import Annotation, Assignment, Flag, Project, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.api import KeysetPagination
-from flywheel.core.errors import Invalid, NotFound
+from flywheel.core.errors import Invalid
 from flywheel.core.models import User
 
 
@@ -38,6 +38,23 @@ class SubmitIn(serializers.Serializer[Any]):
 
 class SkipIn(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
+
+
+class FlagIn(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=Flag.Reason.choices)
+    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2_000)
+
+
+class FlagDecisionIn(serializers.Serializer[Any]):
+    decision = serializers.ChoiceField(choices=[("return", "Back to work"), ("close", "Close the task")])
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=2_000)
+
+
+class SpanIn(serializers.Serializer[Any]):
+    control = serializers.CharField(max_length=200)
+    part = serializers.IntegerField(min_value=0, required=False, default=0)
+    start = serializers.IntegerField(min_value=0)
+    keep = serializers.BooleanField()
 
 
 class ReviewIn(serializers.Serializer[Any]):
@@ -89,7 +106,19 @@ class AnnotationOut(serializers.ModelSerializer[Annotation]):
     class Meta:
         model = Annotation
         fields = ("id", "uid", "task", "completed_by", "submission_id", "result", "state", "parent", "suggestion",
-                  "suggestion_origin", "suggestion_use", "edit_distance", "lead_time_seconds", "created_at")
+                  "suggestion_origin", "suggestion_use", "edit_distance", "lead_time_seconds", "created_at", "pii",
+                  "searched_at")
+
+
+class FlagOut(serializers.ModelSerializer[Flag]):
+    raised_by = serializers.IntegerField(source="raised_by_id")
+    resolved_by = serializers.IntegerField(source="resolved_by_id", allow_null=True)
+    task_state = serializers.CharField(source="task.state")
+
+    class Meta:
+        model = Flag
+        fields = ("id", "task", "task_state", "raised_by", "reason", "comment", "state", "created_at", "resolved_by",
+                  "resolved_at", "note")
 
 
 def _data(data: TaskData) -> dict[str, Any]:
@@ -123,15 +152,6 @@ def checked(serializer: type[serializers.Serializer[Any]], request: Request) -> 
     return dict(parsed.validated_data)
 
 
-class Bodyless(APIView):
-    """A POST whose body says nothing. It is read all the same: a server that keeps connections open drops one whose
-    body was left lying, and the next request on it fails."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        len(request.body)
-
-
 _NEXT = inline_serializer("Next", {"assignment": serializers.JSONField(allow_null=True),
                                    "reason": serializers.CharField()})
 
@@ -162,7 +182,7 @@ class ProjectDetail(APIView):
         return Response(ProjectOut(project).data | {"controls": schema["controls"]})
 
 
-class Next(Bodyless):
+class Next(APIView):
     """The task to work on now, leased to the person asking; `assignment` is null when there is none."""
 
     @extend_schema(request=None, responses=_NEXT)
@@ -226,7 +246,7 @@ class Skip(APIView):
         return Response({"status": skipped.status})
 
 
-class Renew(Bodyless):
+class Renew(APIView):
     """Activity: the leases held in the project last on."""
 
     @extend_schema(request=None, responses=inline_serializer("Renewed", {"expires_at": serializers.DateTimeField()}))
@@ -245,14 +265,71 @@ class Release(APIView):
         return Response({"released": released})
 
 
-class Undo(Bodyless):
-    """Take one's last answer in the project back."""
+class Undo(APIView):
+    """Take the last thing one did in the project back, an answer or a flag; `undone` says which.
 
-    @extend_schema(request=None, responses=_NEXT)
+    `assignment` is the task again, null when its place is not to be had any more.
+    """
+
+    @extend_schema(request=None, responses=inline_serializer("Undone", {
+        "undone": serializers.ChoiceField(choices=["answer", "flag"]), "reason": serializers.CharField(),
+        "assignment": serializers.JSONField(allow_null=True),
+    }))
     def post(self, request: Request, slug: str) -> Response:
         project = access.access_project(request.user, slug, access.ANNOTATE)
-        assignment = services.annotation_undo(project=project, user=person(request))
-        return Response({"assignment": assignment_out(assignment), "reason": assignment.why})
+        undone = services.work_undo(project=project, user=person(request))
+        assignment = undone.assignment
+        return Response({
+            "undone": undone.kind, "assignment": assignment_out(assignment) if assignment else None,
+            "reason": assignment.why if assignment else undone.message,
+        })
+
+
+class FlagTask(APIView):
+    """Say that something is wrong with a task one works on or reviews; it waits for a decision."""
+
+    @extend_schema(request=FlagIn, responses={201: FlagOut})
+    def post(self, request: Request, pk: int) -> Response:
+        # A stranger learns nothing of the task, not even by way of a faulty body.
+        access.access_flaggable(request.user, pk)
+        flag = services.task_flag(task_id=pk, user=person(request), **checked(FlagIn, request))
+        return Response(FlagOut(flag).data, status=201)
+
+
+class ReopenTask(APIView):
+    """Take the closing of a task back."""
+
+    @extend_schema(request=None, responses=inline_serializer("Reopened", {"state": serializers.CharField()}))
+    def post(self, request: Request, pk: int) -> Response:
+        return Response({"state": services.task_reopen(task_id=pk, by=person(request)).state})
+
+
+class Flags(ListAPIView[Flag]):
+    """A project's flags, newest first, for its reviewers and leads; `?state=` and `?reason=` filter."""
+
+    serializer_class = FlagOut
+    pagination_class = KeysetPagination
+
+    def get_queryset(self) -> QuerySet[Flag]:
+        if getattr(self, "swagger_fake_view", False):
+            return Flag.objects.none()
+        project = access.access_project_read(self.request.user, self.kwargs["slug"])
+        asked = {name: self.request.query_params.get(name, "") for name in ("state", "reason")}
+        known = {"state": Flag.State.values, "reason": Flag.Reason.values}
+        for name, value in asked.items():
+            if value and value not in known[name]:
+                raise Invalid(f"'{value[:80]}' is no {name}; there are: {', '.join(known[name])}", field=name)
+        return selectors.flags_listed(project=project, **asked)
+
+
+class ResolveFlag(APIView):
+    """Decide about a flagged task: back to work, or closed. All its open flags are resolved together."""
+
+    @extend_schema(request=FlagDecisionIn, responses=FlagOut)
+    def post(self, request: Request, pk: int) -> Response:
+        access.access_flag(request.user, pk)
+        flag = services.flag_resolve(flag_id=pk, by=person(request), **checked(FlagDecisionIn, request))
+        return Response(FlagOut(flag).data)
 
 
 class ReviewAnnotation(APIView):
@@ -263,14 +340,21 @@ class ReviewAnnotation(APIView):
         "settled_annotation": serializers.IntegerField(allow_null=True),
     })})
     def post(self, request: Request, pk: int) -> Response:
-        annotation = Annotation.objects.select_related("project").filter(pk=pk).first()
-        if annotation is None:
-            raise NotFound(f"there is no annotation {pk}")
-        # A stranger learns nothing of the annotation, not even that it exists.
-        access.access_project(request.user, annotation.project.slug, access.REVIEW)
+        # A stranger learns nothing of the annotation, not even by way of a faulty body.
+        access.access_annotation(request.user, pk, access.REVIEW)
         review = services.review_settle(annotation_id=pk, reviewer=person(request), **checked(ReviewIn, request))
         task = Task.objects.only("state", "settled_annotation_id").get(pk=review.task_id)
         return Response({
             "id": review.pk, "decision": review.decision, "task_state": task.state,
             "settled_annotation": task.settled_annotation_id,
         }, status=201)
+
+
+class KeepSpan(APIView):
+    """Say that something found in an answer is no personal data (`keep`), or that it is after all."""
+
+    @extend_schema(request=SpanIn, responses=AnnotationOut)
+    def post(self, request: Request, pk: int) -> Response:
+        access.access_annotation(request.user, pk, access.REVIEW)
+        kept = services.span_keep(annotation_id=pk, by=person(request), **checked(SpanIn, request))
+        return Response(AnnotationOut(kept).data)

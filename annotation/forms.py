@@ -12,6 +12,17 @@ from annotation.models import Membership
 from flywheel.capture.models import Source
 
 
+class SourcesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Sources by key; a number that no key can be is no choice, where a database would choke on it."""
+
+    def clean(self, value: Any) -> Any:
+        for key in value or ():
+            if len(str(key)) > 18:
+                raise forms.ValidationError(self.error_messages["invalid_pk_value"], code="invalid_pk_value",
+                                            params={"pk": f"{str(key)[:20]}…"})
+        return super().clean(value)
+
+
 class ProjectForm(forms.Form):
     """A project's settings."""
 
@@ -20,7 +31,7 @@ class ProjectForm(forms.Form):
         max_length=100, required=False, label="Address",
         help_text="What stands in the address; made from the name when left empty. It cannot be changed later.",
     )
-    sources = forms.ModelMultipleChoiceField(
+    sources = SourcesField(
         Source.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple,
         help_text="Examples captured from these become tasks.",
     )

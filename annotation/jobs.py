@@ -1,15 +1,19 @@
-"""What annotation does by itself: make tasks of new examples, free leases that ran out, count. Beat drives it.
+"""What annotation does by itself: make tasks of new examples, free leases that ran out, search answers, count.
 
-Every job may run twice or beside itself and changes nothing the second time.
+Beat drives it, and the outbox what follows an answer. Every job may run twice or beside itself and changes nothing the
+second time.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from celery import shared_task
 
 from annotation import services
 from annotation.models import Project
 from annotation.numbers import gauges_refresh, origins_refresh
+from flywheel.core.outbox import outbox_handler
 
 MAKE_LIMIT = 2_000
 
@@ -35,6 +39,18 @@ def reconcile_tasks() -> int:
 def sweep_leases() -> int:
     """Free the places of leases that ran out."""
     return services.leases_sweep(limit=2_000)
+
+
+@outbox_handler("annotation.search")
+def search(payload: dict[str, Any]) -> None:
+    """Look for personal data in one answer."""
+    services.annotations_search(annotation_ids=[payload["annotation"]])
+
+
+@shared_task(name="annotation.sweep_search", ignore_result=True)
+def sweep_search() -> int:
+    """Have answers searched that nobody asked about."""
+    return services.search_sweep()
 
 
 @shared_task(name="annotation.refresh_gauges", ignore_result=True)

@@ -6,6 +6,7 @@ takes half a second to import, so it is imported when a configuration is set and
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from xml.etree import ElementTree
 
@@ -14,6 +15,10 @@ from annotation.models import Project
 from flywheel.core.errors import Invalid
 
 MAX_LENGTH = 50_000
+MAX_NAME = 100
+MAX_DEPTH = 50
+_DECLARATION = re.compile(r"^\s*\ufeff?\s*<\?xml\b[^>]*\?>", re.IGNORECASE)
+_CHOICE = ("single", "single-radio", "multiple")
 _HOME = {"Choice": "Choices", "Label": "Labels"}
 
 DEFAULT = """<View>
@@ -49,7 +54,7 @@ right. A model will learn to write as you do, so every reply should be one you w
 
 Chips such as `<EMAIL_1>` stand for personal data that was taken out. Keep a chip where the reply needs it, written
 exactly like that. Never write a real name, address or number, also when you can guess it. When you see some that were
-missed, leave them out of your reply and skip the task with the reason "personal data".
+missed, flag the task: nobody else gets it, and it teaches nothing, until somebody has looked.
 
 ## Judging the agent's reply
 
@@ -57,10 +62,12 @@ missed, leave them out of your reply and skip the task with the reason "personal
 - **Needs edits**: right in substance; you changed wording, order or tone.
 - **Wrong**: it misled, missed the question, broke policy, or you wrote it anew.
 
-## When to skip
+## When to skip, when to flag
 
-The conversation is not understandable, is in a language you do not read, or needs knowledge you do not have. Say which:
-the reason goes to the lead, and the task to somebody else.
+Skip what is not for you: the conversation is not understandable, is in a language you do not read, or needs knowledge
+you do not have. Say which: the reason goes to the lead, and the task to somebody else.
+
+Flag what is wrong for everybody: personal data left in the text, a case these guidelines do not cover, unsafe content.
 """
 
 
@@ -78,6 +85,8 @@ def label_config_parse(xml: str) -> LabelConfig:
         raise _invalid(f"the configuration has {len(xml):,} characters; at most {MAX_LENGTH:,} are taken")
     if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():
         raise _invalid("a document type or entity is not allowed; remove everything before <View>")
+    # The text is characters already, whatever encoding it says it had.
+    xml = _DECLARATION.sub("", xml).strip()
     root = _root(xml)
     # Our own checks come first, since they name the tag and the mend.
     _supported(root)
@@ -92,17 +101,31 @@ def _invalid(message: str) -> Invalid:
 
 
 def _root(xml: str) -> ElementTree.Element:
+    if not xml:
+        raise _invalid('it is empty; write what is shown and what is asked between <View> and </View>')
     try:
-        return ElementTree.fromstring(xml.strip())  # noqa: S314  document types and entities were refused
-    except ElementTree.ParseError as error:
-        raise _invalid(f"this is not well-formed XML: {error}") from error
+        root = ElementTree.fromstring(xml)  # noqa: S314  document types and entities were refused
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
+        raise _invalid(f"this is not well-formed XML: {error}; every <Tag> needs its </Tag> or ends with />, and & is "
+                       "written &amp;") from error
+    _not_too_deep(root)
+    return root
+
+
+def _not_too_deep(root: ElementTree.Element) -> None:
+    level, depth = [root], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise _invalid(f"<{level[0].tag}> stands within {depth - 1} others; {MAX_DEPTH} levels are taken at most")
+        level = [child for element in level for child in element]
 
 
 def _validate(xml: str) -> None:
     from label_studio_sdk.label_interface.interface import LabelInterface
 
     try:
-        LabelInterface(xml.strip()).validate()  # type: ignore[no-untyped-call]
+        LabelInterface(xml).validate()  # type: ignore[no-untyped-call]
     except Exception as error:
         # The SDK raises many classes, bare Exception among them.
         raise _invalid(str(error) or type(error).__name__) from error
@@ -128,9 +151,9 @@ def _documents(root: ElementTree.Element) -> list[Document]:
 
 
 def _document(element: ElementTree.Element) -> Document:
-    name, value = element.get("name", ""), element.get("value", "")
-    if not name or not value:
-        raise _invalid(f"<{element.tag}> needs a name and a value, such as value=\"$text\"")
+    name, value = _name(element), element.get("value", "")
+    if not value:
+        raise _invalid(f"<{element.tag} name=\"{name}\"> needs a value, such as value=\"$text\"")
     if not value.startswith("$"):
         return Document(name=name, tag=element.tag, fixed=value)
     if value[1:] not in TASK_VARIABLES:
@@ -153,16 +176,35 @@ def _controls(root: ElementTree.Element) -> list[Control]:
 
 
 def _control(element: ElementTree.Element, title: str) -> Control:
-    name = element.get("name", "")
-    if not name or not element.get("toName"):
-        raise _invalid(f"<{element.tag}> needs a name and a toName")
+    name = _name(element)
+    if not element.get("toName"):
+        raise _invalid(f"<{element.tag} name=\"{name}\"> needs a toName, the name of what is shown, such as "
+                       "toName=\"conversation\"")
     return Control(
         name=name, tag=element.tag, to_name=element.get("toName", ""), title=title,
-        required=element.get("required", "false").lower() == "true",
-        options=_options(element, name), multiple=element.get("choice", "single") == "multiple",
+        required=_one_of(element, "required", ("false", "true")) == "true",
+        options=_options(element, name), multiple=_one_of(element, "choice", _CHOICE) == "multiple",
         max_rating=_number(element, "maxRating", 5, 2, 10), rows=_number(element, "rows", 6, 1, 30),
         placeholder=element.get("placeholder", ""),
     )
+
+
+def _name(element: ElementTree.Element) -> str:
+    name = element.get("name", "")
+    if not name.strip():
+        raise _invalid(f"a <{element.tag}> has no name; give it one of its own, such as name=\"reply\"")
+    if len(name) > MAX_NAME:
+        raise _invalid(f"the name '{name[:40]}…' has {len(name):,} characters; at most {MAX_NAME} are taken")
+    return name
+
+
+def _one_of(element: ElementTree.Element, attribute: str, known: tuple[str, ...]) -> str:
+    """The attribute's value in lower case, the first known one when it is not there."""
+    value = element.get(attribute, known[0]).lower()
+    if value not in known:
+        raise _invalid(f"{attribute}=\"{value[:40]}\" of <{element.tag} name=\"{element.get('name')}\"> has to be "
+                       f"{' or '.join(known)}")
+    return value
 
 
 def _options(element: ElementTree.Element, name: str) -> tuple[Option, ...]:
@@ -174,14 +216,14 @@ def _options(element: ElementTree.Element, name: str) -> tuple[Option, ...]:
         raise _invalid(f"<{element.tag} name=\"{name}\"> has nothing to choose; add <{element.tag[:-1]} value=\"…\"/>")
     repeated = next((value for value in values if values.count(value) > 1), None)
     if repeated is not None:
-        raise _invalid(f"<{element.tag} name=\"{name}\"> has '{repeated}' twice")
+        raise _invalid(f"<{element.tag} name=\"{name}\"> has '{repeated}' twice; give each a value or alias of its own")
     return tuple(options)
 
 
 def _option(element: ElementTree.Element) -> Option:
     value = element.get("alias") or element.get("value") or ""
-    if not value:
-        raise _invalid(f"a <{element.tag}> has no value")
+    if not value.strip():
+        raise _invalid(f"a <{element.tag}> has no value; write <{element.tag} value=\"…\"/>")
     return Option(
         value=value, label=element.get("value") or value, hint=element.get("hint", ""),
         hotkey=element.get("hotkey", ""),
@@ -192,8 +234,9 @@ def _number(element: ElementTree.Element, attribute: str, default: int, low: int
     text = element.get(attribute, "")
     if not text:
         return default
-    if not text.isdigit() or not low <= int(text) <= high:
-        raise _invalid(f"{attribute}=\"{text}\" of <{element.tag}> has to be a whole number from {low} to {high}")
+    if not re.fullmatch("[0-9]{1,6}", text) or not low <= int(text) <= high:
+        raise _invalid(f"{attribute}=\"{text[:40]}\" of <{element.tag} name=\"{element.get('name')}\"> has to be a "
+                       f"whole number from {low} to {high}")
     return int(text)
 
 
@@ -209,6 +252,8 @@ def _complete(config: LabelConfig) -> None:
         document = config.document(control.to_name)
         if document is None:
             shown = ", ".join(item.name for item in config.documents)
-            raise _invalid(f"toName=\"{control.to_name}\" of {control.name} is nothing shown; there are: {shown}")
+            raise _invalid(f"toName=\"{control.to_name[:40]}\" of <{control.tag} name=\"{control.name}\"> is nothing "
+                           f"shown; there are: {shown}")
         if control.tag == "Labels" and document.tag != "Text":
-            raise _invalid(f"<Labels name=\"{control.name}\"> needs a <Text>, and {document.name} is <{document.tag}>")
+            raise _invalid(f"<Labels name=\"{control.name}\"> needs a <Text>, and {document.name} is <{document.tag}>; "
+                           "show it once more as <Text name=\"…\" value=\"$text\"/> and name that in toName")

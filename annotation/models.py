@@ -1,4 +1,4 @@
-"""Annotation as rows: projects, tasks, assignments (leases), annotations, reviews.
+"""Annotation as rows: projects, tasks, assignments (leases), annotations, reviews, flags.
 
 Rules are in domain, changes in services. Whether an example may teach is provenance's question, not asked here.
 """
@@ -74,6 +74,8 @@ class Task(models.Model):
         OPEN = "open", "To annotate"
         IN_REVIEW = "in_review", "In review"
         SETTLED = "settled", "Settled"
+        FLAGGED = "flagged", "Flagged"
+        CLOSED = "closed", "Closed"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
@@ -130,6 +132,7 @@ class Assignment(models.Model):
         SKIPPED = "skipped", "Skipped"
         EXPIRED = "expired", "Expired"
         RETURNED = "returned", "Returned by review"
+        FLAGGED = "flagged", "Flagged"
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
@@ -195,10 +198,16 @@ class Annotation(models.Model):
     # Normalised Levenshtein distance between suggestion and answer: 0 the same, 1 nothing in common.
     edit_distance = models.FloatField(null=True, blank=True)
     lead_time_seconds = models.FloatField(null=True, blank=True)
+    # Personal data found in what was typed, as annotation.domain.redaction describes it, once it was searched.
+    pii = models.JSONField(default=list, blank=True)
+    searched_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         indexes = [
+            models.Index(
+                fields=["id"], name="annotation_unsearched", condition=models.Q(searched_at__isnull=True)
+            ),
             models.Index(fields=["author", "project", "-id"], name="annotation_by_author"),
             models.Index(fields=["task", "id"], name="annotation_by_task"),
             models.Index(fields=["suggestion_origin", "id"], name="annotation_by_origin"),
@@ -228,3 +237,49 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.decision} of {self.annotation_id}"
+
+
+class Flag(models.Model):
+    """Somebody says that something is wrong with a task. While one is open the task is `flagged`.
+
+    `note` is what the lead or reviewer who decided has to say to the person who flagged.
+    """
+
+    class Reason(models.TextChoices):
+        PERSONAL_DATA = "personal_data", "Personal data is left in the text"
+        GUIDELINES = "guidelines", "The guidelines are wrong or do not cover it"
+        UNSAFE = "unsafe", "Unsafe or abusive content"
+        BROKEN = "broken", "The conversation is broken or incomplete"
+        OTHER = "other", "Something else"
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        RETURNED = "returned", "Returned to work"
+        CLOSED = "closed", "Task closed"
+        UNDONE = "undone", "Taken back"
+        WITHDRAWN = "withdrawn", "Task withdrawn"
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="flags")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="flags")
+    raised_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="flags")
+    reason = models.CharField(max_length=20, choices=Reason)
+    comment = models.TextField(blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    resolved_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "raised_by"], name="flag_once_per_person", condition=models.Q(state="open")
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project", "state", "id"], name="flag_by_state"),
+            models.Index(fields=["raised_by", "project", "-id"], name="flag_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} on {self.task_id}"

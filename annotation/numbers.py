@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Avg, Count, Q, QuerySet
 from django.utils import timezone
 
-from annotation.models import Annotation, Membership, Project, Task
+from annotation.models import Annotation, Flag, Membership, Project, Task
 from flywheel.core.gauges import gauges_get, gauges_set
 from flywheel.core.models import Gauge
 
@@ -41,6 +41,7 @@ def _tasks(project: Project) -> None:
     )
     values = {f"tasks.{state}": float(states.get(state, 0)) for state in Task.State.values}
     values["tasks.total"] = float(sum(states.values()))
+    values["flags.open"] = float(Flag.objects.filter(project=project, state=Flag.State.OPEN).count())
     answers = Annotation.objects.filter(project=project, parent=None).exclude(state=Annotation.State.UNDONE)
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     counted = answers.aggregate(

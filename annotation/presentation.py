@@ -6,6 +6,7 @@ No queries of its own but through selectors; nothing is changed here.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -13,14 +14,25 @@ from uuid import uuid4
 
 import nh3
 from django.http import QueryDict
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from annotation import selectors
-from annotation.domain.labels import Control, Document, LabelConfig, Option, TaskData, result_build, values_of
+from annotation.domain.labels import (
+    Control,
+    Document,
+    LabelConfig,
+    Option,
+    TaskData,
+    keys_of,
+    result_build,
+    values_of,
+)
+from annotation.domain.redaction import Span, Stretch, stretches, written
 from annotation.domain.suggestions import Piece, word_diff
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Project, Review
+from annotation.models import Annotation, Assignment, Flag, Project, Review
 from flywheel.capture.models import Suggestion
 
 FIELD_PREFIX = "c-"
@@ -29,11 +41,22 @@ LABEL_TONES = 6
 
 @lru_cache(maxsize=128)
 def guidelines_html(text: str) -> SafeString:
-    """Guidelines written in Markdown as harmless HTML: raw HTML is shown as text, headings start at level 3."""
-    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    """Guidelines written in Markdown as harmless HTML: raw HTML is shown as text, headings start at level 3.
+
+    Links open beside the work. Images become links, since pages load nothing from other hosts.
+    """
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.add_render_rule("image", _image_link)
+    rendered = markdown.render(text)
     for level in (3, 2, 1):
         rendered = rendered.replace(f"<h{level}>", f"<h{level + 2}>").replace(f"</h{level}>", f"</h{level + 2}>")
-    return mark_safe(nh3.clean(rendered))  # noqa: S308  cleaned on this very line
+    cleaned = nh3.clean(rendered, set_tag_attribute_values={"a": {"target": "_blank"}})
+    return mark_safe(cleaned)  # noqa: S308  cleaned on the line before
+
+
+def _image_link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    token = tokens[index]
+    return format_html('<a href="{}">{}</a>', token.attrs.get("src", ""), token.content or "image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +71,18 @@ class OptionView:
 
 @dataclass(frozen=True, slots=True)
 class ControlView:
-    """One control with its value; `field` is its name in a form."""
+    """One control with its value; `field` is its name in a form, `dom` its identifier, since names may hold blanks."""
 
     control: Control
+    number: int
     value: Any
     options: list[OptionView] = field(default_factory=list)
     error: str = ""
     is_reply: bool = False
+
+    @property
+    def dom(self) -> str:
+        return f"c{self.number}"
 
     @property
     def field(self) -> str:
@@ -95,6 +123,7 @@ class TaskView:
     suggestion: Suggestion | None
     others: list[Suggestion]
     rejection: Review | None
+    flag: Flag | None
     submission_id: str
     prefilled: bool
     error: str = ""
@@ -123,6 +152,7 @@ def task_view(
         assignment=assignment, data=data, documents=_documents(config, data),
         controls=controls_of(config, values, error=error, error_field=error_field), suggestion=suggestion,
         others=suggestions[1:], rejection=selectors.rejection_of(assignment.task, assignment.user),
+        flag=selectors.flag_returned_of(assignment.task),
         submission_id=submission_id or str(uuid4()), prefilled=prefilled, error=error,
     )
 
@@ -144,23 +174,22 @@ def controls_of(
     config: LabelConfig, values: dict[str, Any], *, error: str = "", error_field: str = ""
 ) -> list[ControlView]:
     """The controls with their values; digits 1 to 9 are given to options in the order they stand."""
-    keys = iter("123456789")
-    reply = config.reply_control
+    keys, reply = keys_of(config), config.reply_control
     return [
         ControlView(
-            control=control, value=values.get(control.name),
+            control=control, number=number, value=values.get(control.name),
             options=_options(control, values.get(control.name), keys),
             error=error if control.name == error_field else "", is_reply=control is reply,
         )
-        for control in config.controls
+        for number, control in enumerate(config.controls, start=1)
     ]
 
 
-def _options(control: Control, value: Any, keys: Any) -> list[OptionView]:
+def _options(control: Control, value: Any, keys: Mapping[tuple[str, str], str]) -> list[OptionView]:
     chosen = value if isinstance(value, list) else [value]
     return [
         OptionView(
-            option=option, key=option.hotkey[:1] or next(keys, ""), tone=index % LABEL_TONES + 1,
+            option=option, key=keys.get((control.name, option.value), ""), tone=index % LABEL_TONES + 1,
             chosen=control.tag == "Choices" and option.value in chosen,
         )
         for index, option in enumerate(control.options)
@@ -198,11 +227,42 @@ def result_posted(config: LabelConfig, post: QueryDict) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundView:
+    """Personal data that was found in an answer: the text itself, what stands in its place, and in which control, ""
+    for the reply."""
+
+    span: Span
+    control: str
+    text: str
+
+
+def _found(annotation: Annotation, config: LabelConfig) -> list[FoundView]:
+    texts = {(text.control, text.part): text.text for text in written(annotation.result)}
+    shown = {control.name: control.shown_name for control in config.controls if control is not config.reply_control}
+    return [
+        FoundView(span, shown.get(span["control"], ""),
+                  texts.get((span["control"], span["part"]), "")[span["start"] : span["end"]])
+        for span in annotation.pii
+    ]
+
+
+def _marked(annotation: Annotation, control: Control | None) -> list[Stretch]:
+    """The reply with what was found in it, part after part."""
+    parts = [text for text in written(annotation.result) if control is not None and text.control == control.name]
+    marked: list[Stretch] = []
+    for text in parts:
+        spans = [s for s in annotation.pii if (s["control"], s["part"]) == (text.control, text.part)]
+        marked += [Stretch("\n\n"), *stretches(text.text, spans)] if marked else stretches(text.text, spans)
+    return marked
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerView:
     """One answer as a reviewer sees it."""
 
     annotation: Annotation
-    reply: str
+    reply: list[Stretch]
+    found: list[FoundView]
     diff: list[Piece] | None
     same: bool
     facts: list[tuple[str, str]]
@@ -223,7 +283,8 @@ def answer_view(
     reply = str(values.get(config.reply_control.name, "")) if config.reply_control else ""
     shown = annotation.suggestion.text if annotation.suggestion else None
     return AnswerView(
-        annotation=annotation, reply=reply, diff=word_diff(shown, reply) if shown is not None else None,
+        annotation=annotation, reply=_marked(annotation, config.reply_control), found=_found(annotation, config),
+        diff=word_diff(shown, reply) if shown is not None else None,
         same=shown is not None and shown.strip() == reply.strip(),
         facts=[
             (control.shown_name, _words(control, values[control.name]))

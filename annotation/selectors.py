@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from annotation.domain.labels import TaskData, label_of, reply_of
 from annotation.domain.quality import Reason, quality_reasons_of
+from annotation.domain.redaction import redacted
 from annotation.domain.routing import reviewer_offset
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Task
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.models import User
 
@@ -48,10 +49,16 @@ def rejection_of(task: Task, user: User) -> Review | None:
     )
 
 
+def flag_returned_of(task: Task) -> Flag | None:
+    """The last flag on the task that was sent back to work, whose note is shown to whoever works on it next."""
+    returned = Flag.objects.filter(task=task, state=Flag.State.RETURNED).select_related("raised_by", "resolved_by")
+    return returned.order_by("-pk").first()
+
+
 # -- for curation ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class SettledExample:
-    """An example with the answer it was settled with: `reply` is the corrected reply, `label` stratifies."""
+    """An example with the answer it was settled with: `reply` is the corrected reply, redacted, `label` stratifies."""
 
     task_id: int
     example: Example
@@ -70,7 +77,7 @@ def settled_examples(*, project: Project, after_id: int = 0, limit: int | None =
         answer = task.settled_annotation
         if answer is None:
             continue
-        reply = reply_of(answer.result, config)
+        reply = reply_of(redacted(answer.result, answer.pii), config)
         label = label_of(answer.result, config) or task.example.label
         yield SettledExample(task_id=task.pk, example=task.example, annotation=answer, reply=reply, label=label)
 
@@ -91,12 +98,15 @@ def judged_examples(*, project: Project, after_id: int = 0, limit: int | None = 
     asks_reply = config.reply_control is not None
     for task in _stream(project, after_id, limit):
         answer = task.settled_annotation if task.state == Task.State.SETTLED else None
-        reply = reply_of(answer.result, config) if answer else ""
+        reply = reply_of(redacted(answer.result, answer.pii), config) if answer else ""
         settled = None
         if answer is not None:
             label = label_of(answer.result, config) or task.example.label
             settled = SettledExample(task.pk, task.example, answer, reply, label)
-        reasons = quality_reasons_of(state=task.state, reply=reply if asks_reply and answer else None)
+        reasons = quality_reasons_of(
+            state=task.state, reply=reply if asks_reply and answer else None,
+            searched=answer is None or answer.searched_at is not None,
+        )
         yield JudgedExample(task.pk, task.example, reasons, settled)
 
 
@@ -124,7 +134,9 @@ def quality_reasons(task: Task | None) -> list[Reason]:
     answer = task.settled_annotation
     asks_reply = config.reply_control is not None and answer is not None
     reply = reply_of(answer.result, config) if asks_reply and answer else None
-    return quality_reasons_of(state=task.state, reply=reply)
+    return quality_reasons_of(
+        state=task.state, reply=reply, searched=answer is None or answer.searched_at is not None
+    )
 
 
 # -- queues ------------------------------------------------------------------------------------------------------------
@@ -188,3 +200,22 @@ def tasks_listed(*, project: Project, state: str = "") -> QuerySet[Task]:
     """A project's tasks with example and settled answer, of one state when given."""
     tasks = Task.objects.filter(project=project).select_related("example", "settled_annotation__author")
     return tasks.filter(state=state) if state else tasks
+
+
+# -- flags -------------------------------------------------------------------------------------------------------------
+def flags_listed(*, project: Project, state: str = "", reason: str = "") -> QuerySet[Flag]:
+    """A project's flags with their tasks and people, of one state and one reason when given."""
+    flags = Flag.objects.filter(project=project).select_related("task__example", "raised_by", "resolved_by")
+    flags = flags.filter(state=state) if state else flags
+    return flags.filter(reason=reason) if reason else flags
+
+
+def flags_of(task: Task) -> list[Flag]:
+    """Every flag that was raised on the task, oldest first."""
+    return list(Flag.objects.filter(task=task).select_related("raised_by", "resolved_by").order_by("pk")[:100])
+
+
+def flags_by_task(user: User, task_ids: list[int]) -> dict[int, Flag]:
+    """This person's last flag on each of these tasks that was not taken back."""
+    flags = Flag.objects.filter(raised_by=user, task_id__in=task_ids).exclude(state=Flag.State.UNDONE)
+    return {flag.task_id: flag for flag in flags.select_related("resolved_by").order_by("pk")}

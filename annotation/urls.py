@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.views import projects, review, workbench
+from annotation.views import flags, projects, review, workbench
 
 app_name = "annotation"
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("review/<slug:slug>/", review.review, name="review"),
     path("review/<slug:slug>/queue/", review.queue, name="queue"),
     path("review/<slug:slug>/<int:pk>/", review.review_task, name="review_task"),
+    path("review/<slug:slug>/answers/<int:pk>/span/", review.span, name="span"),
     path("projects/", projects.index, name="projects"),
     path("projects/new/", projects.create, name="project_new"),
     path("projects/preview/config/", projects.preview_config, name="preview_config"),
@@ -30,5 +31,9 @@ urlpatterns = [
     path("projects/<slug:slug>/members/add/", projects.member_add, name="member_add"),
     path("projects/<slug:slug>/members/remove/", projects.member_remove, name="member_remove"),
     path("projects/<slug:slug>/tasks/", projects.tasks, name="tasks"),
+    path("projects/<slug:slug>/flags/", flags.index, name="flags"),
+    path("projects/<slug:slug>/flags/<int:pk>/resolve/", flags.resolve, name="flag_resolve"),
+    path("projects/<slug:slug>/tasks/<int:pk>/flag/", flags.flag, name="flag"),
+    path("projects/<slug:slug>/tasks/<int:pk>/reopen/", flags.reopen, name="reopen"),
     path("projects/<slug:slug>/tasks/<int:pk>/", projects.task_detail, name="task"),
 ]

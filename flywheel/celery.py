@@ -18,14 +18,17 @@ app.autodiscover_tasks(related_name="jobs")
 app.conf.beat_schedule = {
     "annotation-make-tasks": {"task": "annotation.make_tasks", "schedule": 5.0},
     "annotation-sweep-leases": {"task": "annotation.sweep_leases", "schedule": 15.0},
+    "annotation-sweep-search": {"task": "annotation.sweep_search", "schedule": 60.0, "options": {"expires": 55}},
     "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
     "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
     "capture-gauges": {"task": "capture.refresh_gauges", "schedule": 60.0},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
     "provenance-expire": {"task": "provenance.expire", "schedule": 60.0, "options": {"expires": 55}},
+    "provenance-ledger-head": {"task": "provenance.ledger_head", "schedule": 3600.0, "options": {"expires": 3500}},
     "provenance-gauges": {"task": "provenance.count", "schedule": 60.0, "options": {"expires": 55}},
     "curation-gauges": {"task": "curation.count", "schedule": 60.0, "options": {"expires": 55}},
     "runs-sweep": {"task": "runs.sweep", "schedule": 5.0},
+    "runs-budget": {"task": "runs.budget", "schedule": 300.0, "options": {"expires": 290}},
     "runs-suggest": {"task": "runs.suggest", "schedule": 60.0},
     "outbox-sweep": {"task": "core.sweep", "schedule": 5.0},
     # A count that waited for a minute is dropped: the next one says the same, later.

@@ -31,3 +31,8 @@ urlpatterns = [
     path("", include("flywheel.curation.urls")),
     path("", include("flywheel.runs.urls")),
 ]
+
+handler400 = "flywheel.core.failures.bad_request"
+handler403 = "flywheel.core.failures.permission_denied"
+handler404 = "flywheel.core.failures.page_not_found"
+handler500 = "flywheel.core.failures.server_error"

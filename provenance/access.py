@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from flywheel.core.errors import Invalid, NotFound
+from flywheel.core.access import ADMIN, STEWARD, has_role
+from flywheel.core.errors import Invalid, NotFound, Refused
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
@@ -17,6 +19,22 @@ def subject_of(uid: UUID) -> Subject:
     if subject is None:
         raise NotFound(f"there is no subject {uid}")
     return subject
+
+
+def subject_asked(user: Any, params: Mapping[str, str]) -> Subject | None:
+    """The person that a list is narrowed to by `?subject=<uid>`; None for all.
+
+    Raises Refused for anybody but stewards and admins, since it tells what is held of somebody; NotFound.
+    """
+    text = params.get("subject", "")
+    if not text:
+        return None
+    if not has_role(user, STEWARD, ADMIN):
+        raise Refused("what is held of one person is for stewards and admins")
+    try:
+        return subject_of(UUID(text))
+    except ValueError:
+        raise NotFound(f"there is no subject {text[:40]!r}") from None
 
 
 def record_of(uid: UUID) -> ProvenanceRecord:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from provenance.domain.vocabulary import PURPOSES
-
-PURPOSE_NAMES = {
-    "sft": "Fine-tuning", "preference": "Preference training", "continued_pretraining": "Continued pretraining",
-    "evaluation": "Evaluation",
-}
+from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 
 
 class WithdrawForm(forms.Form):

@@ -8,6 +8,7 @@ from celery import shared_task
 
 from flywheel.core.outbox import outbox_handler
 from provenance import services
+from provenance.heads import head_store
 
 
 @outbox_handler("provenance.judge")
@@ -22,6 +23,12 @@ def gauges(payload: dict[str, Any]) -> None:
     services.clearance_count()
 
 
+@outbox_handler("consent.refusal_due")
+def refusal_due(payload: dict[str, Any]) -> None:
+    """Follow a refusal whose time has come."""
+    services.refusal_due(**payload)
+
+
 @outbox_handler("ledger.verify")
 def verify(payload: dict[str, Any]) -> None:
     """Verify the ledger for somebody who asked."""
@@ -33,6 +40,12 @@ def expire() -> None:
     """Have records judged again whose verdict time has run out for, and those whose message was lost."""
     services.verdicts_expire()
     services.due_judge()
+
+
+@shared_task(name="provenance.ledger_head", ignore_result=True)
+def ledger_head() -> None:
+    """Keep a signed head of the ledger outside the database, once a day."""
+    head_store()
 
 
 @shared_task(name="provenance.count", ignore_result=True)

@@ -6,15 +6,17 @@ RFC 8785. What an action means is left to the service that names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.core.errors import Invalid
 from provenance.domain import ledger as chain
+from provenance.heads import SignedHead, head_fault, heads_stored
 from provenance.models import LedgerEntry, LedgerHead
 
 
@@ -52,7 +54,8 @@ def entry_hash(entry: LedgerEntry) -> str:
 
 
 def _stamp(at: datetime) -> str:
-    return at.astimezone(timezone.get_default_timezone()).isoformat(timespec="microseconds")
+    # In UTC whatever zone the installation shows times in, so that a hash never depends on a setting.
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _locked_head() -> LedgerHead:
@@ -65,45 +68,82 @@ def _locked_head() -> LedgerHead:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """What verifying found: entries read, and the first broken one with the reason, if any."""
+    """What verifying found: entries and signed heads read, and the first broken entry with the reason, if any."""
 
     entries: int
     broken_seq: int | None = None
     reason: str = ""
+    heads: int = 0
 
     @property
     def ok(self) -> bool:
         return self.broken_seq is None
 
 
-def ledger_verify() -> LedgerReport:
-    """Read the whole chain once, in constant memory, and name the first entry that does not fit."""
+def ledger_verify(*, anchored: Iterable[SignedHead] = ()) -> LedgerReport:
+    """Read the whole chain once, in constant memory, and name the first entry that does not fit.
+
+    It has to fit the head row, every signed head in file storage, and those that were `anchored` elsewhere. Entries
+    that are appended meanwhile are left to the next time.
+    """
+    try:
+        signed = [*heads_stored(), *anchored]
+    except Invalid as error:
+        return LedgerReport(entries=0, broken_seq=0, reason=error.message)
+    heads = {head.seq: head for head in signed}
+    for head in signed:
+        if fault := head_fault(head):
+            return LedgerReport(entries=0, broken_seq=head.seq, reason=fault)
+        if heads[head.seq].entry_sha256 != head.entry_sha256:
+            return LedgerReport(entries=0, broken_seq=head.seq, reason=f"two signed heads of entry {head.seq} differ")
+    # In this order: an entry that is seen before the head is read is counted in the head, unless it was put there.
+    newest = LedgerEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
+    end = LedgerHead.objects.filter(pk=1).first() or LedgerHead(seq=0, entry_sha256=chain.GENESIS)
     previous, expected = chain.GENESIS, 1
-    for entry in _entries():
-        reason = _fault(entry, expected, previous)
+    for entry in LedgerEntry.objects.filter(seq__lte=end.seq).order_by("seq").iterator(chunk_size=2000):
+        reason = _fault(entry, expected, previous) or _head_fault(entry, heads)
         if reason:
-            return LedgerReport(entries=expected - 1, broken_seq=entry.seq, reason=reason)
+            return LedgerReport(entries=expected - 1, broken_seq=min(entry.seq, expected), reason=reason)
         previous, expected = entry.entry_sha256, expected + 1
-    head = LedgerHead.objects.filter(pk=1).first()
-    if (head.seq if head else 0) != expected - 1 or (head and head.entry_sha256 != previous):
-        return LedgerReport(
-            entries=expected - 1, broken_seq=expected,
-            reason=f"the head says {head.seq if head else 0} entries, the chain has {expected - 1}",
-        )
-    return LedgerReport(entries=expected - 1)
-
-
-def _entries() -> Iterator[LedgerEntry]:
-    return LedgerEntry.objects.order_by("seq").iterator(chunk_size=2000)
+    if reason := _end_fault(newest, expected - 1, previous, end, heads):
+        return LedgerReport(entries=expected - 1, broken_seq=expected, reason=reason)
+    return LedgerReport(entries=expected - 1, heads=len(signed))
 
 
 def _fault(entry: LedgerEntry, expected: int, previous: str) -> str:
     if entry.seq != expected:
-        return f"entry {expected} is missing"
+        return f"entry {expected} is missing" if entry.seq > expected else f"entry {entry.seq} is none of the chain"
     if entry.previous != previous:
         return f"entry {entry.seq} does not continue entry {expected - 1}"
-    if chain.payload_hash(entry.payload) != entry.payload_sha256:
+    if not _payload_fits(entry):
         return f"the payload of entry {entry.seq} was changed"
     if entry_hash(entry) != entry.entry_sha256:
         return f"entry {entry.seq} was changed"
+    return ""
+
+
+def _payload_fits(entry: LedgerEntry) -> bool:
+    try:
+        return chain.payload_hash(entry.payload) == entry.payload_sha256
+    except (ValueError, RecursionError):
+        # What was written always has a canonical form; a number beyond it was put there later.
+        return False
+
+
+def _head_fault(entry: LedgerEntry, heads: dict[int, SignedHead]) -> str:
+    head = heads.get(entry.seq)
+    if head is None or head.entry_sha256 == entry.entry_sha256:
+        return ""
+    return f"entry {entry.seq} is not the one that was signed on {head.at}: the chain was written anew"
+
+
+def _end_fault(newest: int, length: int, last: str, end: LedgerHead, heads: dict[int, SignedHead]) -> str:
+    if end.seq != length or end.entry_sha256 != last or newest > end.seq:
+        return f"the head says {end.seq} entries, the chain has {max(newest, length)}"
+    beyond = max((signed for signed in heads.values() if signed.seq > length), key=lambda h: h.seq, default=None)
+    if beyond is not None:
+        return (
+            f"a head signed on {beyond.at} counts {beyond.seq} entries, the chain has {length}: its end was cut off, "
+            "or the database is an older copy"
+        )
     return ""

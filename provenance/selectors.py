@@ -11,18 +11,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Q, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.urls import reverse
 from django.utils import timezone
 
 from flywheel.core.gauges import gauges_get
-from flywheel.core.models import Gauge
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
-from provenance.domain.gate import RULES, RecordFacts, SubjectFacts
+from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import (
     ConsentEvent,
     ConsentRecord,
+    GateVerdict,
     LawfulBasis,
     LedgerEntry,
     LedgerHead,
@@ -30,7 +31,7 @@ from provenance.models import (
     Subject,
     Withdrawal,
 )
-from provenance.reach import MAX_RECORDS, reach_of
+from provenance.reach import MAX_RECORDS, Reached, reach_of, stage_records, stage_titles
 from provenance.regions import regions
 
 CHUNK = 1000
@@ -149,7 +150,8 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
 
 
 def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:
-    rows = LawfulBasis.objects.filter(condition).values_list(
+    # A basis that nobody reviewed is no basis.
+    rows = LawfulBasis.objects.filter(condition, reviewed_by__isnull=False).values_list(
         "subject_id", "basis", "purposes", "document", "valid_until", "revoked_at", "source_system"
     )
     for subject_id, basis, purposes, document, valid_until, revoked_at, system in rows:
@@ -199,37 +201,84 @@ def records_of_subjects(subject_ids: list[int]) -> Iterator[int]:
     yield from through.values_list("provenancerecord_id", flat=True).distinct().iterator()
 
 
+def records_refused(record_ids: Iterable[int]) -> dict[int, frozenset[str]]:
+    """Of these records, those that somebody in them said no to, each with the purposes that are refused now."""
+    now, places = timezone.now(), regions()
+    return {
+        pk: refused for batch in chunks(record_ids) for pk, facts in record_facts(batch).items()
+        if (refused := purposes_refused(facts, places, now))
+    }
+
+
+def records_spent(record_ids: Iterable[int]) -> list[int]:
+    """Of these records, those that somebody said no to and that no use is left for."""
+    now, places = timezone.now(), regions()
+    return [
+        pk for batch in chunks(record_ids) for pk, facts in record_facts(batch).items()
+        if nothing_left(facts, places, now)
+    ]
+
+
+def subject_refuses(subject_id: int) -> frozenset[str]:
+    """Purposes that a person said no to, in any region kept, with no newer consent since."""
+    facts = RecordFacts("", subjects=tuple(_subjects({subject_id}).values()))
+    return purposes_refused(facts, regions(), timezone.now())
+
+
 # -- what the steward's pages show -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class ClearanceCounts:
-    """The funnel of one purpose and region, counted by a job. `rules` refuse something, the most first."""
+    """The funnel of one purpose and region in records, counted by jobs.
 
-    captured: int
-    annotated: int
-    settled: int
-    ready: int
+    stages: (name, title, records) from captured on. rules: those that refuse something, the most first. judged: whether
+    verdicts are kept for this purpose and region at all.
+    """
+
+    stages: list[tuple[str, str, int]]
     cleared: int
     refused: int
     rules: list[tuple[str, int]]
+    judged: bool
     counted_at: datetime | None
+
+    @property
+    def captured(self) -> int:
+        """All records."""
+        return self.stages[0][2]
+
+
+CAPTURED = "captured"
 
 
 def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
-    """Gauges only: no request counts rows. `ready` is settled and cleared."""
+    """Gauges only: no request counts rows."""
     gate = gauges_get(scope=f"gate:{purpose}:{region}")
-    wheel = gauges_get(prefix="wheel.")
     captured = gauges_get(scope="gate").get("records")
 
-    def value(gauges: dict[str, Gauge], name: str) -> int:
-        return int(gauges[name].value) if name in gauges else 0
+    def value(name: str) -> int:
+        return int(gate[name].value) if name in gate else 0
 
-    rules = [(rule, value(gate, f"rule.{rule}")) for rule in RULES]
+    rules = [(rule, value(f"rule.{rule}")) for rule in RULES]
     return ClearanceCounts(
-        captured=int(captured.value) if captured else 0, annotated=value(wheel, "wheel.annotated.total"),
-        settled=value(gate, "settled"), ready=value(gate, "settled_cleared"), cleared=value(gate, "cleared"),
-        refused=value(gate, "refused"), rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]),
+        stages=[
+            (CAPTURED, "Captured", int(captured.value) if captured else 0),
+            *((name, title, value(f"stage.{name}")) for name, title in stage_titles().items()),
+        ],
+        cleared=value("cleared"), refused=value("refused"),
+        rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged="cleared" in gate,
         counted_at=max((g.counted_at for g in gate.values()), default=captured.counted_at if captured else None),
     )
+
+
+def stage_of(name: str, purpose: str, region: str) -> QuerySet[ProvenanceRecord]:
+    """The records behind one stage of the funnel."""
+    return ProvenanceRecord.objects.all() if name == CAPTURED else stage_records(name, purpose, region)
+
+
+def verdicts_of(records: Sequence[ProvenanceRecord], purpose: str, region: str) -> dict[int, GateVerdict]:
+    """The kept verdicts on these records, by the record's key."""
+    found = GateVerdict.objects.filter(record__in=records, purpose=purpose, region=region)
+    return {verdict.record_id: verdict for verdict in found}
 
 
 def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
@@ -241,12 +290,26 @@ def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
     ]
 
 
-def reach_preview(subject: Subject) -> list[tuple[str, int]]:
+@dataclass(frozen=True, slots=True)
+class ReachPreview:
+    """What a withdrawal will reach. `at_least`: the person has more records than were looked at."""
+
+    reached: list[Reached]
+    at_least: bool
+
+
+def reach_preview(subject: Subject) -> ReachPreview:
     """What a withdrawal of this person will reach, by kind, counted for its first thousands of records."""
-    records = list(itertools.islice(records_of_subjects([subject.pk]), MAX_RECORDS))
-    return [
-        ("consent records", subject.consents.count()), ("provenance records", len(records)), *reach_of(records).items()
-    ]
+    records = list(itertools.islice(records_of_subjects([subject.pk]), MAX_RECORDS + 1))
+    url = reverse("provenance:subject", args=[subject.uid])
+    return ReachPreview(
+        reached=[
+            Reached("consent records", subject.consents.count(), url),
+            Reached("provenance records", min(len(records), MAX_RECORDS), url),
+            *reach_of(records, subject=subject.uid),
+        ],
+        at_least=len(records) > MAX_RECORDS,
+    )
 
 
 def receipt_sections(receipt: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:

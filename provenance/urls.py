@@ -14,6 +14,7 @@ urlpatterns = [
     path("subjects/", views.subjects, name="subjects"),
     path("subjects/<uuid:uid>/", views.subject_page, name="subject"),
     path("subjects/<uuid:uid>/withdraw/", views.subject_withdraw, name="subject_withdraw"),
+    path("subjects/<uuid:uid>/reach/<str:name>/", views.subject_reach, name="subject_reach"),
     path("withdrawals/<uuid:uid>/", views.withdrawal_page, name="withdrawal"),
     path("ledger/", views.ledger, name="ledger"),
     path("ledger/verify/", views.ledger_verify, name="ledger_verify"),

@@ -19,14 +19,15 @@ from flywheel.core.models import Job
 from flywheel.core.paging import keyset_page
 from provenance import access, reach, selectors, services
 from provenance.domain.gate import RULES
-from provenance.domain.vocabulary import PURPOSES
-from provenance.forms import PURPOSE_NAMES, WithdrawForm
-from provenance.models import GateReason, GateVerdict, LedgerEntry, Subject, Withdrawal
+from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
+from provenance.forms import WithdrawForm
+from provenance.models import GateReason, GateVerdict, LedgerEntry, ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
 
 steward = role_required(STEWARD, ADMIN)
 
 OUTCOMES = {"cleared": "Cleared", "refused": "Refused"}
+STAGES = {selectors.CAPTURED: "Captured"}
 
 
 # -- clearance ---------------------------------------------------------------------------------------------------------
@@ -36,6 +37,7 @@ def clearance(request: HttpRequest) -> HttpResponse:
     """The funnel from captured to cleared, and what keeps the rest out."""
     purpose, region = access.purpose_and_region(request.GET)
     if rule := request.GET.get("rule"):
+        _rule_check(rule)
         return redirect(f"{reverse('provenance:clearance_list', args=[purpose, rule])}?{urlencode({'region': region})}")
     counts = selectors.clearance_counts(purpose, region)
     return render(request, "provenance/clearance.html", {
@@ -54,19 +56,32 @@ def _selection(purpose: str, region: str) -> dict[str, Any]:
 @require_GET
 @steward
 def clearance_list(request: HttpRequest, purpose: str, rule: str) -> HttpResponse:
-    """The records behind one count: cleared, refused, or refused by one rule."""
+    """The records behind one count: a stage of the funnel, cleared, refused, or refused by one rule."""
     purpose, region = access.purpose_and_region({**request.GET.dict(), "purpose": purpose})  # type: ignore[dict-item]
-    if rule not in RULES and rule not in OUTCOMES:
-        raise NotFound(f"there is no rule '{rule}'; open clearance for the list")
+    _rule_check(rule)
     page = keyset_page(_behind(purpose, region, rule), request.GET)
-    verdicts = [row.verdict if isinstance(row, GateReason) else row for row in page.rows]
     return render(request, "provenance/clearance_list.html", {
-        **_selection(purpose, region), "page": page, "verdicts": verdicts, "rule": rule,
-        "title": OUTCOMES.get(rule) or RULES[rule],
+        **_selection(purpose, region), "page": page, "rows": _judged(page.rows, purpose, region), "rule": rule,
+        "title": (OUTCOMES | STAGES | reach.stage_titles() | RULES)[rule],
     })
 
 
+def _judged(found: list[Any], purpose: str, region: str) -> list[tuple[ProvenanceRecord, GateVerdict | None]]:
+    """Each record with the verdict on it, None while it waits to be judged."""
+    if found and isinstance(found[0], ProvenanceRecord):
+        verdicts = selectors.verdicts_of(found, purpose, region)
+        return [(record, verdicts.get(record.pk)) for record in found]
+    return [(v.record, v) for v in (row.verdict if isinstance(row, GateReason) else row for row in found)]
+
+
+def _rule_check(rule: str) -> None:
+    if rule not in OUTCOMES | STAGES | reach.stage_titles() | RULES:
+        raise NotFound(f"there is no list '{rule[:60]}'; open clearance for the list")
+
+
 def _behind(purpose: str, region: str, rule: str) -> QuerySet[Any]:
+    if rule in STAGES | reach.stage_titles():
+        return selectors.stage_of(rule, purpose, region)
     if rule in OUTCOMES:
         return GateVerdict.objects.filter(
             purpose=purpose, region=region, cleared=rule == "cleared"
@@ -150,6 +165,21 @@ def subject_page(request: HttpRequest, uid: UUID) -> HttpResponse:
     })
 
 
+@require_GET
+@steward
+def subject_reach(request: HttpRequest, uid: UUID, name: str) -> HttpResponse:
+    """One person's things of a kind that a withdrawal would reach."""
+    subject = access.subject_of(uid)
+    found = reach.rows_of(name, subject.uid)
+    if found is None:
+        raise NotFound(f"there is no list of {name[:40]!r}")
+    rows, shown = found
+    page = keyset_page(rows, request.GET)
+    return render(request, "provenance/subject_reach.html", {
+        "subject": subject, "name": name, "page": page, "rows": [shown(row) for row in page.rows],
+    })
+
+
 @require_http_methods(["GET", "POST"])
 @steward
 def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
@@ -166,7 +196,7 @@ def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
             return redirect("provenance:withdrawal", withdrawal.uid)
         form.add_error("confirm", f"Type {subject} to confirm; nothing was changed.")
     return render(request, "provenance/subject_withdraw.html", {
-        "subject": subject, "form": form, "reached": selectors.reach_preview(subject),
+        "subject": subject, "form": form, "preview": selectors.reach_preview(subject),
     }, status=200 if request.method == "GET" else 422)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,25 +14,48 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from flywheel.core.models import User
+from tests import migrated
 
 
 def _on_postgresql() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("postgres") and not _on_postgresql():
-            item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
+        if item.get_closest_marker("postgres"):
+            # Fifty connections each: two such tests at once would ask for more than a server gives by default.
+            item.add_marker(pytest.mark.xdist_group("crowds"))
+            if not _on_postgresql():
+                item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """SQLite empties tables between tests by deleting rows, which the ledger's trigger refuses, rightly."""
+def django_db_keepdb(django_db_modify_db_settings: None, django_db_keepdb: bool) -> bool:
+    """On SQLite a process starts from a copy of a migrated database, when one is there."""
+    return django_db_keepdb or (
+        connection.vendor == "sqlite" and migrated.take(Path(connection.settings_dict["TEST"]["NAME"]))
+    )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_keepdb: bool) -> Iterator[None]:
+    """Tables are emptied between tests by deleting or truncating, which the ledger's triggers refuse, rightly."""
     with django_db_blocker.unblock():
         if connection.vendor == "sqlite":
-            with connection.cursor() as cursor:
+            migrated.keep(Path(connection.settings_dict["NAME"]))
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_no_delete")
+            else:
+                cursor.execute("DROP TRIGGER IF EXISTS ledger_no_truncate ON provenance_ledgerentry")
+    yield
+    if connection.vendor == "sqlite" and django_db_keepdb:
+        with django_db_blocker.unblock():
+            connection.close()
+        # Django leaves a database alone that it did not make.
+        Path(connection.settings_dict["NAME"]).unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +64,10 @@ def _roles_survive_flushes(request: pytest.FixtureRequest) -> None:
     wanted = next((name for name in ("transactional_db", "db") if name in request.fixturenames), None)
     if wanted is not None:
         request.getfixturevalue(wanted)
-        for name in ("annotator", "reviewer", "lead", "steward", "admin"):
-            Group.objects.get_or_create(name=name)
+        absent = {"annotator", "reviewer", "lead", "steward", "admin"}.difference(
+            Group.objects.values_list("name", flat=True)
+        )
+        Group.objects.bulk_create([Group(name=name) for name in sorted(absent)])
 
 
 @pytest.fixture(autouse=True)

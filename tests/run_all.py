@@ -19,6 +19,8 @@ from tests import servers
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = "not slow and not browser"
+PARALLEL = ("-n", "2", "--dist", "loadgroup")
+"""Two processes; tests of one group, which share something dear such as a model, go to the same one."""
 
 
 @dataclass
@@ -92,7 +94,7 @@ def _pytest(*args: str) -> list[str]:
 
 def unit(tally: Tally) -> None:
     """The quick suite on SQLite."""
-    _run("unit tests on SQLite", _pytest("-n", "2", "-m", QUICK, "tests"), tally)
+    _run("unit tests on SQLite", _pytest(*PARALLEL, "-m", QUICK, "tests"), tally)
 
 
 def integration(tally: Tally) -> None:
@@ -100,9 +102,9 @@ def integration(tally: Tally) -> None:
     found = servers.available()
     if found["PostgreSQL"]:
         env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
-        command = _pytest("-n", "2", "-m", QUICK, "tests", "--ignore=tests/training")
+        command = _pytest(*PARALLEL, "-m", QUICK, "tests", "--ignore=tests/training")
         _run("the same tests on PostgreSQL", command, tally, env)
-    _run("processes and models", _pytest("-m", "slow and not browser", "tests"), tally)
+    _run("processes and models", _pytest(*PARALLEL, "-m", "slow and not browser", "tests"), tally)
     if found["Chromium"]:
         _run("browser", _pytest("-m", "browser", "tests"), tally)
 

@@ -1,6 +1,7 @@
 """The whole product as its users run it: prepared, then web, worker with beat and trainer under one supervisor.
 
-Used by the browser journeys and the journey tests; each stack has its own folder, port and, where asked, database.
+Used by the browser journeys and the journey tests; each stack has its own folder, port and, where asked, database and
+queues.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from honcho.environ import parse_procfile
 
 from tests import servers
 
@@ -54,8 +57,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(folder: Path, *, database_url: str = "", broker_url: str = "", port: int = 0) -> dict[str, str]:
-    """The environment of a stack with everything below `folder`; base models are shared between stacks."""
+def environment(folder: Path, settings: dict[str, str] | None = None, *, port: int = 0) -> dict[str, str]:
+    """The environment of a stack with everything below `folder`, and what `settings` add; base models are shared."""
     port = port or free_port()
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLYWHEEL_", "DJANGO_", "CELERY_", "DATABASE_"))}
     env |= {
@@ -65,13 +68,10 @@ def environment(folder: Path, *, database_url: str = "", broker_url: str = "", p
         "FLYWHEEL_URL": f"http://127.0.0.1:{port}",
         "PORT": str(port),
         "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
         "PATH": f"{Path(sys.executable).parent}:{env.get('PATH', '')}",
     }
-    if database_url:
-        env["DATABASE_URL"] = database_url
-    if broker_url:
-        env["CELERY_BROKER_URL"] = broker_url
-    return env
+    return env | (settings or {})
 
 
 @contextlib.contextmanager
@@ -89,27 +89,117 @@ def postgres_database() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_stack(folder: Path, *, database_url: str = "", broker_url: str = "", limit: int = 60) -> Iterator[Stack]:
-    """Prepare with the tiny model and start every process; stops all of them at the end."""
-    env = environment(folder, database_url=database_url, broker_url=broker_url)
+def redis_queues() -> Iterator[dict[str, str]]:
+    """The settings of a broker in Redis whose keys nobody else uses; they are deleted afterwards."""
+    import redis
+
+    prefix = f"stack-{uuid.uuid4().hex[:8]}."
+    client = redis.Redis.from_url(servers.REDIS_URL)
+    try:
+        yield {
+            "CELERY_BROKER_URL": servers.REDIS_URL, "FLYWHEEL_CACHE_URL": servers.REDIS_URL,
+            "FLYWHEEL_QUEUE_PREFIX": prefix,
+        }
+        assert any(b"_kombu.binding" in key for key in client.scan_iter(f"{prefix}*")), "nobody used these queues"
+    finally:
+        if keys := list(client.scan_iter(f"{prefix}*")):
+            client.delete(*keys)
+        client.close()
+
+
+@contextlib.contextmanager
+def rabbitmq_queues() -> Iterator[dict[str, str]]:
+    """The settings of a broker in RabbitMQ whose queues nobody else uses; they are deleted afterwards."""
+    from kombu import Connection
+
+    prefix = f"stack-{uuid.uuid4().hex[:8]}."
+    names = [f"{prefix}{queue}" for queue in ("default", "gpu")]
+    exchanges = [f"{prefix}{name}" for name in ("default", "gpu", "celeryev", "celery.pidbox")]
+    with Connection(servers.RABBITMQ_URL) as connection, connection.channel() as channel:
+        try:
+            yield {"CELERY_BROKER_URL": servers.RABBITMQ_URL, "FLYWHEEL_QUEUE_PREFIX": prefix}
+            for name in names:
+                # Raises when there is no such queue: then nobody used it.
+                channel.queue_declare(queue=name, passive=True)
+        finally:
+            with connection.channel() as broom:
+                for name in names:
+                    broom.queue_delete(name)
+                for name in [*exchanges, f"reply.{prefix}celery.pidbox"]:
+                    broom.exchange_delete(name)
+
+
+def prepared(folder: Path, settings: dict[str, str], *, limit: int) -> Stack:
+    """An installation with everything below `folder`, its people, part of the sample and the tiny model."""
+    env = environment(folder, settings)
     stack = Stack(url=env["FLYWHEEL_URL"], folder=folder, env=env)
     folder.mkdir(parents=True, exist_ok=True)
     said = stack.manage("prepare", "--model", "tiny", "--limit", str(limit), "--json")
     stack.passwords = json.loads(said.strip().splitlines()[-1])["passwords"]
+    return stack
+
+
+@contextlib.contextmanager
+def running_stack(
+    folder: Path, settings: dict[str, str] | None = None, *, database_url: str = "", limit: int = 60
+) -> Iterator[Stack]:
+    """Prepare with the tiny model and start every process under the supervisor; stops all of them at the end."""
+    named = {"DATABASE_URL": database_url} if database_url else {}
+    stack = prepared(folder, named | (settings or {}), limit=limit)
     command = [sys.executable, "-m", "honcho", "-d", str(ROOT), "-f", "flywheel/Procfile", "start"]
     with (folder / "stack.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=env | {"PYTHONUNBUFFERED": "1"}, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=stack.env, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until_it_answers(stack)
             yield stack
+        except BaseException:
+            print(stack.logs())
+            raise
         finally:
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+class Processes:
+    """The supervisor's processes one by one, so that a test may kill one and start it again."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.commands: dict[str, str] = parse_procfile((ROOT / "flywheel" / "Procfile").read_text()).processes
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        """Start one; its shell is replaced by the program, so that its process is the program's."""
+        with (self.stack.folder / "stack.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                self.commands[name], shell=True, cwd=ROOT, env=self.stack.env, stdout=log, stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Kill one with everything in its process group, as power failures and the kernel do: without a word."""
+        process = self.running.pop(name)
+        os.killpg(process.pid, number)
+        process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def running_apart(folder: Path, settings: dict[str, str], *, limit: int) -> Iterator[tuple[Stack, Processes]]:
+    """Like `running_stack`, without a supervisor that stops everything when one process dies."""
+    stack = prepared(folder, settings, limit=limit)
+    processes = Processes(stack)
+    try:
+        for name in processes.commands:
+            processes.start(name)
+        wait_until_it_answers(stack)
+        yield stack, processes
+    finally:
+        for name in list(processes.running):
+            with contextlib.suppress(ProcessLookupError):
+                processes.kill(name)
 
 
 def wait_until_it_answers(stack: Stack, *, seconds: float = 60) -> None:

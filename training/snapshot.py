@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from training.contract.rows import SPLITS, Message, Row, RowError, row_from_json
 from training.errors import SnapshotError
 
 MANIFEST = "manifest.json"
+DOCUMENTS = ("README.md", "tree.bin")
+"""Files beside the rows that may stand in the folder: the card, and the tree that proofs are read from."""
+
 SCHEMA = "flywheel.snapshot/1"
 TEXT_COLUMNS = ("id", "split", "group", "label", "license", "source", "provenance", "extra")
 BATCH_ROWS = 1024
@@ -43,7 +47,7 @@ def manifest_read(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise SnapshotError(f"{folder} has no {MANIFEST}; name a snapshot's folder") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise SnapshotError(f"{path} cannot be read ({error}); freeze or download the snapshot again") from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
@@ -127,21 +131,54 @@ def snapshot_verify(folder: Path, expected_root: str | None = None) -> Report:
     except SnapshotError as error:
         report.problems.append(str(error))
         return report
+    _folder_verify(folder, manifest, report)
     tree = MerkleTree()
-    split_of: dict[str, str] = {}
-    group_split: dict[str, str] = {}
+    seen = _Seen()
     for split in SPLITS:
         entry = manifest["splits"].get(split)
         if entry is not None:
             _file_verify(folder / entry["file"], entry, report)
-            report.splits[split] = _rows_verify(folder / entry["file"], split, tree, split_of, group_split, report)
+            report.splits[split] = _rows_verify(folder / entry["file"], split, tree, seen, report)
             _expect(report, f"split {split!r}: rows", entry.get("rows"), report.splits[split])
     report.rows, report.root = tree.size, tree.root().hex()
+    for name, found in seen.counts().items():
+        stated = manifest.get(name, found)
+        # A name that stands with no row at all is no contradiction.
+        stated = {key: rows for key, rows in stated.items() if rows} if isinstance(stated, dict) else stated
+        _expect(report, name, stated, found)
     _expect(report, "rows", manifest.get("rows"), report.rows)
     _expect(report, "merkle_root", manifest.get("merkle_root"), report.root)
     if expected_root is not None and expected_root.lower() != report.root:
         report.problems.append(f"the root asked for is {expected_root}, the rows give {report.root}; wrong snapshot")
     return report
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the rows read so far say: each row's split, each group's, and how many stand under each name."""
+
+    split_of: dict[str, str] = field(default_factory=dict)
+    group_split: dict[str, str] = field(default_factory=dict)
+    licenses: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+
+    def counts(self) -> dict[str, object]:
+        """The manifest's counts that can be taken from the rows again."""
+        return {"licenses": dict(self.licenses), "sources": dict(self.sources), "groups": len(self.group_split)}
+
+
+def _folder_verify(folder: Path, manifest: dict[str, Any], report: Report) -> None:
+    """The folder holds what the manifest names and nothing else; documents beside the rows fit their digests."""
+    documents = manifest.get("documents")
+    documents = documents if isinstance(documents, dict) else {}
+    known = {MANIFEST, *DOCUMENTS, *documents, *(entry["file"] for entry in manifest["splits"].values())}
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            report.problems.append(f"{path.name} is a symbolic link, which may show something else later; copy it")
+        elif path.name not in known:
+            report.problems.append(f"{path.name} is not in the manifest; take it out of the folder")
+        elif isinstance(documents.get(path.name), dict):
+            _file_verify(path, documents[path.name], report)
 
 
 def _expect(report: Report, what: str, stated: object, found: object) -> None:
@@ -162,9 +199,7 @@ def _file_verify(path: Path, entry: dict[str, Any], report: Report) -> None:
         _expect(report, f"{path.name}: bytes", entry["bytes"], size)
 
 
-def _rows_verify(
-    path: Path, split: str, tree: MerkleTree, split_of: dict[str, str], group_split: dict[str, str], report: Report
-) -> int:
+def _rows_verify(path: Path, split: str, tree: MerkleTree, seen: _Seen, report: Report) -> int:
     """Add the file's rows to `tree` and check each; returns how many were read."""
     count, previous = 0, ""
     say = _Problems(report)
@@ -174,12 +209,14 @@ def _rows_verify(
             tree.append(leaf_hash(row.canonical()))
             if row.split != split:
                 say(f"row {row.id!r} says split {row.split!r} and stands in {split!r}")
-            if row.id in split_of:
-                say(f"row id {row.id!r} stands twice ({split_of[row.id]} and {split})")
+            if row.id in seen.split_of:
+                say(f"row id {row.id!r} stands twice ({seen.split_of[row.id]} and {split})")
             elif row.id < previous:
                 say(f"row {row.id!r} follows {previous!r}; rows stand in ascending order of id")
-            split_of[row.id], previous = split, row.id
-            other = group_split.setdefault(row.group, split)
+            seen.split_of[row.id], previous = split, row.id
+            seen.licenses[row.license] += 1
+            seen.sources[row.source] += 1
+            other = seen.group_split.setdefault(row.group, split)
             if other != split:
                 say(f"group {row.group!r} stands in {other} and {split} (row {row.id!r}); a group has one split")
     except (SnapshotError, RowError) as error:

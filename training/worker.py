@@ -2,7 +2,7 @@
 
 The one file of the trainer that touches the network, and never the database. The trainer itself is a child process
 that knows nothing of this; its folder survives, so that the next attempt goes on from the last checkpoint.
-Start with `celery -A training.worker worker -Q gpu -c 1 -P solo -n trainer@%h`.
+Start with `celery -A training.worker worker -c 1 -P solo -n trainer@%h`.
 """
 
 from __future__ import annotations
@@ -369,19 +369,23 @@ def celery_app() -> Celery:
     A message is only a nudge: it is acknowledged before the work, since the web queues again what was not finished.
     """
     app = Celery("training")
-    broker = os.environ.get("CELERY_BROKER_URL") or "filesystem://"
+    broker = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
+    # Installations that share a broker differ in this; it is the web's own setting.
+    prefix = os.environ.get("FLYWHEEL_QUEUE_PREFIX", "")
     folder = var_dir() / "broker"
     if broker.startswith("filesystem"):
         for name in ("messages", "control"):
             (folder / name).mkdir(parents=True, exist_ok=True)
     app.conf.update(
-        broker_url=broker, task_queues=[Queue("gpu")], task_default_queue="gpu", task_ignore_result=True,
+        broker_url=broker, task_queues=[Queue(f"{prefix}gpu")], task_default_queue=f"{prefix}gpu",
+        control_exchange=f"{prefix}celery", event_exchange=f"{prefix}celeryev", event_queue_prefix=f"{prefix}celeryev",
+        task_ignore_result=True,
         task_acks_late=False, worker_prefetch_multiplier=1, worker_concurrency=1, broker_heartbeat=0,
         broker_connection_retry_on_startup=True, timezone="UTC",
         broker_transport_options={
             "data_folder_in": str(folder / "messages"), "data_folder_out": str(folder / "messages"),
             "control_folder": str(folder / "control"), "store_processed": False,
-        } if broker.startswith("filesystem") else {},
+        } if broker.startswith("filesystem") else {"global_keyprefix": prefix} if broker.startswith("redis") else {},
     )
     return app
 

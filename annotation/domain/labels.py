@@ -24,6 +24,10 @@ TYPES = {"TextArea": "textarea", "Choices": "choices", "Rating": "rating", "Labe
 SUPPORTED_TAGS = frozenset({"View", "Header", "Style", "Text", "Paragraphs", "Choice", "Label", *TYPES})
 
 
+RESERVED_KEYS = frozenset("ge?")
+"""Keys of the workbench that no answer may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One choice or label: `value` is stored, `label` is shown."""
@@ -141,6 +145,24 @@ class TaskData:
         if not document.variable:
             return document.fixed
         return self.text if document.variable == "conversation" else str(getattr(self, document.variable, ""))
+
+
+def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
+    """The key of each option by (control, value): its hotkey where that is one free key, else the next free digit.
+
+    Label Studio's combinations such as "ctrl+a" are none; the first of several that want the same key has it.
+    """
+    places = [(control.name, option) for control in config.controls for option in control.options]
+    keys: dict[tuple[str, str], str] = {}
+    for name, option in places:
+        wanted = option.hotkey.lower()
+        if len(wanted) == 1 and wanted not in RESERVED_KEYS and wanted not in keys.values():
+            keys[name, option.value] = wanted
+    free = [digit for digit in "123456789" if digit not in keys.values()]
+    for name, option in places:
+        if (name, option.value) not in keys and free:
+            keys[name, option.value] = free.pop(0)
+    return keys
 
 
 def reply_of(result: list[dict[str, Any]], config: LabelConfig) -> str:

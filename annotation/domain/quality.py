@@ -17,16 +17,26 @@ class Reason:
 _NOT_SETTLED = {
     "open": ("not_settled", "the task waits to be annotated", "annotate it"),
     "in_review": ("not_settled", "the task waits for review", "review it"),
+    "flagged": ("task_flagged", "somebody flagged the task and nobody has decided yet", "decide about the flag"),
+    "closed": ("task_closed", "the task was closed after a flag", "open it again if it should teach after all"),
     "withdrawn": ("task_withdrawn", "the task was withdrawn", "nothing: its data may not be used"),
 }
 
 
-def quality_reasons_of(*, state: str | None, reply: str | None) -> list[Reason]:
-    """Reasons against an example whose task is in `state` (None: no task) with this settled reply; [] when good."""
+def quality_reasons_of(*, state: str | None, reply: str | None, searched: bool = True) -> list[Reason]:
+    """Reasons against an example whose task is in `state` (None: no task) with this settled reply; [] when good.
+
+    `searched` tells whether personal data was looked for in the answer.
+    """
     if state is None:
         return [Reason("no_task", "no project has a task for it", "add its source to a project")]
     if state != "settled":
         return [Reason(*_NOT_SETTLED[state])]
     if reply is not None and not reply.strip():
         return [Reason("empty_reply", "the settled answer has no reply", "annotate it again")]
+    if not searched:
+        return [Reason(
+            "reply_not_searched", "the reply was not searched for personal data yet",
+            "wait for the worker to search it; if it does not, an admin finds the reason among the dead messages",
+        )]
     return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 OWN_RETURNED = "a reviewer sent your answer back with a comment"
 OWN_ACTIVE = "you had started it"
 OWN_UNDONE = "you took your last answer back"
+OWN_UNFLAGGED = "you took your flag back"
 HANDED_BACK = "oldest task of the project that was handed back and nobody holds now"
 OLDEST = "oldest task of the project that nobody else holds"
 OLDEST_SHARED = "oldest task of the project with a free place ({taken} of {overlap} people have it)"

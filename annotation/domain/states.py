@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 OPEN, IN_REVIEW, SETTLED, WITHDRAWN = "open", "in_review", "settled", "withdrawn"
+FLAGGED, CLOSED = "flagged", "closed"
 ACTIVE, SUBMITTED, SKIPPED, EXPIRED, RETURNED = "active", "submitted", "skipped", "expired", "returned"
 
 HOLDING = frozenset({ACTIVE, SUBMITTED, RETURNED})
@@ -48,18 +49,25 @@ def give_back(slots: Slots) -> Slots:
 
 
 def submit(slots: Slots) -> Slots:
-    """A person who holds a place answers; the last answer sends the task to review."""
-    if slots.state != OPEN or slots.submitted >= slots.taken:
+    """A person who holds a place answers; the last answer sends the task to review.
+
+    Who held a place when somebody else flagged the task may still answer; the task stays flagged.
+    """
+    if slots.state not in (OPEN, FLAGGED) or slots.submitted >= slots.taken:
         raise WrongState("no unanswered place is held")
-    submitted = slots.submitted + 1
-    return replace(slots, submitted=submitted, state=IN_REVIEW if submitted >= slots.overlap else OPEN)
+    after = replace(slots, submitted=slots.submitted + 1)
+    return after if slots.state == FLAGGED else replace(after, state=_working(after))
+
+
+def _working(slots: Slots) -> str:
+    return IN_REVIEW if slots.submitted >= slots.overlap else OPEN
 
 
 def take_back(slots: Slots) -> Slots:
     """An answer is undone or rejected; its author keeps the place."""
-    if slots.state not in (OPEN, IN_REVIEW) or slots.submitted < 1:
+    if slots.state not in (OPEN, IN_REVIEW, FLAGGED) or slots.submitted < 1:
         raise WrongState("there is no answer to take back")
-    return replace(slots, submitted=slots.submitted - 1, state=OPEN)
+    return replace(slots, submitted=slots.submitted - 1, state=FLAGGED if slots.state == FLAGGED else OPEN)
 
 
 def settle(slots: Slots) -> Slots:
@@ -67,6 +75,28 @@ def settle(slots: Slots) -> Slots:
     if slots.state != IN_REVIEW:
         raise WrongState(f"the task is {slots.state}, not in review")
     return replace(slots, state=SETTLED)
+
+
+def flag(slots: Slots) -> Slots:
+    """Somebody says that something is wrong with the task: it is given to nobody and settled by nobody until a
+    decision. What was settled already teaches nobody while the flag is open."""
+    if slots.state in (CLOSED, WITHDRAWN):
+        raise WrongState("nobody works on it any more")
+    return replace(slots, state=FLAGGED)
+
+
+def resume(slots: Slots, *, settled: bool) -> Slots:
+    """Flagged or closed work goes on where it was: `settled` tells whether a reviewer had chosen an answer."""
+    if slots.state not in (FLAGGED, CLOSED):
+        raise WrongState("it is neither flagged nor closed")
+    return replace(slots, state=SETTLED if settled else _working(slots))
+
+
+def close(slots: Slots) -> Slots:
+    """The flag was right and the task is worth no more work; unanswered places are given up."""
+    if slots.state != FLAGGED:
+        raise WrongState("it is not flagged")
+    return replace(slots, state=CLOSED, taken=slots.submitted)
 
 
 def withdraw(slots: Slots) -> Slots:

@@ -11,12 +11,14 @@ from django.utils import timezone
 from annotation.access import ANNOTATE, access_assignment, access_membership
 from annotation.domain import routing, states
 from annotation.domain.labels import LabelConfig, reply_of
+from annotation.domain.redaction import written
 from annotation.domain.results import ResultError, clean_json, clean_text, result_check
 from annotation.domain.suggestions import edit_distance, suggestion_use
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Project, Task
 from annotation.selectors import task_data
 from annotation.services._rows import lease_end, step, task_locked
+from annotation.services.redaction import search_ask
 from annotation.services.work import regain
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Invalid, NotFound
@@ -46,7 +48,7 @@ def annotation_submit(
     try:
         return _submit(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
     except Conflict as error:
-        if error.code == "lease_lost":
+        if error.code in ("lease_lost", "flagged", "closed"):
             _keep_as_draft(assignment_id, checked)
         raise
 
@@ -102,7 +104,7 @@ def _submit(
     if assignment.status not in states.HOLDING:
         regain(task, assignment)
     now = timezone.now()
-    annotation = Annotation.objects.create(
+    annotation = annotation_create(
         task=task, project=assignment.project, author=user, submission_id=uid, result=result,
         lead_time_seconds=seconds, **suggestion_fields(task, assignment.project, result, suggestion_id),
     )
@@ -118,6 +120,15 @@ def _submit(
             "suggestion_use": annotation.suggestion_use, "state": task.state,
         },
     )
+    return annotation
+
+
+def annotation_create(**fields: Any) -> Annotation:
+    """Store an answer, in the caller's transaction, and have its free text searched for personal data afterwards."""
+    silent = not written(fields["result"])
+    annotation = Annotation.objects.create(**fields, searched_at=timezone.now() if silent else None)
+    if not silent:
+        search_ask(annotation)
     return annotation
 
 
@@ -179,20 +190,24 @@ def annotation_undo(*, project: Project, user: User) -> Assignment:
     Raises NotFound when there is none, Conflict when a reviewer has judged it.
     """
     access_membership(user, project, ANNOTATE)
-    last = (
-        Annotation.objects.filter(author=user, project=project, parent=None)
-        .exclude(state=Annotation.State.UNDONE).order_by("-pk").first()
-    )
+    last = last_answer(project, user)
     if last is None:
         raise NotFound(f"you have no answer in '{project.name}' to undo")
     return _undo(last, user)
+
+
+def last_answer(project: Project, user: User) -> Annotation | None:
+    """This person's last answer in the project that was not taken back."""
+    mine = Annotation.objects.filter(author=user, project=project, parent=None)
+    return mine.exclude(state=Annotation.State.UNDONE).order_by("-pk").first()
 
 
 @transaction.atomic
 def _undo(annotation: Annotation, user: User) -> Assignment:
     task = task_locked(annotation.task_id)
     annotation = Annotation.objects.select_for_update(of=("self",)).get(pk=annotation.pk)
-    if annotation.state != Annotation.State.SUBMITTED or task.state not in (Task.State.OPEN, Task.State.IN_REVIEW):
+    working = (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.FLAGGED)
+    if annotation.state != Annotation.State.SUBMITTED or task.state not in working:
         raise Conflict(
             f"your last answer (task {task.pk}) is '{annotation.get_state_display().lower()}' and can no longer be "
             "undone; ask a reviewer to send it back",

@@ -13,7 +13,7 @@ from annotation.domain.results import clean_text
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
 from annotation.services._rows import RETURN_HOLD, step, task_locked
-from annotation.services.answers import result_validated, suggestion_fields
+from annotation.services.answers import annotation_create, result_validated, suggestion_fields
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from flywheel.core.models import User
 from provenance.domain.ledger import payload_hash
@@ -118,7 +118,7 @@ def _choose(
     """Settle the task with the answer, or with its fix, which is returned."""
     fix = None
     if result is not None:
-        fix = Annotation.objects.create(
+        fix = annotation_create(
             task=task, project=annotation.project, author=reviewer, parent=annotation, result=result,
             state=Annotation.State.ACCEPTED,
             **suggestion_fields(task, annotation.project, result, annotation.suggestion_id),

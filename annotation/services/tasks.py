@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation.domain import states
-from annotation.models import Annotation, Assignment, Project, Task
+from annotation.models import Annotation, Assignment, Flag, Project, Task
 from annotation.services._rows import step, task_locked
 from flywheel.capture.models import Example
 from provenance.ledger import ledger_append
@@ -173,5 +173,9 @@ def _withdraw_some(task_ids: list[int], actor: Any) -> int:
         step(task, states.withdraw)
         withdrawn.append(task_id)
     if withdrawn:
+        # Nothing is left to decide about them.
+        Flag.objects.filter(task_id__in=withdrawn, state=Flag.State.OPEN).update(
+            state=Flag.State.WITHDRAWN, resolved_at=timezone.now()
+        )
         ledger_append(actor=actor, action="task.withdraw", object="tasks", payload={"tasks": withdrawn})
     return len(withdrawn)

@@ -232,11 +232,18 @@ def assignment_open(*, user: User, assignment_id: int) -> Assignment:
     return assignment
 
 
+_NOT_NOW: dict[str, str] = {
+    Task.State.WITHDRAWN: "was withdrawn, so that its data may not be used",
+    Task.State.FLAGGED: "is flagged and waits for a lead's decision; what you wrote is kept as a draft",
+    Task.State.CLOSED: "was closed after somebody flagged it; what you wrote is kept as a draft",
+}
+"""Why nobody may take a place on a task in this state."""
+
+
 def regain(task: Task, assignment: Assignment) -> None:
     """Take a place again on a locked task for an assignment that had lost it. Raises Conflict when none is free."""
-    if task.state == Task.State.WITHDRAWN:
-        raise Conflict(f"task {task.pk} was withdrawn, so that its data may not be used; go on with the next task",
-                       code="withdrawn")
+    if task.state in _NOT_NOW:
+        raise Conflict(f"task {task.pk} {_NOT_NOW[task.state]}; go on with the next task", code=task.state)
     if not task.available:
         raise Conflict(
             f"your lease on task {task.pk} ran out at {assignment.expires_at:%H:%M} UTC and its place was taken by "
@@ -346,7 +353,7 @@ def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version:
 
 
 def _draft_store(row: Assignment, draft: list[Any], version: int) -> bool:
-    stored = Assignment.objects.filter(
-        pk=row.pk, draft_version__lt=version, task__state__in=[Task.State.OPEN, Task.State.IN_REVIEW]
-    ).exclude(status=Assignment.Status.SUBMITTED)
+    stored = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
+        status=Assignment.Status.SUBMITTED
+    ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
     return bool(stored.update(draft=clean_json(draft), draft_version=version, draft_saved_at=timezone.now()))

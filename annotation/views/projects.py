@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access, selectors, services
 from annotation.domain.labels import TaskData
+from annotation.domain.results import clean_text
 from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
@@ -192,7 +193,7 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
 def member_remove(request: HttpRequest, slug: str) -> HttpResponse:
     """Take a role in the project from a person."""
     project = access.access_project(request.user, slug, access.MANAGE)
-    user = get_object_or_404(User, username=request.POST.get("username", ""))
+    user = get_object_or_404(User, username=clean_text(request.POST.get("username", "")))
     try:
         services.membership_remove(project=project, user=user, role=request.POST.get("role", ""), by=person(request))
     except UserError as error:
@@ -231,4 +232,6 @@ def task_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "assignments": task.assignments.select_related("user").order_by("pk"), "tab": "tasks",
         "reviews": Review.objects.filter(task=task).select_related("reviewer").order_by("pk"),
         "reasons": selectors.quality_reasons(task), "may_manage": _may_manage(request, project),
+        "flags": selectors.flags_of(task),
+        "may_decide": bool(access.roles_in(request.user, project) & set(access.REVIEW)),
     })

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access, selectors, services
 from annotation.domain.labels import LabelConfig
@@ -16,7 +16,7 @@ from annotation.label_config import label_config_of
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.numbers import project_numbers, projects_numbers
 from annotation.presentation import answer_view, documents_of, guidelines_html, result_posted, values_posted
-from annotation.views.workbench import person
+from annotation.views.workbench import person, whole
 from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.paging import keyset_page
 
@@ -42,9 +42,8 @@ def choose(request: HttpRequest) -> HttpResponse:
 def review(request: HttpRequest, slug: str) -> HttpResponse:
     """The next task to judge."""
     project = access.access_project(person(request), slug, access.REVIEW)
-    after = request.GET.get("after", "")
     task = selectors.review_next(
-        project=project, user=person(request), after_id=int(after) if after.isascii() and after.isdigit() else 0
+        project=project, user=person(request), after_id=whole(request.GET.get("after", ""))
     )
     if task is None:
         context = {"project": project, "numbers": project_numbers(project)}
@@ -84,7 +83,7 @@ def _page(request: HttpRequest, project: Project, task: Task, *, error: UserErro
         "numbers": project_numbers(project), "reviews": list(reviews), "error": error,
         "waiting": task.state == Task.State.IN_REVIEW,
         "own": any(answer.annotation.author_id == person(request).pk for answer in answers),
-        "guidelines": guidelines_html(project.guidelines),
+        "guidelines": guidelines_html(project.guidelines), "may_decide": True,
     }, status=error.status if error else 200)
 
 
@@ -120,10 +119,30 @@ def _decide(request: HttpRequest, project: Project, task: Task) -> HttpResponse:
 
 
 def _of_task(task: Task, text: str) -> int:
-    pk = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    pk = whole(text)
     if not Annotation.objects.filter(pk=pk, task=task).exists():
         raise NotFound(f"task {task.pk} has no answer '{text}'")
     return pk
+
+
+@login_required
+@require_POST
+def span(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Say whether something found in an answer is personal data."""
+    project = access.access_project(person(request), slug, access.REVIEW)
+    answer = Annotation.objects.filter(pk=pk, project=project).first()
+    if answer is None:
+        raise NotFound(f"there is no answer {pk} in '{project.name}'")
+    try:
+        services.span_keep(
+            annotation_id=pk, by=person(request), control=request.POST.get("control", ""),
+            part=whole(request.POST.get("part", ""), -1), start=whole(request.POST.get("start", ""), -1),
+            keep=request.POST.get("keep") == "1",
+        )
+    except UserError as error:
+        messages.error(request, error.message)
+    page = "annotation:task" if request.POST.get("from") == "task" else "annotation:review_task"
+    return redirect(page, slug=slug, pk=answer.task_id)
 
 
 @login_required

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access, selectors, services
 from annotation.label_config import label_config_of
-from annotation.models import Assignment, Membership, Project
+from annotation.models import Assignment, Flag, Membership, Project
 from annotation.numbers import project_numbers, projects_numbers
 from annotation.presentation import TaskView, guidelines_html, result_posted, task_view, values_posted
 from flywheel.core.errors import Conflict, Invalid, UserError
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 
+# What is wrong with the task itself is flagged, not skipped: skipping hands it to the next person.
 SKIP_REASONS = (
-    "Not understandable", "A language I do not read", "Needs knowledge I do not have",
-    "Personal data that was not redacted", "Nothing to reply to",
+    "Not understandable", "A language I do not read", "Needs knowledge I do not have", "Nothing to reply to",
 )
 
 
@@ -56,8 +58,8 @@ def workbench(request: HttpRequest, slug: str) -> HttpResponse:
         return _submit(request, project)
     chosen = request.GET.get("assignment", "")
     try:
-        if chosen.isascii() and chosen.isdigit():
-            assignment: Assignment | None = services.assignment_open(user=person(request), assignment_id=int(chosen))
+        if whole(chosen):
+            assignment: Assignment | None = services.assignment_open(user=person(request), assignment_id=whole(chosen))
         else:
             assignment = services.task_next(project=project, user=person(request))
     except Conflict as error:
@@ -75,6 +77,7 @@ def _context(request: HttpRequest, project: Project) -> dict[str, Any]:
     return {
         "project": project, "numbers": project_numbers(project), "guidelines": guidelines_html(project.guidelines),
         "done_today": selectors.done_today(project=project, user=person(request)), "skip_reasons": SKIP_REASONS,
+        "flag_reasons": Flag.Reason.choices,
     }
 
 
@@ -90,14 +93,14 @@ def _empty(request: HttpRequest, project: Project, error: UserError | None) -> d
 
 
 def _submit(request: HttpRequest, project: Project) -> HttpResponse:
-    assignment_id = _whole(request.POST.get("assignment", ""))
+    assignment_id = whole(request.POST.get("assignment", ""))
     config = label_config_of(project)
     suggestion = request.POST.get("suggestion_id", "")
     try:
         services.annotation_submit(
             assignment_id=assignment_id, user=person(request), result=result_posted(config, request.POST),
             submission_id=request.POST.get("submission_id") or None,
-            suggestion_id=int(suggestion) if suggestion.isascii() and suggestion.isdigit() else None,
+            suggestion_id=whole(suggestion) if suggestion else None,
         )
     except Invalid as error:
         view = task_view(
@@ -110,8 +113,9 @@ def _submit(request: HttpRequest, project: Project) -> HttpResponse:
     return redirect("annotation:workbench", slug=project.slug)
 
 
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+def whole(text: str, default: int = 0) -> int:
+    """The text as a number that a database's key may be, else `default`."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else default
 
 
 def _fragment(request: HttpRequest, project: Project, assignment: Assignment | None) -> HttpResponse:
@@ -134,7 +138,7 @@ def ahead_fragment(request: HttpRequest, slug: str) -> HttpResponse:
     """The task after the current one, leased ahead; 204 when there is none."""
     project = access.access_project(person(request), slug, access.ANNOTATE)
     assignment = services.task_peek(
-        project=project, user=person(request), current_id=_whole(request.POST.get("current", ""))
+        project=project, user=person(request), current_id=whole(request.POST.get("current", ""))
     )
     return HttpResponse(status=204) if assignment is None else _fragment(request, project, assignment)
 
@@ -150,17 +154,26 @@ def open_fragment(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
-    """Take the last answer back; its text is the draft again."""
+    """Take the last answer or flag back; what was typed is the draft again."""
     project = access.access_project(person(request), slug, access.ANNOTATE)
     if request.headers.get("X-Requested-With") == "workbench":
-        return _fragment(request, project, services.annotation_undo(project=project, user=person(request)))
+        return _undone(request, project, services.work_undo(project=project, user=person(request)))
     try:
-        assignment = services.annotation_undo(project=project, user=person(request))
+        undone = services.work_undo(project=project, user=person(request))
     except UserError as error:
         messages.error(request, error.message)
         return redirect("annotation:workbench", slug=slug)
-    messages.success(request, "Your last answer was taken back; change it and submit again.")
-    return redirect(f"/annotate/{slug}/?assignment={assignment.pk}")
+    messages.success(request, undone.message)
+    address = reverse("annotation:workbench", args=[slug])
+    return redirect(f"{address}?assignment={undone.assignment.pk}" if undone.assignment else address)
+
+
+def _undone(request: HttpRequest, project: Project, undone: services.Undone) -> HttpResponse:
+    """The task again, or the next one when it is not to be had; the headers say what was taken back."""
+    assignment = undone.assignment or services.task_next(project=project, user=person(request))
+    response = _fragment(request, project, assignment)
+    response["X-Undone"], response["X-Message"] = undone.kind, quote(undone.message)
+    return response
 
 
 @login_required
@@ -205,4 +218,5 @@ def mine(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "annotation/mine.html", {
         "project": project, "page": page, "status": status, "statuses": Assignment.Status.choices,
         "answers": selectors.answers_by_task(person(request), [row.task_id for row in page.rows]),
+        "flags": selectors.flags_by_task(person(request), [row.task_id for row in page.rows]),
     })

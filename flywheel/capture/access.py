@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -19,14 +20,19 @@ REPLAYERS = (ADMIN,)
 """Who may have dead letters tried again."""
 
 
+# What is no name at all may hold characters that no database takes, so it is not looked up.
+_NAME = re.compile(r"[-a-zA-Z0-9_]{1,100}")
+
+
 def sources_named(names: set[str]) -> dict[str, Source]:
     """The sources with these names, by name."""
-    return {source.name: source for source in Source.objects.filter(name__in=names)} if names else {}
+    possible = {name for name in names if _NAME.fullmatch(name)}
+    return {source.name: source for source in Source.objects.filter(name__in=possible)} if possible else {}
 
 
 def source_get(name: str) -> Source:
     """Raises NotFound naming the source and how to create it."""
-    source = Source.objects.select_related("owner").filter(name=str(name)[:200]).first() if "\x00" not in name else None
+    source = Source.objects.select_related("owner").filter(name=name).first() if _NAME.fullmatch(name) else None
     if source is None:
         raise NotFound(
             f"there is no source {name[:100]!r}; an admin or steward creates it under /sources/ or with "

@@ -33,7 +33,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     purposes = forms.MultipleChoiceField(
         label="Default purposes", choices=PURPOSE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple,
-        help_text="What new captures may be used for, unless a delivery says less.",
+        help_text="What captures may be used for, new ones and those that are here, unless a delivery names its own.",
     )
     prohibited_purposes = forms.MultipleChoiceField(
         label="Prohibited purposes", choices=PURPOSE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple,
@@ -60,7 +60,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "license_spdx": "SPDX identifier, e.g. CC-BY-4.0. Without a known licence nothing is cleared.",
             "consent_policy": "On what ground the people in these conversations may be learnt from.",
             "region": "Where the data may be kept and processed, e.g. EU.",
-            "retention_days": "Counted from the conversation; empty keeps it without an end.",
+            "retention_days": "Counted from the conversation, also of those that are here; empty has no end.",
             "subject_namespace": "Sources that share customers share a namespace; empty takes the source's name.",
             "include_notes": "Internal notes become training text too.",
         }

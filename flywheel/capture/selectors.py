@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from flywheel.capture.domain.conversation import conversation_of, looks_like_name
+from flywheel.capture.domain.redaction import SUBJECT, Given
 from flywheel.capture.models import Capture, Example, FileImport, Source
 from flywheel.core.models import Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What is known of an example when more is written about it: its own texts with their redacted form, the people
+    and products named in it, and the placeholders that values have."""
+
+    texts: list[str]
+    redacted: list[str]
+    names: list[str]
+    things: list[str]
+    given: list[Given]
+
+
+def spoken_of(example: Example) -> Spoken:
+    """What a search for personal data in an answer has to know. The example comes with its capture and source."""
+    texts = [example.subject_line, *(str(message.get("text", "")) for message in example.conversation)]
+    redacted = [example.redacted_subject_line, *(str(message.get("text", "")) for message in example.redacted)]
+    given = [
+        (span["type"], texts[span["message"] - SUBJECT][span["start"] : span["end"]], span["placeholder"])
+        for span in example.pii if span["message"] - SUBJECT < len(texts)
+    ]
+    authors = zip(example.conversation, example.redacted, strict=False)
+    given += [
+        ("PERSON", a["author"], b["author"]) for a, b in authors
+        if a.get("author") and b.get("author") and a["author"] != b["author"]
+    ]
+    names = [*_names_delivered(example), *(value for kind, value, _ in given if kind == "PERSON")]
+    return Spoken(texts, redacted, list(dict.fromkeys(names)), example.source.product_names, given)
+
+
+def _names_delivered(example: Example) -> list[str]:
+    """The people that the delivery named, who need not have written; those who wrote when it is there no more."""
+    try:
+        return conversation_of(json.loads(example.capture.payload)).names
+    except ValueError:
+        return [m["author"] for m in example.conversation if looks_like_name(str(m.get("author", "")))]
 
 
 def capture_counts() -> dict[str, float]:

@@ -39,11 +39,21 @@ def _raw_blocks(request: HttpRequest) -> Iterator[bytes]:
     # Django reads nothing of a body without a length; the server marks when such a body's end can be trusted.
     chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
     stream: Any = request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
+    read = 0
     try:
         while block := stream.read(BLOCK):
+            read += len(block)
             yield block
     except (UnreadablePostError, OSError):
-        raise Invalid("the connection broke off; send the rest again, repeated lines do no harm") from None
+        raise _broken_off() from None
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if stream is request and announced.isdigit() and read < int(announced):
+        # A server ends a body that stays short quietly, and what came may well end with a whole line.
+        raise _broken_off()
+
+
+def _broken_off() -> Invalid:
+    return Invalid("the connection broke off; send the rest again, repeated lines do no harm")
 
 
 def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:

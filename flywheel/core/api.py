@@ -8,6 +8,7 @@ from rest_framework import exceptions, pagination, views
 from rest_framework.response import Response
 
 from flywheel.core.errors import UserError
+from flywheel.core.text import plain_text
 
 
 class KeysetPagination(pagination.CursorPagination):
@@ -21,7 +22,8 @@ class KeysetPagination(pagination.CursorPagination):
 
 def error_body(*, code: str, message: str, field: str = "") -> dict[str, Any]:
     """The one shape of an error."""
-    error = {"code": code, "message": message}
+    # A message may repeat what was sent, and not every text can be sent back.
+    error = {"code": code, "message": plain_text(message)}
     return {"error": error | ({"field": field} if field else {})}
 
 

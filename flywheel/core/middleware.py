@@ -1,22 +1,29 @@
-"""Turns a UserError that a page let through into that page's error, with the sentence it carries."""
+"""Refuses addresses that no page could look up, and shows a UserError that a page let through as that page's error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 
-from flywheel.core.errors import UserError
+from flywheel.core.api import error_body
+from flywheel.core.errors import Invalid, UserError
 
 
 class UserErrorMiddleware:
-    """Pages only: the API has its own handler."""
+    """Errors of pages only: the API has its own handler."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # No name and no search of ours holds NUL, and PostgreSQL breaks on it wherever it is compared.
+        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            error = Invalid("the address holds a NUL character; leave it out")
+            if request.path.startswith("/api/"):
+                return JsonResponse(error_body(code=error.code, message=error.message), status=error.status)
+            return render(request, "error.html", {"error": error}, status=error.status)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -21,9 +22,6 @@ from django.utils.module_loading import module_has_submodule
 from flywheel.core.models import OutboxMessage
 
 log = logging.getLogger(__name__)
-
-CLAIM = timedelta(minutes=10)
-"""How long one attempt may take before another worker may try; long handlers call `outbox_extend`."""
 
 MAX_ATTEMPTS = 8
 
@@ -50,6 +48,11 @@ def outbox_handler(topic: str) -> Callable[[Handler], Handler]:
         return function
 
     return register
+
+
+def claim_length() -> timedelta:
+    """How long one attempt may take before another worker may try; long handlers call `outbox_extend`."""
+    return timedelta(seconds=settings.FLYWHEEL["CLAIM_SECONDS"])
 
 
 def _handler(topic: str) -> Handler:
@@ -124,7 +127,7 @@ def _claim(message_id: int) -> OutboxMessage | None:
     claimed = (
         OutboxMessage.objects.filter(pk=message_id, done_at=None, dead_at=None, available_at__lte=now)
         .filter(Q(claimed_until=None) | Q(claimed_until__lte=now))
-        .update(claimed_until=now + CLAIM)
+        .update(claimed_until=now + claim_length())
     )
     if not claimed:
         return None
@@ -146,11 +149,11 @@ def _failed(message: OutboxMessage, error: Exception) -> None:
 
 
 def outbox_extend(*, topic: str, until: datetime | None = None, **payload_contains: Any) -> None:
-    """Keep the claim of running messages of `topic` whose payload holds these values, for another `CLAIM`."""
+    """Keep the claim of running messages of `topic` whose payload holds these values, for as long as a new one."""
     rows = OutboxMessage.objects.filter(topic=topic, done_at=None, dead_at=None).exclude(claimed_until=None)
     for key, value in payload_contains.items():
         rows = rows.filter(**{f"payload__{key}": value})
-    rows.update(claimed_until=until or timezone.now() + CLAIM)
+    rows.update(claimed_until=until or timezone.now() + claim_length())
 
 
 def outbox_sweep(*, limit: int = 200) -> int:

@@ -44,7 +44,7 @@ class SnapshotOut(serializers.ModelSerializer[Snapshot]):
         model = Snapshot
         fields = ("uid", "name", "project", "purpose", "region", "commercial", "seed", "shares", "status", "error",
                   "merkle_root", "row_count", "split_counts", "refused_counts", "share_alike", "created_at",
-                  "frozen_at", "tainted_at")
+                  "frozen_at", "tainted_at", "cleared_until")
 
 
 class SnapshotDetailOut(SnapshotOut):

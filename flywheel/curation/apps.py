@@ -13,5 +13,9 @@ class CurationConfig(AppConfig):
         from flywheel.curation import selectors
         from provenance import reach
 
-        reach.reach_register("curation", selectors.reach_count)
+        reach.reach_register("curation", selectors.reach_count, selectors.REACH_LISTS)
         reach.example_link_register(selectors.example_link)
+        for name, (rows, shown) in selectors.REACH_ROWS.items():
+            reach.rows_register(name, rows, shown)
+        for name, (title, records) in selectors.STAGES.items():
+            reach.stage_register(name, title, records)

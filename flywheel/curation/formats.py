@@ -130,7 +130,12 @@ def openai_line(messages: Iterable[Mapping[str, Any]]) -> bytes:
         chat.append({"role": message["role"], "content": message["content"]})
         if message["role"] == "assistant":
             chat[-1]["weight"] = int(message["weight"])
-    return json.dumps({"messages": chat}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps({"messages": chat}, ensure_ascii=False, separators=(",", ":"))
+    # Readers that split lines as Unicode does would break a message at these.
+    return text.translate(_SEPARATORS).encode() + b"\n"
+
+
+_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def plain_text(messages: Iterable[Mapping[str, Any]]) -> str:

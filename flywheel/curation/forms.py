@@ -8,8 +8,7 @@ from django import forms
 
 from annotation.models import Project
 from flywheel.curation.domain import MAX_SHARE
-from provenance.domain.vocabulary import PURPOSES
-from provenance.forms import PURPOSE_NAMES
+from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 from provenance.regions import regions
 
 

@@ -101,23 +101,30 @@ class Request:
 
 
 def file_entry(path: Path, rows: int) -> dict[str, Any]:
-    """A file of the snapshot as the manifest names it."""
+    """A file of rows as the manifest names it."""
+    return {"file": path.name, "rows": rows} | digest_entry(path)
+
+
+def digest_entry(path: Path) -> dict[str, Any]:
+    """What a file has to be: its SHA-256 (hex) and its size in bytes."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "rows": rows, "sha256": digest, "bytes": path.stat().st_size}
+    return {"sha256": digest, "bytes": path.stat().st_size}
 
 
 def manifest_build(
     request: Request, tally: Tally, *, root: str, files: Mapping[str, dict[str, Any]], refused: Mapping[str, int],
-    unsettled: int, flags: Mapping[str, bool], created_at: datetime,
+    unsettled: int, flags: Mapping[str, bool], created_at: datetime, cleared_until: datetime | None = None,
 ) -> dict[str, Any]:
-    """The manifest as JSON values. `files` by split; `refused` by rule; `unsettled` tasks were not asked about."""
+    """The manifest as JSON values. `files` by split; `refused` by rule; `unsettled` tasks were not asked about;
+    `cleared_until` is when the first row's consent, basis or retention ends by itself."""
     return {
         "schema": SCHEMA, "uid": request.uid, "name": request.name, "project": request.project,
         "purpose": request.purpose, "region": request.region, "commercial": request.commercial,
         "seed": request.seed, "shares": dict(request.shares), "system_prompt": request.system_prompt,
         "merkle_root": root, "rows": tally.rows, "splits": dict(files),
         "gate": {"cleared": tally.rows, "refused": dict(sorted(refused.items())), "unsettled": unsettled},
+        "cleared_until": cleared_until.isoformat(timespec="seconds") if cleared_until else None,
         "licenses": dict(sorted(tally.licenses.items())), "share_alike": flags.get("share_alike", False),
         "attribution": flags.get("attribution", False), "sources": dict(sorted(tally.sources.items())),
         "languages": dict(sorted(tally.languages.items())),

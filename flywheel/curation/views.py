@@ -9,25 +9,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from flywheel.core.access import role_required
+from flywheel.core.access import ADMIN, LEAD, has_role, role_required
 from flywheel.core.errors import Invalid
 from flywheel.core.gauges import gauges_get
 from flywheel.core.paging import keyset_page
 from flywheel.curation import access, selectors, services
 from flywheel.curation.forms import SnapshotForm
 from flywheel.curation.models import Snapshot
+from flywheel.curation.reasons import RULE_NAMES, missing_sentence
 from flywheel.curation.responses import chat_response, file_response
-from provenance.domain.gate import RULES
-from provenance.domain.vocabulary import JUDGED_PURPOSES
-from provenance.forms import PURPOSE_NAMES
+from provenance.access import subject_asked
+from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
 from provenance.regions import regions
 
 people = role_required(*access.ROLES)
-
-RULE_NAMES = RULES | {
-    "not_settled": "Not settled", "empty_reply": "The answer has no reply", "no_context": "Nothing to answer",
-    "example_withdrawn": "Withdrawn or erased", "no_task": "No task", "task_withdrawn": "Task withdrawn",
-}
 
 
 @require_GET
@@ -38,8 +33,11 @@ def index(request: HttpRequest) -> HttpResponse:
     snapshots = access.snapshots_for(request.user)
     if status in Snapshot.Status.values:
         snapshots = snapshots.filter(status=status)
+    if subject := subject_asked(request.user, request.GET):
+        snapshots = selectors.holding(snapshots, subject.uid)
     return render(request, "curation/snapshots.html", {
         "page": keyset_page(snapshots, request.GET), "status": status, "statuses": Snapshot.Status.choices,
+        "subject": subject,
     })
 
 
@@ -94,7 +92,9 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
             ((rule, RULE_NAMES.get(rule, rule), n) for rule, n in snapshot.refused_counts.items()),
             key=lambda item: -item[2],
         ),
-        "refused_total": sum(snapshot.refused_counts.values()),
+        "ended": snapshot.status == Snapshot.Status.FROZEN and bool(selectors.unusable(snapshot)),
+        "missing": missing_sentence(rows=snapshot.row_count, shares=snapshot.shares, splits=snapshot.split_counts),
+        "refused_total": sum(snapshot.refused_counts.values()), "may_train": has_role(request.user, LEAD, ADMIN),
         "tainted_rows": selectors.tainted_count(snapshot) if snapshot.status == Snapshot.Status.TAINTED else 0,
     })
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from annotation.models import Annotation, Membership, Review, Task
+from django.db.models import QuerySet
+
+from annotation.domain.redaction import redacted
+from annotation.models import Annotation, Membership, Project, Review, Task
 from flywheel.capture.models import Example
 from flywheel.core import access
 from flywheel.core.errors import NotFound
@@ -17,6 +20,7 @@ from flywheel.core.models import User
 from flywheel.curation.models import Snapshot, SnapshotRow
 from flywheel.runs.models import ModelVersion, TrainingRun
 from provenance.domain.gate import RULES
+from provenance.domain.vocabulary import PURPOSE_NAMES
 from provenance.models import GateVerdict, LedgerEntry, ProvenanceRecord, StewardReview
 
 LIMIT = 50
@@ -40,8 +44,8 @@ class Chain:
 
     @property
     def answers(self) -> list[tuple[Annotation, str]]:
-        """Each annotation with the reply that it holds."""
-        return [(item, reply_of(item.result)) for item in self.annotations]
+        """Each annotation with its reply as snapshots take it: personal data that was found is replaced."""
+        return [(item, reply_of(redacted(item.result, item.pii))) for item in self.annotations]
 
     @property
     def judgements(self) -> list[tuple[GateVerdict, list[str]]]:
@@ -52,28 +56,41 @@ class Chain:
 def example_for(*, user: User, uid: UUID) -> Example:
     """The example, if the person may see its chain. Raises NotFound otherwise, telling nothing of its existence.
 
-    Stewards and admins see all; reviewers and leads those of their projects.
+    Stewards, admins and leads see all, as they do in the list of examples; reviewers those of their projects.
     """
     example = (
         Example.objects.select_related("source", "capture__received_by", "provenance", "duplicate_of")
         .filter(uid=uid)
         .first()
     )
-    if example is not None and (access.has_role(user, access.STEWARD, access.ADMIN) or _works_on(user, example)):
+    everybody = access.has_role(user, access.STEWARD, access.ADMIN, access.LEAD)
+    if example is not None and (everybody or _reviews(user, example)):
         return example
     raise NotFound(f"there is no example {uid} that is open to you")
 
 
-def _works_on(user: User, example: Example) -> bool:
+def _reviews(user: User, example: Example) -> bool:
     roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
     return Membership.objects.filter(user=user, role__in=roles, project__tasks__example=example).exists()
 
 
-def chain_of(example: Example) -> Chain:
-    """Everything about the example, in a fixed number of queries."""
+def _projects(user: User) -> QuerySet[Project]:
+    """The projects whose work on an example this person may read."""
+    if access.has_role(user, access.STEWARD, access.ADMIN):
+        return Project.objects.all()
+    roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
+    return Project.objects.filter(memberships__user=user, memberships__role__in=roles)
+
+
+def chain_of(example: Example, *, user: User) -> Chain:
+    """Everything about the example that is open to the person, in a fixed number of queries.
+
+    What other projects made of it is left out, and so are their snapshots, runs and models.
+    """
+    projects = _projects(user).values("pk")
     kinds = Counter(str(span["type"]).replace("_", " ").lower() for span in example.pii)
     chain = Chain(example, redactions=sorted(kinds.items()))
-    chain.tasks = list(Task.objects.filter(example=example).select_related("project")[:LIMIT])
+    chain.tasks = list(Task.objects.filter(example=example, project__in=projects).select_related("project")[:LIMIT])
     chain.annotations = list(
         Annotation.objects.filter(task__in=chain.tasks).select_related("author", "project").order_by("id")[:LIMIT]
     )
@@ -82,7 +99,8 @@ def chain_of(example: Example) -> Chain:
     chain.decisions = list(
         StewardReview.objects.filter(record=example.provenance).select_related("by").order_by("id")[:LIMIT]
     )
-    chain.rows = list(SnapshotRow.objects.filter(example=example).select_related("snapshot").order_by("id")[:LIMIT])
+    rows = SnapshotRow.objects.filter(example=example, snapshot__project__in=projects)
+    chain.rows = list(rows.select_related("snapshot").order_by("id")[:LIMIT])
     snapshots = [row.snapshot_id for row in chain.rows]
     runs = TrainingRun.objects.filter(snapshot__in=snapshots).select_related("recipe")
     chain.runs = list(runs.order_by("id")[:LIMIT])
@@ -197,7 +215,8 @@ def _judged(chain: Chain) -> Stop:
     cleared = [verdict for verdict in chain.verdicts if verdict.cleared]
     named = (cleared or chain.verdicts)[0]
     return Stop(
-        "Gate", "Cleared" if cleared else "Refused", "#gate", f"{named.purpose}, {named.region}",
+        "Gate", "Cleared" if cleared else "Refused", "#gate",
+        f"{PURPOSE_NAMES.get(named.purpose, named.purpose)}, {named.region}",
         tone="ok" if cleared else "bad", badge=f"{len(cleared)} of {len(chain.verdicts)} purposes",
         state="" if cleared else "stopped",
     )

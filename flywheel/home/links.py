@@ -66,6 +66,8 @@ NAVIGATION = (
     _entry("House", "jobs", "Jobs", "jobs", LEAD, STEWARD, ADMIN),
 )
 
+_ROLES_OF = {entry.key: entry.roles for entry in NAVIGATION}
+
 _known: dict[str, bool] = {}
 
 
@@ -83,3 +85,9 @@ def link(key: str, *parts: object) -> str:
         except Resolver404:
             _known[kind] = False
     return path if _known[kind] else ""
+
+
+def link_for(roles: frozenset[str] | set[str], key: str) -> str:
+    """The address of a page that a person with these roles may open; "" when there is none or it is not for them."""
+    wanted = _ROLES_OF.get(key, frozenset())
+    return link(key) if not wanted or wanted & roles else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,12 +21,27 @@ from annotation import services as annotation
 from annotation.models import Membership, Project
 from flywheel.capture.models import Source
 from flywheel.core.access import ROLES
+from flywheel.core.errors import Invalid
 from flywheel.core.models import User
 from provenance.ledger import ledger_append
 
 REAL_MODEL = "smollm2-135m-instruct"
 TINY_MODEL = "tiny"
 PROJECT_SLUG = "support-replies"
+
+
+def port_check(port: int) -> None:
+    """Raises Invalid when the web could not listen on this port of loopback."""
+    mend = "stop what listens there, or choose another port: make run PORT=8001"
+    if not 1 <= port <= 65535:
+        raise Invalid(f"PORT is {port}; a port is a number from 1 to 65535")
+    with socket.socket() as probe:
+        # As the web server does, so that connections of one that has just stopped are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Invalid(f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); {mend}") from None
 
 
 def people_ensure() -> dict[str, str]:

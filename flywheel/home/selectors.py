@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from knox.models import AuthToken
 
-from annotation.models import Assignment, Membership, Project
+from annotation.models import Assignment, Membership, Project, Task
 from flywheel.core import access
 from flywheel.core.models import Gauge, Job, User
 from flywheel.home import domain
 from flywheel.home.models import OneTimePassword
+from flywheel.runs import access as runs_access
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
+from flywheel.runs.selectors import budget_now as runs_budget_now
 from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
 from provenance.services.counting import gate_scope
@@ -106,21 +108,27 @@ class ProjectNumbers:
     project: Project
     gauges: Gauges
     active: int = 0
+    any_open: bool = False
+    any_in_review: bool = False
 
     def _get(self, name: str) -> int:
         return self.gauges.get(f"home.{name}") or 0
 
     @property
     def open(self) -> int:
-        return self._get("open")
+        return domain.count_now(self._get("open"), there_is_one=self.any_open)
 
     @property
     def in_review(self) -> int:
-        return self._get("in_review")
+        return domain.count_now(self._get("in_review"), there_is_one=self.any_in_review)
 
     @property
     def settled(self) -> int:
         return self._get("settled")
+
+    @property
+    def flags(self) -> int:
+        return self._get("flags")
 
     @property
     def total(self) -> int:
@@ -158,7 +166,11 @@ class ProjectNumbers:
 
 def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
     """The open projects in which the person has one of these roles; an admin sees all. At most 50."""
-    projects = Project.objects.filter(archived_at=None).order_by("name")
+    states = Task.objects.filter(project=OuterRef("pk"))
+    projects = Project.objects.filter(archived_at=None).order_by("name").annotate(
+        any_open=Exists(states.filter(state=Task.State.OPEN)),
+        any_in_review=Exists(states.filter(state=Task.State.IN_REVIEW)),
+    )
     if not access.has_role(user, access.ADMIN):
         projects = projects.filter(memberships__user=user, memberships__role__in=roles).distinct()
     found = list(projects[:50])
@@ -167,7 +179,18 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
     held = Assignment.objects.filter(user=user, status=Assignment.Status.ACTIVE, project__in=found)
     for project_id in held.values_list("project_id", flat=True)[:100]:
         active[project_id] += 1
-    return [ProjectNumbers(project, gauges[f"project:{project.pk}"], active[project.pk]) for project in found]
+    return [
+        ProjectNumbers(
+            project, gauges[f"project:{project.pk}"], active[project.pk], any_open=project.any_open,
+            any_in_review=project.any_in_review,
+        )
+        for project in found
+    ]
+
+
+def models_open_to(user: Any, pks: list[int]) -> set[int]:
+    """Which of these models the person may open."""
+    return set(runs_access.models_of(user).filter(pk__in=pks).values_list("pk", flat=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +200,7 @@ class Totals:
     open: int
     in_review: int
     settled: int
+    flags: int
     week: int
     week_delta: str
 
@@ -189,7 +213,8 @@ def totals(projects: list[ProjectNumbers]) -> Totals:
 
     week = total("settled_week")
     return Totals(
-        open=total("open"), in_review=total("in_review"), settled=total("settled"), week=week,
+        open=total("open"), in_review=total("in_review"), settled=total("settled"),
+        flags=total("flags"), week=week,
         week_delta=domain.delta_text(week, total("settled_last_week")),
     )
 
@@ -221,8 +246,7 @@ def refusals() -> Refusals:
 
 def budget_now() -> Budget | None:
     """This month's budget, if one is set."""
-    today = timezone.now().date()
-    return Budget.objects.filter(month=today.replace(day=1)).first()
+    return runs_budget_now()
 
 
 def runs_recent(count: int = 5) -> list[TrainingRun]:

@@ -75,7 +75,7 @@ class ModelSerializer(serializers.ModelSerializer[ModelVersion]):
         model = ModelVersion
         fields = (
             "name", "project", "generation", "status", "run", "evaluation", "rule", "promoted_at", "override_reason",
-            "created_at",
+            "decision", "decision_reason", "decided_at", "created_at",
         )
 
     def get_evaluation(self, model: ModelVersion) -> dict[str, Any] | None:
@@ -94,6 +94,13 @@ class PromoteSerializer(serializers.Serializer[Any]):
     """Why to promote over the rule, if so."""
 
     override_reason = serializers.CharField(required=False, allow_blank=True, max_length=4000)
+
+
+class DecideSerializer(serializers.Serializer[Any]):
+    """What was decided, and why."""
+
+    decision = serializers.ChoiceField(choices=ModelVersion.Decision.choices)
+    reason = serializers.CharField(max_length=4000)
 
 
 class CancelSerializer(serializers.Serializer[Any]):
@@ -247,6 +254,22 @@ class ModelPromote(APIView):
         reason = data.validated_data.get("override_reason", "")
         model = services.model_promote(
             model=access.model_of(request.user, name), by=_user(request), override_reason=reason
+        )
+        return Response(ModelSerializer(model).data)
+
+
+class ModelDecide(APIView):
+    """Say what becomes of a model of withdrawn rows."""
+
+    permission_classes = [HasRole.of(STEWARD, ADMIN)]
+
+    @extend_schema(request=DecideSerializer, responses=ModelSerializer)
+    def post(self, request: Request, name: str) -> Response:
+        """Retrain, retire, or documented anonymity; it stays out of use whatever is decided."""
+        data = DecideSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        model = services.model_decide(
+            model=access.model_of(request.user, name), by=_user(request), **data.validated_data
         )
         return Response(ModelSerializer(model).data)
 

@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern] = [
     path("models/", api.Models.as_view(), name="api_models"),
     path("models/<str:name>/", api.Model.as_view(), name="api_model"),
     path("models/<str:name>/promote/", api.ModelPromote.as_view(), name="api_model_promote"),
+    path("models/<str:name>/decide/", api.ModelDecide.as_view(), name="api_model_decide"),
     path("models/<str:name>/suggestions/", api.ModelPublish.as_view(), name="api_model_publish"),
     path(f"{JOB}lease", worker_api.lease, name="worker_lease"),
     path(f"{JOB}heartbeat", worker_api.heartbeat, name="worker_heartbeat"),

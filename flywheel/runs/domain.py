@@ -15,6 +15,9 @@ from typing import Any
 CENT = Decimal("0.0001")
 """Money is kept to four places: an hour of a small CPU costs less than a cent a minute."""
 
+MOST_MONEY = Decimal("99999999")
+"""What the stored amounts can hold: a hundred million less one, in whole units of the currency."""
+
 SPREAD = 0.15
 """How far a measured rate may be off: shares of a machine with other work vary that much from run to run."""
 
@@ -29,6 +32,7 @@ SMALL_SAMPLE = 30
 """Below this many test rows a difference in loss says little."""
 
 LEAST_REASON = 10
+MOST_REASON = 4000
 
 PURPOSE_OF_METHOD = {"sft": "sft", "continued_pretraining": "continued_pretraining"}
 """What a snapshot must have been cleared for before a method may train on it."""
@@ -163,13 +167,13 @@ def estimate_cost(work: Workload, rate: Rate, past: Sequence[PastRun] = ()) -> E
 
 
 def price_of(seconds: float, per_hour: Decimal) -> Decimal:
-    """What a time costs, rounded to the stored places."""
-    return (Decimal(str(seconds)) * per_hour / 3600).quantize(CENT, ROUND_HALF_UP)
+    """What a time costs, rounded to the stored places; never more than can be counted."""
+    return min(Decimal(str(seconds)) * per_hour / 3600, MOST_MONEY).quantize(CENT, ROUND_HALF_UP)
 
 
 def managed_price(tokens: int, per_million: Decimal) -> Decimal:
     """What a managed service asks to train on so many tokens."""
-    return (Decimal(tokens) * per_million / 1_000_000).quantize(CENT, ROUND_HALF_UP)
+    return min(Decimal(tokens) * per_million / 1_000_000, MOST_MONEY).quantize(CENT, ROUND_HALF_UP)
 
 
 def estimate_error(estimate_low: float, estimate_high: float, actual: float) -> float | None:
@@ -262,6 +266,27 @@ def reservation_of(cost_high: Decimal) -> Decimal:
     return max(cost_high, CENT).quantize(CENT, ROUND_UP)
 
 
+OVERRUN_SHARE = Decimal("0.1")
+OVERRUN_HOURS = Decimal(1) / 6
+"""A tenth of what was set aside, and ten minutes: to write a checkpoint, upload and end after being told to stop."""
+
+
+def overrun(*, cost: Decimal, reserved: Decimal, price_per_hour: Decimal) -> bool:
+    """Whether a job that was told to stop at its reservation went on for longer than stopping takes."""
+    return reserved > 0 and cost > reserved * (1 + OVERRUN_SHARE) + price_per_hour * OVERRUN_HOURS
+
+
+# -- models ----------------------------------------------------------------------------------------------------------
+LONGEST_SLUG = 55
+"""So that a model's name still fits where its suggestions are counted by it."""
+
+
+def model_name(slug: str, project_id: int, generation: int) -> str:
+    """The name of a project's model: `<slug>-g<generation>`, with a long slug cut and told apart by the project."""
+    stem = slug if len(slug) <= LONGEST_SLUG else f"{slug[:LONGEST_SLUG - 15]}-p{project_id}"
+    return f"{stem}-g{generation}"
+
+
 # -- promotion -------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class PromotionVerdict:
@@ -304,8 +329,10 @@ def _promotion_notes(rows: int, base_loss: float, tuned_loss: float) -> tuple[st
     return tuple(notes)
 
 
-def override_problem(reason: str) -> str:
-    """What is wrong with an override's reason, "" when it will do."""
+def override_problem(reason: str, what: str = "an override") -> str:
+    """What is wrong with the reason of an override, or of another decision that stays; "" when it will do."""
+    if len(reason) > MOST_REASON:
+        return f"the reason of {what} has {len(reason):,} characters; at most {MOST_REASON:,} are kept"
     if len(reason.strip()) < LEAST_REASON:
-        return f"an override needs its reason in writing, at least {LEAST_REASON} characters; it goes into the ledger"
+        return f"{what} needs its reason in writing, at least {LEAST_REASON} characters; it goes into the ledger"
     return ""

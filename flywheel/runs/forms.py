@@ -10,13 +10,15 @@ from django import forms
 from flywheel.curation.models import Snapshot
 from flywheel.runs import access
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe
+from provenance.domain.vocabulary import PURPOSE_NAMES
 
 
 class SnapshotField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """Snapshots with their purpose and size."""
 
     def label_from_instance(self, obj: Any) -> str:
-        return f"{obj.name} · {obj.project.name} · {obj.purpose}, {obj.split_counts.get('train', 0):,} train rows"
+        purpose, rows = PURPOSE_NAMES.get(obj.purpose, obj.purpose), obj.split_counts.get("train", 0)
+        return f"{obj.name} · {obj.project.name} · {purpose}, {rows:,} train rows"
 
 
 class DeviceField(forms.ModelChoiceField):  # type: ignore[type-arg]

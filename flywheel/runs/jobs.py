@@ -28,10 +28,25 @@ def withdrawal_walk(payload: dict[str, Any]) -> None:
     )
 
 
+@outbox_handler("withdrawal.late")
+def withdrawal_late(payload: dict[str, Any]) -> None:
+    """Take what came after somebody had said no out of annotation and training."""
+    records = payload["records"]
+    services.late_records_withdraw(
+        record_ids=records, alive=lambda: outbox_extend(topic="withdrawal.late", records=records)
+    )
+
+
 @shared_task(name="runs.sweep", ignore_result=True)
 def sweep() -> None:
     """Take up what a dead worker or a lost message left."""
     services.runs_sweep()
+
+
+@shared_task(name="runs.budget", ignore_result=True)
+def budget() -> None:
+    """Give a new month the budget of the one before."""
+    services.budget_carry()
 
 
 @shared_task(name="runs.suggest", ignore_result=True)

@@ -80,6 +80,8 @@ class Budget(models.Model):
     currency = models.CharField(max_length=3, default="EUR")
     # A run that may cost more than this needs the approval of somebody other than its requester.
     second_person_above = models.DecimalField(max_digits=12, decimal_places=2, default=50)
+    # The month whose cap and threshold it took over by itself; empty once somebody has set it.
+    carried_from = models.DateField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.month:%Y-%m}"
@@ -209,6 +211,11 @@ class ModelVersion(models.Model):
         RETIRED = "retired", "Retired"
         RETRAIN_REQUIRED = "retrain_required", "Retraining required"
 
+    class Decision(models.TextChoices):
+        RETRAIN = "retrain", "Train again without these rows"
+        RETIRE = "retire", "Retire for good"
+        ANONYMITY = "anonymity", "Keep: anonymity is documented"
+
     name = models.CharField(max_length=200, unique=True)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="models")
     generation = models.PositiveIntegerField()
@@ -217,6 +224,11 @@ class ModelVersion(models.Model):
     promoted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     promoted_at = models.DateTimeField(null=True, blank=True)
     override_reason = models.TextField(blank=True)
+    # What was decided once rows that it was trained on had been withdrawn; it never becomes "clean".
+    decision = models.CharField(max_length=12, choices=Decision, blank=True)
+    decision_reason = models.TextField(blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -5,15 +5,19 @@ Every query is bounded or goes through an index; nothing here grows with the num
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from flywheel.core.errors import NotFound
-from flywheel.core.gauges import gauges_get
+from flywheel.core.models import Gauge
 from flywheel.curation.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
@@ -46,8 +50,8 @@ def model_get(name: str) -> ModelVersion:
 
 
 def month_of(day: date | None = None) -> date:
-    """The first day of a day's month (today's when None)."""
-    return (day or timezone.now().date()).replace(day=1)
+    """The first day of a day's month; None is today, where the installation's budgets are kept."""
+    return (day or timezone.localdate(timezone=settings.FLYWHEEL["BUDGET_TIME_ZONE"])).replace(day=1)
 
 
 def budget_now() -> Budget | None:
@@ -132,6 +136,32 @@ def rows_of(model: ModelVersion) -> QuerySet[SnapshotRow]:
     return SnapshotRow.objects.filter(snapshot=model.run.snapshot).select_related("example__source")
 
 
+SPEAKERS = {"user": "customer", "assistant": "agent", "system": "note"}
+"""A training row's roles, by the word that pages use for them."""
+
+
+def samples_of(run: TrainingRun) -> list[dict[str, Any]]:
+    """A run's samples for a page: `messages` of role and text, `base_reply`, `tuned_reply`, `reference`.
+
+    What a trainer sent in any other shape is shown as text and never breaks the page; no evaluation is no sample.
+    """
+    evaluation = getattr(run, "evaluation", None)
+    told = evaluation.samples if evaluation is not None else []
+    return [
+        {"messages": _messages_shown(sample.get("prompt"))}
+        | {key: str(sample.get(key) or "") for key in ("base_reply", "tuned_reply", "reference")}
+        for sample in told if isinstance(sample, dict)
+    ]
+
+
+def _messages_shown(prompt: Any) -> list[dict[str, str]]:
+    turns = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+    return [
+        {"role": SPEAKERS.get(str(turn.get("role")), "customer"), "text": str(turn.get("content") or "")}
+        for turn in turns if isinstance(turn, dict)
+    ]
+
+
 def verdict_of(model: ModelVersion) -> domain.PromotionVerdict:
     """What the promotion rule says of a model."""
     evaluation = getattr(model.run, "evaluation", None)
@@ -163,13 +193,20 @@ class Acceptance:
         return self.share(self.accepted)
 
 
-def acceptance_of(model_id: int) -> Acceptance:
-    """From the gauges that the home app counts under "origin:<model id>"."""
-    gauges = gauges_get(prefix="home.", scope=f"origin:{model_id}")
-    counts = {n: int(g.value) if (g := gauges.get(f"home.{n}")) else 0 for n in ("accepted", "edited", "replaced")}
-    shown = sum(counts.values())
-    distance = gauges.get("home.distance")
-    return Acceptance(shown=shown, distance=distance.value if distance and shown else None, **counts)
+def acceptances_of(models: Iterable[ModelVersion]) -> dict[int, Acceptance]:
+    """What became of each model's suggestions, by the model's key, from annotation's gauges: one bounded query."""
+    names = {f"origin:{model.name}": model.pk for model in models}
+    today = timezone.now().date()
+    counted: dict[int, dict[str, float]] = {pk: {} for pk in names.values()}
+    for gauge in Gauge.objects.filter(scope__in=list(names), day__gt=today - timedelta(days=8)).order_by("day"):
+        counted[names[gauge.scope]][gauge.name] = gauge.value
+    return {pk: _acceptance(numbers) for pk, numbers in counted.items()}
+
+
+def _acceptance(numbers: dict[str, float]) -> Acceptance:
+    accepted, edited, replaced = (int(numbers.get(use, 0)) for use in ("accepted", "edited", "replaced"))
+    shown = accepted + edited + replaced
+    return Acceptance(shown, accepted, edited, replaced, numbers.get("distance") if shown else None)
 
 
 def spec_fields(recipe: Recipe) -> dict[str, Any]:
@@ -180,3 +217,24 @@ def spec_fields(recipe: Recipe) -> dict[str, Any]:
         "evaluation": dict(recipe.evaluation),
     }
 
+
+# -- what a withdrawal reaches ---------------------------------------------------------------------------------------
+def reach_count(record_ids: list[int]) -> dict[str, int]:
+    """How many runs and models stand on snapshots that hold these records. Two queries."""
+    snapshots = SnapshotRow.objects.filter(record_id__in=record_ids).order_by().values("snapshot")
+    return {
+        "runs": TrainingRun.objects.filter(snapshot__in=snapshots).count(),
+        "models": ModelVersion.objects.filter(run__snapshot__in=snapshots).count(),
+    }
+
+
+REACH_LISTS = {
+    "runs": lambda uid: f"{reverse('runs:runs')}?subject={uid}",
+    "models": lambda uid: f"{reverse('runs:models')}?subject={uid}",
+}
+"""Where the things of a person that `reach_count` counts are listed."""
+
+
+def snapshots_holding(subject: UUID) -> QuerySet[SnapshotRow, Any]:
+    """Keys of the snapshots that hold rows of one person, for use in a filter."""
+    return SnapshotRow.objects.filter(record__subjects__uid=subject).order_by().values("snapshot")

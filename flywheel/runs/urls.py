@@ -31,6 +31,7 @@ urlpatterns = [
     path("models/<str:name>/", models.detail, name="model"),
     path("models/<str:name>/rows/", models.rows, name="model_rows"),
     path("models/<str:name>/promote/", models.promote, name="model_promote"),
+    path("models/<str:name>/decide/", models.decide, name="model_decide"),
     path("models/<str:name>/publish/", models.publish, name="model_publish"),
     path("models/<str:name>/model.zip", models.download, name="model_download"),
     path("budgets/", budgets.page, name="budgets"),

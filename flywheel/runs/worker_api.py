@@ -7,6 +7,7 @@ Every answer is JSON or a stream; every error has the API's one shape. What a ca
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -16,8 +17,10 @@ from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from annotation.domain.results import clean_json
 from flywheel.core.api import error_body
 from flywheel.core.errors import Invalid, NotFound, TooLarge, UserError
+from flywheel.curation.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.models import RunArtifact, SuggestionBatch, TrainingRun
@@ -78,12 +81,18 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if len(raw) > MAX_BODY:
         raise TooLarge(f"the body is larger than {MAX_BODY:,} bytes; send fewer events at once")
     try:
-        value = json.loads(raw or b"{}")
-    except ValueError as error:
-        raise Invalid(f"the body is not JSON ({error})") from error
+        value = clean_json(json.loads(raw or b"{}", parse_constant=lambda name: None, parse_float=_finite))
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"the body is not JSON that can be read ({type(error).__name__}: {str(error)[:200]})") from error
     if not isinstance(value, dict):
         raise Invalid(f"the body is {type(value).__name__}; send an object")
     return value
+
+
+def _finite(text: str) -> float | None:
+    """A number as JSON and databases hold it: what is none, or beyond all bounds, is null."""
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 @worker_view("POST")
@@ -124,6 +133,8 @@ def events(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResp
 def snapshot(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResponseBase:
     """One file of the run's snapshot."""
     services.lease_check(job)
+    if isinstance(job, TrainingRun) and job.snapshot.status == Snapshot.Status.TAINTED:
+        raise LeaseLost(f"rows of snapshot {job.snapshot.name!r} belong to people who withdrew their consent; stop")
     known = {f["path"] for f in services.snapshot_files(job)} if isinstance(job, TrainingRun) else set()
     if path not in known:
         raise NotFound(f"the snapshot of this job has no file {path[:120]!r}")
@@ -156,7 +167,7 @@ def adapter(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRes
 def artifact(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResponseBase:
     """Take one file; its length and SHA-256 stand in the headers, its bytes are the body."""
     length = request.headers.get("Content-Length", "")
-    if not (length.isascii() and length.isdigit()):
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
         raise Invalid("send Content-Length; the file's size has to be known before it is taken")
     digest = request.headers.get("X-Content-SHA256", "")
     stored = services.artifact_store(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import environ
 from csp.constants import NONCE, NONE, SELF
 from kombu import Queue
 
+from flywheel.settings.storage import file_storage
+
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.str("FLYWHEEL_VAR_DIR", default=str(BASE_DIR / "var")))
+
+# Installations that share one broker or Redis differ in this; their trainers (training/worker.py) are told the same.
+QUEUE_PREFIX = env.str("FLYWHEEL_QUEUE_PREFIX", default="")
 
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("FLYWHEEL_ALLOWED_HOSTS", default=[])
@@ -128,6 +134,8 @@ CACHES: dict[str, Any] = {
     else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(VAR_DIR / "cache")}
 }
 
+CACHES["default"]["KEY_PREFIX"] = QUEUE_PREFIX
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = False
@@ -141,22 +149,9 @@ STATICFILES_DIRS: list[Any] = [BASE_DIR / "flywheel" / "static"] + [
     if (BASE_DIR / "node_modules" / path).is_dir()
 ]
 STORAGES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(VAR_DIR / "files")}},
+    "default": file_storage(env, VAR_DIR / "files"),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-if bucket := env.str("FLYWHEEL_S3_BUCKET", default=""):
-    STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": bucket,
-            "endpoint_url": env.str("FLYWHEEL_S3_ENDPOINT", default="") or None,
-            "region_name": env.str("FLYWHEEL_S3_REGION", default="") or None,
-            "access_key": env.str("FLYWHEEL_S3_ACCESS_KEY", default="") or None,
-            "secret_key": env.str("FLYWHEEL_S3_SECRET_KEY", default="") or None,
-            "default_acl": "private",
-            "file_overwrite": False,
-        },
-    }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
@@ -210,10 +205,12 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 
 # --- Celery ---------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue("default")]
-CELERY_TASK_ROUTES = {"training.*": {"queue": "gpu"}}
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost//")
+CELERY_TASK_DEFAULT_QUEUE = f"{QUEUE_PREFIX}default"
+CELERY_TASK_QUEUES = [Queue(CELERY_TASK_DEFAULT_QUEUE)]
+CELERY_TASK_ROUTES = {"training.*": {"queue": f"{QUEUE_PREFIX}gpu"}}
+CELERY_CONTROL_EXCHANGE = f"{QUEUE_PREFIX}celery"
+CELERY_EVENT_EXCHANGE = CELERY_EVENT_QUEUE_PREFIX = f"{QUEUE_PREFIX}celeryev"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -228,7 +225,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
         "store_processed": False,
     }
     if CELERY_BROKER_URL.startswith("filesystem")
-    else {"visibility_timeout": 3600}
+    else {"visibility_timeout": 3600, "global_keyprefix": QUEUE_PREFIX}
     if CELERY_BROKER_URL.startswith("redis")
     else {}
 )
@@ -236,14 +233,22 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 # --- Flywheel -------------------------------------------------------------------------------------------------
 FLYWHEEL = {
     "PUBLIC_URL": env.str("FLYWHEEL_URL", default="http://127.0.0.1:8000"),
+    # The queue of the trainers, which have a Celery application of their own.
+    "GPU_QUEUE": f"{QUEUE_PREFIX}gpu",
     "MODELS_DIR": env.str("FLYWHEEL_MODELS_DIR", default=str(VAR_DIR / "models")),
     "ORGANISATION": env.str("FLYWHEEL_ORGANISATION", default="Flywheel"),
     "REGION": env.str("FLYWHEEL_REGION", default="EU"),
     # More regions for which every record's verdict is kept, besides the installation's own.
     "REGIONS": env.list("FLYWHEEL_REGIONS", default=[]),
     "BULK_MAX_LINE_BYTES": env.int("FLYWHEEL_BULK_MAX_LINE_BYTES", default=2 * 1024 * 1024),
+    "CLAIM_SECONDS": env.int("FLYWHEEL_CLAIM_SECONDS", default=600),
     "RUN_LEASE_SECONDS": env.int("FLYWHEEL_RUN_LEASE_SECONDS", default=45),
+    # What signs the ledger's heads; the secret key when empty. Public keys of before, whose heads are still good.
+    "LEDGER_KEY": env.str("FLYWHEEL_LEDGER_KEY", default=""),
+    "LEDGER_PUBLIC_KEYS": env.list("FLYWHEEL_LEDGER_PUBLIC_KEYS", default=[]),
     "CURRENCY": env.str("FLYWHEEL_CURRENCY", default="EUR"),
+    # Where a budget's month begins and ends; an unknown zone ends the start with its name.
+    "BUDGET_TIME_ZONE": ZoneInfo(env.str("FLYWHEEL_BUDGET_TIME_ZONE", default="UTC")),
 }
 
 LOGGING: dict[str, Any] = {

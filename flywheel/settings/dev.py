@@ -11,5 +11,5 @@ SECRET_KEY = env.str("FLYWHEEL_SECRET_KEY", default="") or secret_key_from(VAR_D
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *NAMED_HOSTS]
 WHITENOISE_USE_FINDERS = True
 
-for folder in ("broker/messages", "broker/control", "files", "models", "work"):
+for folder in ("broker/messages", "broker/control", "files", "models", "static", "work"):
     (VAR_DIR / folder).mkdir(parents=True, exist_ok=True)

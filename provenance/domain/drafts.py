@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from flywheel.core.text import is_plain
 from provenance.domain.durations import duration_seconds
 from provenance.domain.vocabulary import CONSENT_STATES, PURPOSES, is_consent_basis
 
@@ -118,12 +119,14 @@ def _text(row: Mapping[str, Any], name: str, most: int, *, default: str | None =
         raise DraftError(name, f"{name} is {value!r}; give a text")
     if len(value) > most:
         raise DraftError(name, f"{name} has {len(value)} characters; {most} are allowed")
+    if not is_plain(value):
+        raise DraftError(name, f"{name} holds NUL or half a surrogate pair; leave it out")
     return value
 
 
 def _texts(row: Mapping[str, Any], name: str) -> list[str]:
     value = row[name]
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+    if not isinstance(value, list) or not all(isinstance(v, str) and is_plain(v) for v in value):
         raise DraftError(name, f"{name} is {value!r}; give a list of texts")
     return list(value)
 

@@ -6,7 +6,7 @@ Whether an example was annotated well is another question, asked elsewhere. The 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -129,10 +129,7 @@ RULES: dict[str, str] = {
 def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> Verdict:
     """Judge one record. Never raises: a purpose or region that is not known is a reason to refuse."""
     question = Question(purpose, region, commercial, now)
-    standings = [
-        (s, subject_standing(s.consents, s.withdrawals, purpose=purpose, region=region, now=now))
-        for s in facts.subjects
-    ]
+    standings = [(s, _standing(s, purpose, region, now)) for s in facts.subjects]
     terms = _best_terms(facts.license_spdx, commercial)
     reasons = tuple(
         reason for rule in _RULES for reason in rule(facts, question)
@@ -141,6 +138,25 @@ def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now
         cleared=not reasons, reasons=tuple(sorted(reasons, key=_rank)), flags=_flags(facts, terms),
         expires_at=_expiry(facts, question, standings),
     )
+
+
+MOST_ENDS = 32
+
+
+def cleared_until(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> datetime | None:
+    """When a record that is cleared now ceases to be by itself; None for never, `now` when it is refused.
+
+    One of several consents may end and another go on, so each moment at which time may change the answer is tried.
+    """
+    at: datetime | None = now
+    for _ in range(MOST_ENDS):
+        found = verdict(facts, purpose, region, commercial, at or now)
+        if not found.cleared:
+            return at
+        at = found.expires_at
+        if at is None:
+            return None
+    return at
 
 
 _ORDER = {rule: position for position, rule in enumerate(RULES)}
@@ -292,3 +308,34 @@ def _expiry(
     if facts.retention_until is not None and facts.retention_until > question.now:
         ends.append(facts.retention_until)
     return min((end for end in ends if end is not None), default=None)
+
+
+# -- what a refusal leaves ---------------------------------------------------------------------------------------------
+def purposes_refused(facts: RecordFacts, regions: Iterable[str], now: datetime) -> frozenset[str]:
+    """Purposes that somebody in this record said no to, in any of these regions, with no newer consent since."""
+    places = tuple(regions)
+    return frozenset(
+        purpose for purpose in PURPOSES for region in places for subject in facts.subjects
+        if _standing(subject, purpose, region, now).state in REFUSING_STATES
+    )
+
+
+def nothing_left(facts: RecordFacts, regions: Iterable[str], now: datetime) -> bool:
+    """Whether somebody said no and no use is left: consent or another basis allows no purpose it was meant for.
+
+    Asked for these regions and for those that a consent in it is restricted to.
+    """
+    places = dict.fromkeys([*regions, *(r for s in facts.subjects for c in s.consents for r in c.regions)])
+    if not purposes_refused(facts, places, now):
+        return False
+    meant = [p for p in facts.intended_purposes if p not in facts.prohibited_purposes]
+    return not any(_is_lawful(facts, Question(p, region, True, now)) for p in meant for region in places)
+
+
+def _is_lawful(facts: RecordFacts, question: Question) -> bool:
+    standings = [(s, _standing(s, question.purpose, question.region, question.now)) for s in facts.subjects]
+    return not any(_lawful(facts, question, standings))
+
+
+def _standing(subject: SubjectFacts, purpose: str, region: str, now: datetime) -> Standing:
+    return subject_standing(subject.consents, subject.withdrawals, purpose=purpose, region=region, now=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 EU = frozenset({
@@ -16,6 +17,14 @@ _MEMBERS = {"EU": EU, "EEA": EEA}
 
 def _code(region: str) -> str:
     return region.strip().upper()
+
+
+_REGION = re.compile(r"\*|EEA|[A-Za-z]{2}(?:-[A-Za-z0-9]{1,3})?")
+
+
+def is_region(text: str) -> bool:
+    """Whether this is written as a region: `EU`, `EEA`, a country such as `DE`, a part such as `US-CA`, or `*`."""
+    return _REGION.fullmatch(text) is not None
 
 
 def region_within(region: str, allowed: Iterable[str]) -> bool:

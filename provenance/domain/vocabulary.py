@@ -10,6 +10,12 @@ from typing import Any
 PURPOSES = ("sft", "preference", "continued_pretraining", "evaluation")
 """What an example may be used for (Data & Trust Alliance: ai-alignment, ai-pre-training, ai-evaluation)."""
 
+PURPOSE_NAMES = {
+    "sft": "Fine-tuning", "preference": "Preference training", "continued_pretraining": "Continued pretraining",
+    "evaluation": "Evaluation",
+}
+"""What people read for a purpose."""
+
 JUDGED_PURPOSES = ("sft", "continued_pretraining", "evaluation")
 """Purposes for which every record's verdict is kept up to date."""
 
@@ -23,6 +29,14 @@ BLOCKING_STATES = REFUSING_STATES | {
     "ConsentUnknown", "ConsentRequested", "ConsentExpired", "ConsentRequestDeferred",
 }
 CONSENT_STATES = LIVE_STATES | BLOCKING_STATES
+
+STATE_NAMES = {
+    "ConsentGiven": "Given", "RenewedConsentGiven": "Renewed", "ConsentWithdrawn": "Withdrawn",
+    "ConsentRevoked": "Revoked", "ConsentRefused": "Refused", "ConsentInvalidated": "Invalidated",
+    "ConsentUnknown": "Unknown", "ConsentRequested": "Asked for", "ConsentExpired": "Expired",
+    "ConsentRequestDeferred": "Deferred",
+}
+"""What people read for a consent state."""
 
 CONSENT_BASES = ("eu-gdpr:A6-1-a", "eu-gdpr:A9-2-a", "dpv:Consent", "dpv:ExplicitConsent", "dpv:InformedConsent")
 """Lawful bases that are consent; a sub-form such as `eu-gdpr:A6-1-a-explicit-consent` counts too."""

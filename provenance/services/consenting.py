@@ -178,10 +178,13 @@ def lawful_basis_record(
     """Record a basis other than consent for a source system, or for one subject within it; `by` reviewed it.
 
     The same basis for the same purposes and document again is the same row. Raises Invalid for a basis that is
-    consent (that needs a consent record), for unknown purposes, and when the document is not named.
+    consent (that needs a consent record), for unknown purposes, when the document is not named, and when no person
+    reviewed it.
     """
     wanted = sorted(set(purposes))
     _basis_check(source_system, basis, wanted, document)
+    if getattr(by, "pk", None) is None:
+        raise Invalid(f"basis {basis!r} for {source_system!r} was reviewed by {by!r}; a person has to", field="by")
     with transaction.atomic():
         for held in LawfulBasis.objects.filter(
             source_system=source_system, subject=subject, basis=basis, document=document, revoked_at=None
@@ -190,7 +193,7 @@ def lawful_basis_record(
                 return held
         made = LawfulBasis.objects.create(
             source_system=source_system, subject=subject, basis=basis, purposes=wanted, document=document,
-            reviewed_by=by if getattr(by, "pk", None) else None, reviewed_at=reviewed_at or timezone.now(),
+            reviewed_by=by, reviewed_at=reviewed_at or timezone.now(),
             valid_until=valid_until,
         )
         _basis_changed(made, by, "basis.record")

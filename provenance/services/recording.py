@@ -19,6 +19,7 @@ from provenance.domain.vocabulary import RecordDraft, SubjectRef
 from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord, Subject
 from provenance.services.judging import JUDGE_TOPIC
+from provenance.services.withdrawing import late_follow
 
 FACTS = (
     "content_sha256", "captured_at", "captured_by", "license_spdx", "copyright", "intended_purposes",
@@ -100,6 +101,7 @@ def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, Provenan
                 actor="system", action="provenance.record", object=f"source:{source}",
                 payload={"made": made, "records": changed},
             )
+            late_follow(record_ids=[*made, *changed])
     return found
 
 

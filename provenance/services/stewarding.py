@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
+from flywheel.core.text import plain_text
 from provenance.domain.ledger import json_safe, payload_hash
 from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord, StewardReview
@@ -57,7 +61,7 @@ def _locked(record: ProvenanceRecord) -> ProvenanceRecord:
 
 
 def _reason(reason: str) -> str:
-    text = reason.strip()
+    text = plain_text(reason).strip()
     if not text or len(text) > 500:
         raise Invalid(f"the reason has {len(text)} characters; write 1 to 500", field="reason")
     return text
@@ -86,23 +90,43 @@ TERMS = frozenset({
 })
 
 
-def source_terms_change(*, source_system: str, by: Any, **terms: str | Sequence[str]) -> int:
+def source_terms_change(
+    *, source_system: str, by: Any, among: QuerySet[ProvenanceRecord] | None = None, **terms: str | Sequence[str]
+) -> int:
     """Change the terms of everything captured from a source: licence, purposes, regions. Returns records changed.
 
-    `terms` are fields of ProvenanceRecord. Raises Invalid for one that is no term of a source.
+    `terms` are fields of ProvenanceRecord; `among` narrows to some of the source's records. Raises Invalid for one that
+    is no term of a source.
     """
     unknown = sorted(set(terms) - TERMS)
     if unknown or not terms:
         raise Invalid(f"{unknown or 'nothing'}: the terms of a source are {', '.join(sorted(TERMS))}")
     values = {name: value if isinstance(value, str) else list(value) for name, value in terms.items()}
+    return _records_change(among, source_system=source_system, by=by, values=values, told=values)
+
+
+def source_retention_change(*, source_system: str, by: Any, days: int | None, since: Combinable) -> int:
+    """Keep everything captured from a source for `days` from `since`, an expression over records; None is without an
+    end. Returns records changed."""
+    until = None if days is None else ExpressionWrapper(since + timedelta(days=days), output_field=DateTimeField())
+    return _records_change(
+        None, source_system=source_system, by=by, values={"retention_until": until}, told={"retention_days": days}
+    )
+
+
+def _records_change(
+    among: QuerySet[ProvenanceRecord] | None, *, source_system: str, by: Any, values: dict[str, Any],
+    told: dict[str, Any],
+) -> int:
+    rows = ProvenanceRecord.objects.all() if among is None else among
     with transaction.atomic():
-        changed = ProvenanceRecord.objects.filter(source_system=source_system).update(
+        changed = rows.filter(source_system=source_system).update(
             **values, judge_due=True, changed_at=timezone.now()
         )
         if changed:
             outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
             ledger_append(
                 actor=by, action="provenance.terms", object=f"source:{source_system}",
-                payload={"source_system": source_system, "terms": values, "count": changed},
+                payload={"source_system": source_system, "terms": told, "count": changed},
             )
     return changed

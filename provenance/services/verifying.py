@@ -7,7 +7,7 @@ from django.db import transaction
 from flywheel.core.models import Job, User
 from flywheel.core.outbox import outbox_add
 from flywheel.core.progress import JobCancelled, job_finish, job_progress, job_start
-from provenance.ledger import ledger_verify
+from provenance.ledger import LedgerReport, ledger_verify
 
 VERIFY_TOPIC = "ledger.verify"
 OBJECT = "ledger"
@@ -33,9 +33,14 @@ def ledger_verify_run(*, job_id: int) -> None:
         return
     report = ledger_verify()
     if report.ok:
-        job_finish(job_id=job_id, summary=f"All {report.entries:,} entries fit.")
+        job_finish(job_id=job_id, summary=_sentence(report))
     else:
         job_finish(
             job_id=job_id, status=Job.Status.FAILED,
             summary=f"Broken at entry {report.broken_seq}: {report.reason}. The {report.entries:,} before it fit.",
         )
+
+
+def _sentence(report: LedgerReport) -> str:
+    heads = f", and {report.heads:,} signed heads" if report.heads else ""
+    return f"All {report.entries:,} entries fit{heads}."

@@ -6,22 +6,27 @@ The walk belongs to the topmost app (topic `withdrawal.walk`), which reports eac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from flywheel.core.errors import Invalid, NotFound
 from flywheel.core.outbox import outbox_add
+from flywheel.core.text import plain_text
 from provenance.domain.ledger import json_safe
 from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, REFUSING_STATES, is_consent_basis
 from provenance.ledger import ledger_append
-from provenance.models import ConsentEvent, ConsentRecord, Subject, Withdrawal
-from provenance.selectors import records_of_subjects
+from provenance.models import ConsentEvent, ConsentRecord, ProvenanceRecord, Subject, Withdrawal
+from provenance.selectors import chunks, records_of_subjects, subject_refuses
 from provenance.services.judging import records_judge
 
+MAX_REASON = 500
 WALK_TOPIC = "withdrawal.walk"
+LATE_TOPIC = "withdrawal.late"
+REFUSAL_TOPIC = "consent.refusal_due"
 
 
 def consent_withdraw(
@@ -35,6 +40,8 @@ def consent_withdraw(
     returns the first withdrawal. Raises Invalid for an unknown purpose.
     """
     wanted = _purposes(purposes)
+    if len(reason) > MAX_REASON:
+        raise Invalid(f"the reason has {len(reason):,} characters; {MAX_REASON} are allowed", field="reason")
     with transaction.atomic():
         # Two withdrawals of one person queue here. The time is read after, so that the later one sees the first.
         locked = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
@@ -44,7 +51,7 @@ def consent_withdraw(
             return held
         events = _events_add(locked, wanted, at, by)
         withdrawal = Withdrawal.objects.create(
-            subject=locked, purposes=wanted, reason=reason, effective_at=at,
+            subject=locked, purposes=wanted, reason=plain_text(reason), effective_at=at,
             requested_by=by if getattr(by, "pk", None) else None,
         )
         records = sorted(records_of_subjects([locked.pk]))
@@ -71,13 +78,13 @@ def _purposes(purposes: Iterable[str] | None) -> list[str]:
 
 
 def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
-    """An earlier withdrawal that already says all of this, unless consent was given again since."""
+    """An earlier withdrawal that already says all of this, unless consent to any of it was given again since."""
     for held in subject.withdrawals.order_by("-effective_at", "-pk"):
         if set(purposes) <= set(held.purposes):
             renewed = ConsentEvent.objects.filter(
                 record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at
-            )
-            return None if renewed.exists() else held
+            ).values_list("record__purposes", flat=True).order_by()
+            return None if any(set(given) & set(purposes) for given in renewed) else held
     return None
 
 
@@ -103,24 +110,54 @@ def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Any) ->
 def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Any) -> None:
     """Walk what was derived for refusals that arrived as consent events, in the caller's transaction.
 
-    An event that refuses blocks by itself; snapshots and models made before it still have to be reached.
+    An event that refuses blocks by itself; snapshots and models made before it still have to be reached. One that is
+    told ahead of its time is looked at again when it has come.
     """
     for record, state, at in events:
-        if state in REFUSING_STATES and _blocks_something(record, at):
+        if state not in REFUSING_STATES:
+            continue
+        if (wait := at - timezone.now()) > timedelta(0):
+            outbox_add(topic=REFUSAL_TOPIC, delay=wait, payload={
+                "record_id": record.record_id, "state": state, "at": at.isoformat(),
+            })
+        elif purposes := _refuses_something(record):
             consent_withdraw(
-                subject=record.subject, purposes=record.purposes, by=by, effective_at=at,
+                subject=record.subject, purposes=purposes, by=by, effective_at=at,
                 reason=f"told as {state} of consent record {record.record_id}",
             )
 
 
-def _blocks_something(record: ConsentRecord, at: datetime) -> bool:
-    """Whether a refusal at `at` holds now, for somebody whose data is here."""
-    if at > timezone.now() or next(records_of_subjects([record.subject_id]), None) is None:
-        return False
-    newer = ConsentEvent.objects.filter(
-        record__subject=record.subject_id, event_state__in=LIVE_STATES, event_time__gt=at
-    )
-    return not newer.exists()
+def refusal_due(*, record_id: str, state: str, at: str) -> None:
+    """Follow a refusal that was told ahead of its time. Twice is the same as once."""
+    record = ConsentRecord.objects.select_related("subject").get(record_id=record_id)
+    with transaction.atomic():
+        refusals_follow(events=[(record, state, datetime.fromisoformat(at))], by="system")
+
+
+def _refuses_something(record: ConsentRecord) -> list[str]:
+    """Purposes of this record that are refused now, when any data of the person is here to be reached."""
+    if next(records_of_subjects([record.subject_id]), None) is None:
+        # Data that comes later is withdrawn as it comes: see `late_follow`.
+        return []
+    refused = subject_refuses(record.subject_id)
+    return [purpose for purpose in record.purposes if purpose in refused]
+
+
+def late_follow(*, record_ids: Iterable[int]) -> None:
+    """Have data withdrawn that came after somebody in it had said no, in the caller's transaction.
+
+    To be called once the transaction holds the ledger's lock: a withdrawal is then either committed and seen here, or
+    comes after this transaction, and then its own walk finds these records.
+    """
+    for batch in chunks(record_ids):
+        through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=batch)
+        withdrawn = Exists(Withdrawal.objects.filter(subject=OuterRef("subject")))
+        refusing = Exists(ConsentEvent.objects.filter(
+            record__subject=OuterRef("subject"), event_state__in=REFUSING_STATES
+        ))
+        found = through.filter(withdrawn | refusing).values_list("provenancerecord_id", flat=True)
+        if records := sorted(set(found)):
+            outbox_add(topic=LATE_TOPIC, payload={"records": records})
 
 
 def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from provenance.domain.gate import RULES
-from provenance.forms import PURPOSE_NAMES
+from provenance.domain.vocabulary import PURPOSE_NAMES, STATE_NAMES
 
 register = template.Library()
 
@@ -26,3 +26,9 @@ def purpose_name(purpose: str) -> str:
 def purpose_names(purposes: list[str]) -> str:
     """Several purposes by their names."""
     return ", ".join(purpose_name(p) for p in purposes)
+
+
+@register.filter
+def state_name(state: str) -> str:
+    """A consent state by its name for people."""
+    return STATE_NAMES.get(state, state)

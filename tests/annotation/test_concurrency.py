@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ import pytest
 from django.db import connection
 
 from annotation import services
-from annotation.models import Annotation, Assignment, Membership, Project, Review, Task
+from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Task
 from flywheel.core.errors import Conflict, UserError
 from flywheel.core.models import User
 from provenance.ledger import ledger_verify
@@ -164,3 +165,59 @@ def test_leases_that_run_out_under_load_are_never_given_to_too_many(project, sou
     assert [r for r in results if isinstance(r, Exception)] == []
     assert all("draft" in refusal or "answered" in refusal for refusal in refusals)
     assert max(Counter(Annotation.objects.values_list("task_id", flat=True)).values()) == 1
+
+
+def test_two_windows_of_one_person_flag_once_and_several_people_flag_the_task_once(project, stock, answer):
+    Project.objects.filter(pk=project.pk).update(overlap=8)
+    project.refresh_from_db()
+    (task,) = stock(1)
+    people = crowd(project)[:8]
+    for person in people:
+        services.task_next(project=project, user=person)
+    results = together([
+        lambda p=p: services.task_flag(task_id=task.pk, user=p, reason="unsafe") for p in people for _ in range(3)
+    ])
+    assert [r for r in results if isinstance(r, Exception)] == []
+    assert Counter(Flag.objects.values_list("raised_by", flat=True)) == {person.pk: 1 for person in people}
+    task.refresh_from_db()
+    assert (task.state, task.slots_taken) == ("flagged", 0)
+    assert set(Assignment.objects.values_list("status", flat=True)) == {"flagged"}
+    assert ledger_verify().ok
+
+
+def test_flagging_against_submitting_undoing_and_deciding_never_breaks_the_places(project, source, lead, answer):
+    Project.objects.filter(pk=project.pk).update(overlap=2)
+    project.refresh_from_db()
+    make_examples(source, 12)
+    services.tasks_make(project=project, limit=12)
+    people = crowd(project)[:10]
+
+    def work(person: User) -> None:
+        for n in range(8):
+            held = services.task_next(project=project, user=person)
+            if held is None:
+                return
+            act = [
+                lambda held=held: services.task_flag(task_id=held.task_id, user=person, reason="unsafe"),
+                lambda held=held: services.annotation_submit(assignment_id=held.pk, user=person, result=answer),
+                lambda: services.work_undo(project=project, user=person),
+            ][(n + person.pk) % 3]
+            with contextlib.suppress(UserError):
+                act()
+
+    def decide() -> None:
+        for n in range(30):
+            raised = Flag.objects.filter(state="open").order_by("pk").first()
+            if raised is not None:
+                with contextlib.suppress(UserError):
+                    services.flag_resolve(flag_id=raised.pk, by=lead, decision=("return", "close")[n % 4 == 0])
+
+    results = together([*[lambda p=p: work(p) for p in people], decide, decide])
+    assert [r for r in results if isinstance(r, Exception)] == []
+    for task in Task.objects.all():
+        held = Counter(task.assignments.values_list("status", flat=True))
+        assert task.slots_taken == held["active"] + held["submitted"] + held["returned"], (task, task.state, held)
+        assert task.submitted_count == held["submitted"]
+        assert (task.state == "flagged") == task.flags.filter(state="open").exists()
+        assert task.available == (task.state == "open" and task.slots_taken < task.overlap)
+    assert ledger_verify().ok

@@ -37,21 +37,37 @@ def test_all_controls_of_the_first_version_are_read():
     assert (choices.options[0].value, choices.options[0].label, choices.options[0].hotkey) == ("x", "X", "q")
 
 
+@pytest.mark.parametrize("start", ['<?xml version="1.0" encoding="UTF-16"?>', "\ufeff", "\n<?XML version='1.0'?>\n", "<!-- a -->"])
+def test_what_stands_before_the_first_tag_in_files_is_no_fault(start):
+    assert label_config_parse(f"{start}<View>{BODY}<TextArea name='a' toName='t'/></View>").reply_control.name == "a"
+
+
 @pytest.mark.parametrize(("xml", "says"), [
-    ("", "not well-formed"),
+    ("", "it is empty"), (" \n ", "it is empty"), ("hello", "not well-formed"), ("<View>\x00</View>", "not well-formed"),
+    ("<View>\ud800</View>", "not well-formed"), (f"<View>{BODY}</View><View/>", "not well-formed"),
+    (f"<View>{BODY} Tom & Jerry</View>", "& is written &amp;"),
     ("<View>", "not well-formed"),
     (f"<View>{BODY}<RectangleLabels name='r' toName='t'/></View>", "<RectangleLabels> is not supported"),
     ("<View><Image name='i' value='$image'/></View>", "<Image> is not supported"),
     (f"<View>{BODY}</View>", "nothing is asked"),
     ("<View/>", "nothing is shown"),
     (f"<View>{BODY}<TextArea name='a' toName='zz'/></View>", 'toName="zz"'),
-    (f"<View>{BODY}<TextArea toName='t'/></View>", "needs a name"),
+    (f"<View>{BODY}<TextArea toName='t'/></View>", "a <TextArea> has no name"),
+    (f"<View>{BODY}<TextArea name=' ' toName='t'/></View>", "a <TextArea> has no name"),
+    (f"<View>{BODY}<TextArea name='a'/></View>", '<TextArea name="a"> needs a toName'),
+    (f"<View>{BODY}<TextArea name='{'n' * 5_000}' toName='t'/></View>", "at most 100 are taken"),
     (f"<View>{BODY}<TextArea name='t' toName='t'/></View>", "is used twice"),
     (f"<View>{BODY}<Choices name='a' toName='t'/></View>", "nothing to choose"),
     (f"<View>{BODY}<Choices name='a' toName='t'><Choice value='x'/><Choice value='x'/></Choices></View>", "'x' twice"),
     (f"<View>{BODY}<Choices name='a' toName='t'><Choice/></Choices></View>", "has no value"),
     (f"<View>{BODY}<Choice value='x'/></View>", "directly in <Choices>"),
+    (f"<View>{BODY}<Choices name='a' toName='t'><Choice value=' '/></Choices></View>", "has no value"),
+    (f"<View>{BODY}<Choices name='a' toName='t' choice='many'><Choice value='x'/></Choices></View>", 'choice="many"'),
+    (f"<View>{BODY}<TextArea name='a' toName='t' required='yes'/></View>", 'required="yes" of <TextArea name="a">'),
     (f"<View>{BODY}<Rating name='r' toName='t' maxRating='99'/></View>", "whole number from 2 to 10"),
+    (f"<View>{BODY}<Rating name='r' toName='t' maxRating='²'/></View>", "whole number from 2 to 10"),
+    (f"<View>{BODY}<TextArea name='a' toName='t' rows='{'9' * 5_000}'/></View>", "whole number from 1 to 30"),
+    ("<View>" * 3_000 + BODY + "</View>" * 3_000, "stands within 50 others"),
     ("<View><Text name='t' value='$nope'/><TextArea name='a' toName='t'/></View>", "$nope"),
     ("<View><Paragraphs name='t' value='$text'/><TextArea name='a' toName='t'/></View>", "has to be $conversation"),
     ("<View><Paragraphs name='p' value='$conversation'/><Labels name='l' toName='p'><Label value='a'/></Labels></View>",
@@ -59,7 +75,8 @@ def test_all_controls_of_the_first_version_are_read():
     (f"<View>{BODY}<TextArea name='a' toName='t' perRegion='true'/></View>", "perRegion"),
     (f"<View>{BODY}<View visibleWhen='choice-selected'><TextArea name='a' toName='t'/></View></View>", "visibleWhen"),
     ("<!DOCTYPE x [<!ENTITY a 'aaaa'>]><View/>", "document type"),
-    ("<View>" + " " * 60_000 + "</View>", "at most 50,000"),
+    ('<?xml version="1.0"?><!doctype x [<!entity a "' + "a" * 1_000 + '">]><View>&a;</View>', "document type"),
+    ("<View>" + " " * 1_000_000 + "</View>", "at most 50,000"),
 ])
 def test_a_faulty_configuration_is_refused_with_what_is_wrong(xml, says):
     with pytest.raises(Invalid) as caught:
@@ -68,6 +85,7 @@ def test_a_faulty_configuration_is_refused_with_what_is_wrong(xml, says):
     assert caught.value.field == "label_config"
 
 
+@pytest.mark.slow
 def test_showing_a_task_imports_neither_the_sdk_nor_torch():
     code = (
         "import sys, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'flywheel.settings.test';"

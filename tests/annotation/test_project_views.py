@@ -6,6 +6,7 @@ import pytest
 
 from annotation.models import Membership, Project, Task
 from annotation.numbers import gauges_refresh
+from annotation.presentation import guidelines_html
 from tests.annotation.test_services import submit
 from tests.annotation.test_views import FACTS
 
@@ -105,3 +106,22 @@ def test_tasks_are_filtered_by_state_and_paged(project, stock, lead, client_of, 
     second = client.get(f"/projects/support-replies/tasks/?after={oldest}").content.decode()
     assert second.count('class="row-link"') == 10
     assert "No task in this state" in client.get("/projects/support-replies/tasks/?state=settled").content.decode()
+
+
+@pytest.mark.parametrize(("markdown", "shown"), [
+    ("<script>alert(1)</script>", "&lt;script&gt;"), ("[x](javascript:alert(1))", "[x](javascript:alert(1))"),
+    ("![map](https://example.org/p.png)", '<a href="https://example.org/p.png" target="_blank" rel="noopener noreferrer">map</a>'),
+    ('![a](https://example.org/"onload="x)', "href="), ("# Title", "<h3>Title</h3>"), ("`<h1>`", "<code>&lt;h1&gt;</code>"),
+    ("|a|\n|-|\n|<b>|", "<td>&lt;b&gt;</td>"),
+])
+def test_guidelines_are_harmless_html(markdown, shown):
+    html = guidelines_html(markdown)
+    assert shown in html
+    for tag in ("<script", "<img", "<b>", "<h1", "onload=\"x", 'href="javascript'):
+        assert tag not in html
+
+
+@pytest.mark.parametrize("piece", ["[", "![", "*a ", "`a", "> ", "<a ", "**a*", "[a](", "&amp;", "[a]: u\n[a]"])
+@pytest.mark.timeout(60)
+def test_hostile_guidelines_are_done_in_no_time(piece):
+    assert "<script" not in guidelines_html((piece * 50_000)[:50_000])

@@ -136,6 +136,7 @@ def test_settled_examples_are_streamed_by_key_without_a_query_each(
     for _ in range(4):
         given = submit(project, annotator, answer)
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
+    Annotation.objects.update(searched_at=timezone.now())
     with django_assert_max_num_queries(1):
         rows = list(selectors.settled_examples(project=project))
         seen = [(r.task_id, r.example.provenance.pk, r.example.source.name, r.annotation.pk, r.label) for r in rows]

@@ -297,7 +297,7 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
             for e in examples[low : low + 5000]
         ])
         answers = Annotation.objects.bulk_create([
-            Annotation(task=t, project=project, author=lead, state="accepted", result=[
+            Annotation(task=t, project=project, author=lead, state="accepted", searched_at=now, result=[
                 {"from_name": "reply", "to_name": "conversation", "type": "textarea",
                  "value": {"text": [f"Please send it in under number {t.pk}; we pay the postage."]}},
                 {"from_name": "quality", "to_name": "conversation", "type": "choices", "value": {"choices": ["good"]}},

@@ -19,7 +19,7 @@ def test_a_whole_ledger_says_so():
     _three()
     out = StringIO()
     call_command("ledger_verify", stdout=out)
-    assert out.getvalue() == "ok: 3 entries\n"
+    assert out.getvalue() == "ok: 3 entries, 0 signed heads\n"
 
 
 def test_a_broken_ledger_exits_with_one_and_names_the_entry():

@@ -31,6 +31,8 @@ def pages(records) -> dict[str, str]:
         "record": reverse("provenance:record", args=[made[0].uid]),
         "subjects": reverse("provenance:subjects"),
         "subject": reverse("provenance:subject", args=[subject.uid]),
+        "tasks": reverse("provenance:subject_reach", args=[subject.uid, "tasks"]),
+        "rows": reverse("provenance:subject_reach", args=[subject.uid, "snapshot rows"]),
         "withdraw": reverse("provenance:subject_withdraw", args=[subject.uid]),
         "withdrawal": reverse("provenance:withdrawal", args=[withdrawal.uid]),
         "ledger": reverse("provenance:ledger"),

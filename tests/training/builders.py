@@ -77,7 +77,7 @@ def spec(folder: Path, root: str, base: Path, **changes: Any) -> dict[str, Any]:
         "run_id": "run-1", "base_model": str(base), "snapshot": {"path": str(folder), "merkle_root": root},
         "hyperparameters": {"epochs": 2, "learning_rate": 0.01, "batch_size": 1, "gradient_accumulation": 2,
                             "max_length": 128, "checkpoint_every": 2, "lora_r": 4, "lora_alpha": 8},
-        "evaluation": {"generate_rows": 2, "max_new_tokens": 8}, "seed": 7,
+        "evaluation": {"generate_rows": 0, "max_new_tokens": 8}, "seed": 7,
     }
     for key, change in changes.items():
         value[key] = {**value.get(key, {}), **change} if isinstance(change, dict) else change

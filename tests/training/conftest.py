@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,20 +17,19 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """A model this small gains nothing from threads, and loses much when other tests hold the cores."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
     from training.base_models import base_model_make
 
+    # A model this small gains nothing from threads, and loses much when other tests hold the cores.
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     base_model_make("tiny", folder)
+    # Half a million objects of torch and transformers are there to stay. The trainer collects garbage several times a
+    # run, and would look at each of them every time: a third of all that these tests cost.
+    gc.freeze()
     return folder
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.training import builders
-from tests.training.test_run import events, losses, result, weights
+from tests.training.outputs import events, losses, result, weights
+from training.__main__ import main
 
 SpecOf = Callable[..., dict[str, Any]]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -103,22 +104,31 @@ def test_a_tampered_snapshot_is_refused_before_training(spec_of: SpecOf, tmp_pat
     assert (verify.returncode, "merkle_root" in verify.stderr, "NOT OK" in verify.stdout) == (2, True, True)
 
 
+def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and error of a command in this process."""
+    code = main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": 1}'])
-def test_a_file_that_is_no_specification_is_exit_2(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_specification_is_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
     path = tmp_path / "spec.json"
     path.write_text(text)
-    done = trainer("run", path, tmp_path / "out")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("error: ")
+    code, _, said = answered(capsys, "run", path, tmp_path / "out")
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("error: ")
 
 
-def test_a_missing_specification_is_exit_2(tmp_path: Path) -> None:
-    done = trainer("run", tmp_path / "nowhere.json", tmp_path / "out")
-    assert (done.returncode, "cannot be read" in done.stderr) == (2, True)
+def test_a_missing_specification_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, said = answered(capsys, "run", tmp_path / "nowhere.json", tmp_path / "out")
+    assert (code, "cannot be read" in said) == (2, True)
 
 
-def test_verify_asks_for_the_root_it_is_given(tmp_path: Path) -> None:
+def test_verify_asks_for_the_root_it_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, root = builders.snapshot(tmp_path / "s")
-    assert trainer("verify", folder, "--root", root).stdout.startswith(f"OK {root} 34 rows")
-    assert trainer("verify", folder, "--root", "0" * 64).returncode == 2
-    assert trainer("verify", tmp_path / "nowhere").returncode == 2
+    assert answered(capsys, "verify", folder, "--root", root)[1].startswith(f"OK {root} 34 rows")
+    assert answered(capsys, "verify", folder, "--root", "0" * 64)[0] == 2
+    assert answered(capsys, "verify", tmp_path / "nowhere")[0] == 2

@@ -1,12 +1,8 @@
-"""Whole runs of the tiny model in this process: order, resuming, limits, refusals, what is left on disk."""
+"""Whole runs of the tiny model in this process: what each leaves on disk, limits, divergence, a full disk."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,34 +10,14 @@ from typing import Any
 import pytest
 
 from tests.training import builders
-from training import run as run_module
+from tests.training.outputs import events, result, weights
 from training.artifacts import manifest_problems
-from training.checkpoints import checkpoints_list
-from training.contract import RunEvent, RunResult
 from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
 
 SpecOf = Callable[..., dict[str, Any]]
 
-
-def events(out: Path, kind: str | None = None) -> list[RunEvent]:
-    found = [RunEvent.from_json(json.loads(line)) for line in (out / "events.jsonl").read_text().splitlines()]
-    assert [e.seq for e in found] == list(range(1, len(found) + 1))
-    return [e for e in found if kind in (None, e.kind)]
-
-
-def result(out: Path) -> RunResult:
-    return RunResult.from_json(json.loads((out / "result.json").read_text()))
-
-
-def losses(out: Path) -> list[tuple[int, float]]:
-    return [(e.data["step"], e.data["loss"]) for e in events(out, "metric") if "loss" in e.data]
-
-
-def weights(out: Path) -> str:
-    """Digest of the weights file that the run wrote."""
-    (path,) = [*(out / "model").glob("*model.safetensors")]
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp_path: Path) -> None:
@@ -65,7 +41,7 @@ def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp
 
 
 def test_samples_stand_side_by_side(spec_of: SpecOf, tmp_path: Path) -> None:
-    assert run(spec_of(), tmp_path / "out") == 0
+    assert run(spec_of(evaluation={"generate_rows": 2}), tmp_path / "out") == 0
     samples = result(tmp_path / "out").evaluation["samples"]
     assert len(samples) == 2
     assert set(samples[0]) == {"id", "prompt", "reference", "base_reply", "tuned_reply"}
@@ -103,67 +79,6 @@ def test_the_same_specification_gives_the_same_weights_and_another_seed_others(
         assert run(spec_of(seed=seed), tmp_path / name) == 0
     assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
 
-
-@pytest.mark.parametrize("cut", [3, 8, 11])
-@pytest.mark.parametrize("tuning", ["lora", "full"])
-def test_resuming_is_bit_exact_in_the_middle_of_an_epoch_and_at_its_end(
-    spec_of: SpecOf, tmp_path: Path, cut: int, tuning: str
-) -> None:
-    changes: dict[str, Any] = {"tuning": tuning, "hyperparameters": {"lora_dropout": 0.2, "checkpoint_every": 50}}
-    assert run(spec_of(**changes), tmp_path / "through") == 0
-    assert run(spec_of(**changes, limits={"max_steps": cut}), tmp_path / "cut") == 3
-    assert result(tmp_path / "cut").stop_reason == f"max_steps: {cut} of 16 steps done"
-    assert run(spec_of(**changes), tmp_path / "cut") == 0
-    assert losses(tmp_path / "cut") == losses(tmp_path / "through")
-    assert weights(tmp_path / "cut") == weights(tmp_path / "through")
-    assert result(tmp_path / "cut").resumed_from_step == cut
-    assert result(tmp_path / "cut").tokens == result(tmp_path / "through").tokens
-
-
-def test_losses_logged_in_windows_survive_a_cut_inside_a_window(spec_of: SpecOf, tmp_path: Path) -> None:
-    changes = {"hyperparameters": {"log_every": 5}}
-    assert run(spec_of(**changes), tmp_path / "through") == 0
-    assert run(spec_of(**changes, limits={"max_steps": 7}), tmp_path / "cut") == 3
-    assert run(spec_of(**changes), tmp_path / "cut") == 0
-    assert losses(tmp_path / "cut") == losses(tmp_path / "through")
-
-
-def test_a_run_goes_on_from_another_runs_checkpoint(spec_of: SpecOf, tmp_path: Path) -> None:
-    assert run(spec_of(), tmp_path / "through") == 0
-    assert run(spec_of(limits={"max_steps": 5}), tmp_path / "first") == 3
-    assert run(spec_of(resume_from=str(tmp_path / "first")), tmp_path / "second") == 0
-    assert weights(tmp_path / "second") == weights(tmp_path / "through")
-    folder = tmp_path / "first" / "checkpoints" / "step-000004"
-    assert run(spec_of(resume_from=str(folder)), tmp_path / "third") == 0
-    assert (result(tmp_path / "third").resumed_from_step, weights(tmp_path / "third")) == (
-        4, weights(tmp_path / "through"))
-
-
-def test_resuming_from_nothing_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no whole checkpoint"):
-        run(spec_of(resume_from=str(tmp_path / "nowhere")), tmp_path / "out")
-
-
-def test_a_half_written_checkpoint_is_passed_over(spec_of: SpecOf, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert run(spec_of(limits={"max_steps": 6}), out) == 3
-    newest = out / "checkpoints" / "step-000006"
-    (newest / "weights.safetensors").write_bytes(b"half")
-    shutil.copytree(newest, out / "checkpoints" / "step-000008")
-    (out / "checkpoints" / "step-000008" / "manifest.json").unlink()
-    assert run(spec_of(), tmp_path / "through") == run(spec_of(), out) == 0
-    assert result(out).resumed_from_step == 4
-    assert weights(out) == weights(tmp_path / "through")
-    said = [e.data["message"] for e in events(out, "log")]
-    assert [m.split(" is not whole")[0][-11:] for m in said if "not whole" in m] == ["step-000008", "step-000006"]
-
-
-def test_checkpoints_of_another_recipe_are_refused_by_field(spec_of: SpecOf, tmp_path: Path) -> None:
-    assert run(spec_of(limits={"max_steps": 2}), tmp_path / "out") == 3
-    with pytest.raises(BadInput, match=r"hyperparameters.learning_rate was 0.01, is 0.02"):
-        run(spec_of(hyperparameters={"learning_rate": 0.02}), tmp_path / "out")
-
-
 def test_a_second_run_in_a_finished_folder_changes_no_weight(spec_of: SpecOf, tmp_path: Path) -> None:
     assert run(spec_of(), tmp_path / "out") == 0
     before = weights(tmp_path / "out")
@@ -188,17 +103,30 @@ def test_a_limit_stops_with_a_checkpoint_and_a_usable_model(
     assert events(out)[-1].data["status"] == "stopped"
 
 
-def test_a_cost_limit_without_a_price_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cost_per_hour is 0"):
-        run(spec_of(limits={"max_cost": 1}), tmp_path / "out")
+def test_early_stopping_ends_a_run_that_no_longer_gains(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import evaluate
 
-
-def test_early_stopping_ends_a_run_that_no_longer_gains(spec_of: SpecOf, tmp_path: Path) -> None:
-    changes = {"learning_rate": 1e-9, "eval_every": 1, "early_stopping_patience": 2, "epochs": 4, "warmup_ratio": 0}
+    original, watched = evaluate.documents_loss, iter([5.0, 4.0, 4.5, 3.9, 4.0, 3.9])
+    monkeypatch.setattr(evaluate, "documents_loss",
+                        lambda model, *rest: (next(watched), 1) if model.training else original(model, *rest))
     out = tmp_path / "out"
-    assert run(spec_of(tuning="full", hyperparameters=changes), out) == 0
-    assert result(out).stop_reason.startswith("early stopping") or result(out).steps == 32
-    assert any("eval_loss" in e.data for e in events(out, "metric"))
+    assert run(spec_of(hyperparameters={"eval_every": 1, "early_stopping_patience": 2}), out) == 0
+    assert [e.data["eval_loss"] for e in events(out, "metric") if "eval_loss" in e.data] == [5, 4, 4.5, 3.9, 4, 3.9]
+    assert result(out).stop_reason == "early stopping: no better validation loss in 2 evaluations"
+    assert (result(out).status, result(out).steps) == ("done", 6)
+    assert result(out).evaluation["tuned_loss"] < result(out).evaluation["base_loss"]
+
+
+def test_the_validation_split_is_measured_while_training(spec_of: SpecOf, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(spec_of(hyperparameters={"eval_every": 8}), out) == 0
+    measured = [(e.data["step"], e.data["eval_loss"]) for e in events(out, "metric") if "eval_loss" in e.data]
+    assert [step for step, _ in measured] == [8, 16]
+    assert measured[1][1] < measured[0][1]
+    assert run(spec_of(), tmp_path / "unwatched") == 0
+    assert weights(out) == weights(tmp_path / "unwatched")
 
 
 def test_a_loss_that_explodes_fails_with_the_last_good_checkpoint(
@@ -229,58 +157,6 @@ def test_a_rising_loss_is_divergence(spec_of: SpecOf, tmp_path: Path) -> None:
     changes = {"learning_rate": 1.0, "max_grad_norm": 0, "epochs": 10, "scheduler": "constant", "warmup_ratio": 0}
     with pytest.raises(Diverged, match=r"the loss rose to \d+.\d+ by step \d+ from 6.9"):
         run(spec_of(tuning="full", hyperparameters=changes), tmp_path / "out")
-
-
-def refused(spec: dict[str, Any], out: Path, named: str) -> None:
-    with pytest.raises(BadInput, match=named):
-        run(spec, out)
-    assert not (out / "checkpoints").exists()
-
-
-def test_a_missing_base_model_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    refused(spec_of(base_model="gpt-nowhere"), tmp_path / "out", "'gpt-nowhere' is neither a folder")
-    assert result(tmp_path / "out").status == "failed"
-
-
-def test_another_revision_of_the_base_model_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    refused(spec_of(base_revision="0" * 64), tmp_path / "out", "has revision")
-
-
-def test_a_damaged_base_model_is_refused(spec_of: SpecOf, tiny: Path, tmp_path: Path) -> None:
-    damaged = Path(shutil.copytree(tiny, tmp_path / "damaged"))
-    with (damaged / "model.safetensors").open("ab") as file:
-        file.write(b"x")
-    refused(spec_of(base_model=str(damaged)), tmp_path / "out", "model.safetensors differs from revision.json")
-
-
-def test_a_tokenizer_with_more_words_than_the_model_is_refused(spec_of: SpecOf, tiny: Path, tmp_path: Path) -> None:
-    from training.models import tokenizer_load
-
-    other = Path(shutil.copytree(tiny, tmp_path / "other"))
-    tokenizer = tokenizer_load(tiny)
-    tokenizer.add_tokens([f"word{i}" for i in range(1000)])
-    tokenizer.save_pretrained(str(other))
-    (other / "revision.json").unlink()
-    refused(spec_of(base_model=str(other)), tmp_path / "out", r"ids up to \d+, the model has 1024 rows")
-
-
-def test_pickled_weights_are_refused(spec_of: SpecOf, tiny: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copytree(tiny, tmp_path / "other"))
-    (other / "model.safetensors").rename(other / "pytorch_model.bin")
-    (other / "revision.json").unlink()
-    refused(spec_of(base_model=str(other)), tmp_path / "out", "only safetensors are read")
-
-
-def test_sequences_longer_than_the_model_are_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    refused(spec_of(hyperparameters={"max_length": 4096}), tmp_path / "out", "made for 2048 tokens")
-
-
-def test_a_full_disk_is_seen_before_training(
-    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
-    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda _: usage)
-    refused(spec_of(), tmp_path / "out", r"has 0.00 GB free, the run needs about 0.05 GB")
 
 
 def test_a_disk_that_fills_up_while_training_says_so_and_goes_on_later(
@@ -315,25 +191,6 @@ def test_a_refused_specification_leaves_a_finished_run_as_it_is(spec_of: SpecOf,
     assert (out / "result.json").read_bytes() == before
 
 
-def test_a_tampered_snapshot_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    spec = spec_of()
-    path = Path(spec["snapshot"]["path"]) / "train.parquet"
-    path.write_bytes(path.read_bytes() + b"x")
-    refused(spec, tmp_path / "out", "does not verify")
-
-
-def test_a_customer_in_two_splits_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    records = builders.rows()
-    records[-1]["group"] = records[0]["group"]
-    refused(spec_of(records), tmp_path / "out", "group 'g0' stands in train and test")
-
-
-def test_a_snapshot_with_nothing_to_learn_names_a_row(spec_of: SpecOf, tmp_path: Path) -> None:
-    record = builders.row(1)
-    record["messages"][-1]["weight"] = 0
-    refused(spec_of([record]), tmp_path / "out", "row 'ex-00001' has no assistant message with weight 1")
-
-
 def test_refused_rows_are_named_and_the_others_train(spec_of: SpecOf, tmp_path: Path) -> None:
     records = builders.rows()
     records[2]["messages"][-1]["weight"] = 0
@@ -350,39 +207,9 @@ def test_a_snapshot_without_test_rows_trains_without_evaluation(spec_of: SpecOf,
 
 def test_measuring_again_gives_the_same_figures(spec_of: SpecOf, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run(spec_of(), out) == 0
+    spec = spec_of(evaluation={"generate_rows": 2})
+    assert run(spec, out) == 0
     before = result(out).evaluation
-    assert evaluate_again(spec_of(), out) == 0
+    assert evaluate_again(spec, out) == 0
     assert result(out).evaluation == before
     assert manifest_problems(out) == []
-
-
-def test_measuring_what_was_never_trained_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no model folder"):
-        evaluate_again(spec_of(), tmp_path / "out")
-
-
-@pytest.mark.parametrize(("micro_batch", "step"), [(0, 0), (1, 1), (4, 2), (5, 3), (16, 8), (17, 9)])
-def test_a_request_to_stop_keeps_the_last_whole_step(
-    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, step: int
-) -> None:
-    from training import trainer
-
-    original, calls = trainer.supervised_loss, []
-
-    def kill(model: Any, inputs: dict[str, Any]) -> Any:
-        if len(calls) == micro_batch:
-            os.kill(os.getpid(), signal.SIGTERM)
-        calls.append(1)
-        return original(model, inputs)
-
-    monkeypatch.setattr(trainer, "supervised_loss", kill)
-    spec, out = spec_of(hyperparameters={"lora_dropout": 0.2}), tmp_path / "out"
-    assert run(spec, out) == 3
-    assert result(out).stop_reason == "stopped on request (SIGTERM)"
-    assert result(out).steps == step
-    assert checkpoints_list(out)[0].name == f"step-{step:06d}"
-    assert not (out / "model").exists()
-    monkeypatch.setattr(trainer, "supervised_loss", original)
-    assert run(spec, out) == run(spec, tmp_path / "through") == 0
-    assert weights(out) == weights(tmp_path / "through")

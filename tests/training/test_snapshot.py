@@ -126,6 +126,7 @@ def test_a_flood_of_problems_is_bounded(tmp_path: Path) -> None:
     assert len(snapshot_verify(*builders.snapshot(tmp_path / "s", records)).problems) < 30
 
 
+@pytest.mark.slow
 def test_verifying_loads_neither_torch_nor_django(whole: tuple[Path, str]) -> None:
     code = (
         "import sys; from training.__main__ import main; code = main(['verify', sys.argv[1]]); "

@@ -40,6 +40,7 @@ def plan_of(spec: RunSpec, tokenizer: Any, records: list[dict[str, Any]]) -> Pla
     return plan_make(spec, encoder.encode([builders.as_row(r) for r in records]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", [True, False])
 def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_window_too(
     tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool
@@ -75,6 +76,7 @@ def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
     assert sorted(second) == list(range(50))
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_a_number_never_reaches_the_weights(
     tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

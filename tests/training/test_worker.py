@@ -98,6 +98,7 @@ def with_trainer(box: Settings, tmp_path: Path, body: str) -> Settings:
     })
 
 
+@pytest.mark.slow
 def test_a_run_is_leased_trained_reported_uploaded_and_completed(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def _impatient(patiently: Any) -> Any:
     return lambda self, call, patience=None: patiently(self, call, 0)
 
 
+@pytest.mark.slow
 def test_training_goes_on_while_the_web_is_away_and_no_event_is_lost(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ leave()
     assert sorted(set(seqs)) == list(range(1, 21))
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
@@ -165,6 +168,7 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
     assert list(box.work_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_trainer_that_ignores_the_request_is_killed(
     web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +183,7 @@ time.sleep(600)
     assert job_run("run", "r1", "secret", box) == "given up"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_given_to_another_is_dropped_and_its_trainer_ended(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
@@ -195,6 +200,7 @@ time.sleep(600)
     assert not web.of("fail")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "retry", "words"), [
     ("print('error: no such base model', file=sys.stderr); sys.exit(2)", False, "refused its input: no such base"),
     ("print('error: loss is nan', file=sys.stderr); sys.exit(1)", False, "ended with code 1: loss is nan"),
@@ -209,6 +215,7 @@ def test_a_trainer_that_fails_is_told_with_its_last_words(
     assert words in told["error"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_asked_to_stop_hands_the_run_back(
     web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +233,7 @@ def test_a_damaged_download_is_not_trained_on(web: FakeWeb, box: Settings, tmp_p
     assert "arrived damaged" in web.of("fail")[0]["error"]
 
 
+@pytest.mark.slow
 def test_suggestions_are_generated_and_their_progress_told(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
@@ -267,6 +275,7 @@ def test_the_same_folder_again_tells_only_what_is_new(tmp_path: Path) -> None:
     assert [e["seq"] for e in Tail(tmp_path / "events.jsonl", tmp_path / "offset", 2).read()] == [3]
 
 
+@pytest.mark.slow
 def test_a_trainer_dies_with_its_worker(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     trainer = tmp_path / "trainer.py"
@@ -291,6 +300,7 @@ def test_a_trainer_dies_with_its_worker(tmp_path: Path) -> None:
     assert _gone(child)
 
 
+@pytest.mark.slow
 def test_a_child_that_ended_is_stopped_without_a_word(tmp_path: Path) -> None:
     child = Child([sys.executable, "-c", "print('bye')"], tmp_path / "log", dict(os.environ))
     assert child.wait() == 0

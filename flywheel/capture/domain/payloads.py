@@ -13,7 +13,18 @@ from functools import cache
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from provenance.domain.vocabulary import PURPOSES
 
 MAX_DEPTH = 32
 """Objects and lists inside one another; a ticket needs three."""
@@ -37,6 +48,14 @@ def _identifier(value: Any) -> Any:
         value = str(value)
     if isinstance(value, str) and _CONTROL.search(value):
         raise ValueError("contains control characters; send the identifier as the source system shows it")
+    if isinstance(value, str) and value and not value.strip():
+        raise ValueError("is blank; send the identifier that the source system has for it")
+    return value
+
+
+def _purpose(value: str) -> str:
+    if value not in PURPOSES:
+        raise ValueError(f"is unknown; use {', '.join(PURPOSES)}")
     return value
 
 
@@ -60,8 +79,9 @@ def _moment(value: Any) -> Any:
 
 
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
-Identifier = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=200, pattern=r"\S")]
-Version = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=80, pattern=r"\S")]
+Identifier = Annotated[str, Field(min_length=1, max_length=200), BeforeValidator(_identifier)]
+Version = Annotated[str, Field(min_length=1, max_length=80), BeforeValidator(_identifier)]
+Purpose = Annotated[str, AfterValidator(_purpose)]
 
 
 class _Model(BaseModel):
@@ -107,7 +127,7 @@ class _Common(_Model):
     tags: list[Annotated[str, Field(max_length=100)]] | None = Field(default=None, max_length=100)
     language: str | None = Field(default=None, max_length=20)
     label: str | None = Field(default=None, max_length=200)
-    purposes: list[Annotated[str, Field(min_length=1, max_length=60)]] | None = Field(default=None, max_length=20)
+    purposes: list[Purpose] | None = Field(default=None, max_length=20)
 
 
 class TicketIn(_Common):
@@ -163,8 +183,10 @@ def parse_json(raw: bytes | str) -> dict[str, Any]:
         raise
     except RecursionError:
         raise BadPayload(f"the JSON is nested too deeply; at most {MAX_DEPTH} levels are taken") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise BadPayload(f"this is not JSON: {error}") from None
+    except ValueError:
+        raise BadPayload("a number has too many digits; send it as text") from None
     if not isinstance(value, dict):
         raise BadPayload(f"expected a JSON object, found {_kind_of(value)}")
     if raw.count("[") + raw.count("{") > MAX_DEPTH:

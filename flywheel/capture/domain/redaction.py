@@ -14,6 +14,9 @@ SUBJECT = -1
 
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_(\d+)>")
 
+Given = tuple[str, str, str]
+"""A placeholder that a value has: type, value, placeholder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
@@ -27,23 +30,26 @@ class Redaction:
 class _Names:
     """Placeholder names of one conversation: same value and type, same number."""
 
-    def __init__(self, texts: Sequence[str], people: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], people: Sequence[str], given: Sequence[Given]) -> None:
         self._people = [(frozenset(name.casefold().split()), name) for name in people]
-        self._given: dict[tuple[str, str], str] = {}
+        self._given = {self._key(kind, value): placeholder for kind, value, placeholder in reversed(given)}
         self._last: dict[str, int] = {}
         # Placeholders that came with the text keep their meaning: our numbers go on after theirs.
-        for text in texts:
+        for text in (*texts, *self._given.values()):
             for kind, number in _PLACEHOLDER.findall(text):
                 self._last[kind] = max(self._last.get(kind, 0), int(number[:9]))
 
     def of(self, kind: str, value: str) -> str:
-        if kind == "PERSON":
-            value = self._whole_name(value)
-        key = (kind, "".join(c for c in value.casefold() if c.isalnum()))
+        key = self._key(kind, value)
         if key not in self._given:
             self._last[kind] = self._last.get(kind, 0) + 1
             self._given[key] = f"<{kind}_{self._last[kind]}>"
         return self._given[key]
+
+    def _key(self, kind: str, value: str) -> tuple[str, str]:
+        if kind == "PERSON":
+            value = self._whole_name(value)
+        return kind, "".join(c for c in value.casefold() if c.isalnum())
 
     def _whole_name(self, value: str) -> str:
         """"Priya" is Priya Natarajan when she is known to take part, and then has her number."""
@@ -53,15 +59,16 @@ class _Names:
 
 def redact(
     texts: Sequence[str], spans: Sequence[Sequence[PiiSpan]], *, people: Sequence[str] = (),
-    authors: Sequence[str] = (), first_message: int = 0,
+    authors: Sequence[str] = (), first_message: int = 0, given: Sequence[Given] = (),
 ) -> Redaction:
     """Replace each text's spans by placeholders, numbered through the whole conversation.
 
     spans: for each text spans that do not overlap, in order. `first_message` is the message number of texts[0], so that
     a subject line before the messages stands as `SUBJECT`. `people` are names known to take part, `authors` one
-    entry for each message whose name is to be replaced too.
+    entry for each message whose name is to be replaced too. `given` are placeholders that earlier text of the same
+    conversation has, so that a value keeps its number.
     """
-    names = _Names(texts, people)
+    names = _Names(texts, people, given)
     redacted, pii = [], []
     for index, (text, found) in enumerate(zip(texts, spans, strict=True)):
         parts, done = [], 0

@@ -23,7 +23,8 @@ _GAPS = re.compile(r"\n{3,}")
 
 
 def clean_text(text: str) -> str:
-    """Plain text in NFC with "\\n" line ends, no control characters, no HTML, no blank edges."""
+    """Plain text in NFC with "\\n" line ends, no control characters, no HTML, no blank edges; "" when nothing of it can
+    be seen."""
     # A lone surrogate is no character and can be stored nowhere.
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -31,7 +32,8 @@ def clean_text(text: str) -> str:
         text = strip_html(text)
     text = _CONTROL.sub(lambda m: "\n" if m.group() in "\u2028\u2029\x0b\x0c\x85" else "", text)
     text = unicodedata.normalize("NFC", text)
-    return _GAPS.sub("\n\n", _BLANKS.sub("\n", text)).strip()
+    text = _GAPS.sub("\n\n", _BLANKS.sub("\n", text)).strip()
+    return text if any(c.isprintable() and not c.isspace() for c in text) else ""
 
 
 def strip_html(text: str) -> str:

@@ -28,9 +28,11 @@ def file_import(
     """Capture the rows of a file, or of all files in a folder, and tell for each row what became of it.
 
     Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
-    Without a source each row names its own. `limit` bounds the rows of this call; the rest waits for the next. `read`
-    is called with the import of each file that was read, `skipped` with the reason for each file of a folder that holds
-    no conversations. The iterator has to be read to its end. Raises Invalid for a file that cannot be read.
+    A finished file that had bad rows is read once more, since what made them bad may be mended: an encoding, a source;
+    its good rows are repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the
+    rest waits for the next. `read` is called with the import of each file that was read, `skipped` with the reason for
+    each file of a folder or zip that holds no conversations. The iterator has to be read to its end. Raises Invalid for
+    a file that cannot be read.
     """
     taken = found = 0
     for file in _files(path):
@@ -38,7 +40,7 @@ def file_import(
             return
         try:
             for outcome in _one(
-                file, source=source, by=by, format=format, encoding=encoding, read=read,
+                file, source=source, by=by, format=format, encoding=encoding, read=read, skipped=skipped,
                 limit=None if limit is None else limit - taken,
             ):
                 taken += 1
@@ -63,10 +65,12 @@ def _files(path: Path) -> list[Path]:
 
 def _one(
     path: Path, *, source: Source | None, by: User | None, format: str, encoding: str, limit: int | None,
-    read: Callable[[FileImport], None] | None,
+    read: Callable[[FileImport], None] | None, skipped: Callable[[str], None] | None,
 ) -> Iterator[Outcome]:
     try:
         opened = files.open_file(path, format=format, encoding=encoding)
+        for reason in opened.skipped:
+            (skipped or _nobody)(reason)
         done = _begin(path=path, source=source, by=by, format=opened.format)
         if done.finished_at is None:
             stop = None if limit is None else done.position + limit
@@ -81,11 +85,20 @@ def _one(
         read(done)
 
 
+def _nobody(reason: str) -> None:
+    """Told when nobody asked to be."""
+
+
 def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
     with transaction.atomic():
         row, created = FileImport.objects.get_or_create(
             source=source, sha256=files.file_sha256(path), defaults={"path": str(path)[:1000], "format": format[:40]}
         )
+        if row.finished_at is not None and row.rows_bad:
+            row.finished_at, row.bad_rows, row.format = None, [], format[:40]
+            row.position = row.rows_read = row.rows_captured = row.rows_repeated = row.rows_bad = 0
+            row.save()
+            created = True
         if created:
             ledger_append(
                 actor=by or "system", action="import.start", object=f"import:{row.pk}",

@@ -21,7 +21,7 @@ from flywheel.capture.domain import similarity
 from flywheel.capture.domain.conversation import Conversation, conversation_of, example_uid, target_text
 from flywheel.capture.domain.payloads import BadPayload
 from flywheel.capture.domain.redaction import SUBJECT, Redaction, redact
-from flywheel.capture.models import Capture, Example, Suggestion
+from flywheel.capture.models import Capture, Example, Source, Suggestion
 from flywheel.capture.services.grouping import examples_comparable, examples_regroup, grouping_lock
 from flywheel.capture.services.receiving import TOPIC
 from flywheel.core.errors import Conflict
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 AGENT = "agent"
+OF_THE_CONTENT = (DataError, IntegrityError, ValueError, TypeError, ArithmeticError, LookupError)
+"""Errors that come back however often the same capture is stored. Others, such as a lost connection, may not."""
+
 CLASSES = {"CARD": "pci", "IBAN": "pfi", "ACCOUNT": "pfi"}
 """Placeholder types that are more than pii (Data & Trust Alliance classification)."""
 
@@ -183,7 +186,7 @@ def _finish(captures: list[Capture], prepared: Prepared) -> int:
     try:
         with transaction.atomic():
             _store(prepared)
-    except (DataError, IntegrityError, ValueError) as error:
+    except OF_THE_CONTENT as error:
         _store_each(prepared, error)
     return len(captures)
 
@@ -195,7 +198,7 @@ def _store_each(prepared: Prepared, error: Exception) -> None:
         try:
             with transaction.atomic():
                 _store(Prepared([draft], [], []))
-        except (DataError, IntegrityError, ValueError) as own:
+        except OF_THE_CONTENT as own:
             _store(Prepared([], [], [(draft.capture, _reason(own))]))
     _store(Prepared([], prepared.superseded, prepared.dead))
 
@@ -203,6 +206,7 @@ def _store_each(prepared: Prepared, error: Exception) -> None:
 def _store(prepared: Prepared) -> None:
     grouping_lock()
     mine = _still_waiting(prepared)
+    _terms_refresh(prepared)
     held = {
         example.uid: example
         for example in Example.objects.filter(uid__in=[d.uid for d in prepared.drafts])
@@ -228,6 +232,16 @@ def _store(prepared: Prepared) -> None:
                 "superseded": sorted(mine - counted - {c.pk for c, _ in unread}), "dead": [c.pk for c, _ in unread],
             },
         )
+
+
+def _terms_refresh(prepared: Prepared) -> None:
+    """The sources' terms as they are now, and stay until this is committed: changed ones reach what is stored here, or
+    wait and reach it then."""
+    wanted = {draft.capture.source_id for draft in prepared.drafts}
+    locked = Source.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    sources = {source.pk: source for source in locked}
+    for draft in prepared.drafts:
+        draft.capture.source = sources[draft.capture.source_id]
 
 
 def _still_waiting(prepared: Prepared) -> set[int]:
@@ -260,7 +274,9 @@ def _record(draft: Draft) -> RecordDraft:
     namespace = source.subject_namespace or source.name
     retention = None
     if source.retention_days is not None:
-        retention = (conversation.occurred_at or capture.received_at) + timedelta(days=source.retention_days)
+        # Nobody lengthens it by dating a conversation into the future.
+        since = min(conversation.occurred_at or capture.received_at, capture.received_at)
+        retention = since + timedelta(days=source.retention_days)
     kinds = {span["type"] for span in pii}
     named = draft.redaction.authors != [m["author"] for m in conversation.messages]
     result = f"{len(pii)} spans redacted" + (", authors replaced" if named else "")

@@ -6,19 +6,23 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Least
 
-from flywheel.capture.models import Source
+from flywheel.capture.models import Example, Source
 from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.models import User
 from provenance.domain.vocabulary import PURPOSES
 from provenance.ledger import ledger_append
-from provenance.services import source_terms_change
+from provenance.models import ProvenanceRecord
+from provenance.services import source_retention_change, source_terms_change
 
 FIELDS = (
     "kind", "license_spdx", "copyright", "purposes", "prohibited_purposes", "region", "consent_policy",
     "subject_namespace", "product_names", "include_notes", "retention_days", "active",
 )
 LISTS = ("purposes", "prohibited_purposes", "product_names")
+MAX_RETENTION_DAYS = 36_500
 
 
 def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
@@ -40,8 +44,9 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
 
 
 def source_change(*, source: Source, by: User, owner: User | None = None, **terms: Any) -> Source:
-    """Change a source's terms. Licence, copyright, prohibited purposes and region count for what is captured already
-    too, and have it judged again; default purposes and the rest count for what is processed from now on.
+    """Change a source's terms. Licence, copyright, purposes, prohibited purposes, region and retention count for what
+    is captured already too, and have it judged again; a delivery that named its own purposes keeps those. The rest
+    counts for what is processed from now on.
 
     The name stays: it is part of every example's identity. Raises Invalid naming the field.
     """
@@ -67,6 +72,18 @@ def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> No
         terms |= {"storage_allowed": [source.region], "processing_included": [source.region]}
     if terms:
         source_terms_change(source_system=source.name, by=by, **terms)
+    if "purposes" in changed:
+        followers = ProvenanceRecord.objects.exclude(pk__in=_with_own_purposes(source).values("provenance"))
+        source_terms_change(source_system=source.name, by=by, among=followers, intended_purposes=source.purposes)
+    if "retention_days" in changed:
+        occurred = Subquery(Example.objects.filter(provenance=OuterRef("pk")).values("occurred_at"))
+        since = Least(Coalesce(occurred, F("captured_at")), F("captured_at"))
+        source_retention_change(source_system=source.name, by=by, days=source.retention_days, since=since)
+
+
+def _with_own_purposes(source: Source) -> QuerySet[Example]:
+    """Examples whose delivery named purposes. Payloads are canonical JSON: no text in them looks like this key."""
+    return Example.objects.filter(source=source, capture__payload__contains='"purposes":[')
 
 
 def _apply(source: Source, terms: dict[str, Any]) -> None:
@@ -90,6 +107,12 @@ def _check(source: Source) -> None:
     both = sorted(set(source.purposes) & set(source.prohibited_purposes))
     if both:
         raise Invalid(f"purpose {both[0]!r} is both intended and prohibited; keep one", field="prohibited_purposes")
+    days = source.retention_days
+    if isinstance(days, int) and not 0 < days <= MAX_RETENTION_DAYS:
+        raise Invalid(
+            f"retention of {days} days: give 1 to {MAX_RETENTION_DAYS}, or nothing to keep it without an end",
+            field="retention_days",
+        )
     try:
         source.full_clean(validate_unique=False, validate_constraints=False, exclude=LISTS)
     except ValidationError as error:

@@ -15,22 +15,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from annotation.domain.quality import quality_reasons_of
+from annotation.services import project_search
 from flywheel.core.outbox import outbox_extend
 from flywheel.core.progress import JobCancelled, job_finish, job_progress
 from flywheel.curation import domain, manifest
 from flywheel.curation.formats import ParquetRows, messages_build
 from flywheel.curation.models import Snapshot, SnapshotRefusal, SnapshotRow
-from flywheel.curation.selectors import Settled, settled_chunks, settled_count, unsettled_count
+from flywheel.curation.reasons import frozen_sentence
+from flywheel.curation.selectors import Settled, flagged_records, settled_chunks, settled_count, unsettled_count
+from flywheel.curation.services.ownership import Superseded, claim, owned, rows_clear, rows_insert
 from flywheel.curation.services.spool import Placed, Spool, Spooled, group_sizes
 from flywheel.curation.services.withdrawing import rows_taint
-from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, verdict
+from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, cleared_until, verdict
 from provenance.ledger import ledger_append
 from provenance.selectors import chunks, ledger_seq, record_facts, records_changed_since
 from training.contract.merkle import MerkleTree, leaf_hash
@@ -58,13 +62,14 @@ class Build:
     """One attempt: what it was asked, since when, and what it has counted so far."""
 
     snapshot: Snapshot
+    token: UUID
     now: datetime
     seq: int
     folder: Path
     groups: domain.Groups = field(default_factory=domain.Groups)
     refused: Counter[str] = field(default_factory=Counter)
     flags: set[str] = field(default_factory=set)
-    expires_at: datetime | None = None
+    cleared_until: datetime | None = None
     read: int = 0
     total: int = 0
     tally: manifest.Tally = field(default_factory=manifest.Tally)
@@ -87,6 +92,8 @@ def snapshot_build(*, snapshot_id: int) -> Snapshot:
             except FactsChanged as change:
                 log.info("snapshot %s starts anew: %s", snapshot.uid, change)
             snapshot.refresh_from_db()
+    except Superseded as other:
+        log.info("%s; this attempt stops", other)
     except JobCancelled:
         _end(snapshot, Status.CANCELLED, "Cancelled; nothing was frozen.")
     except (OperationalError, OSError) as error:
@@ -101,10 +108,10 @@ def snapshot_build(*, snapshot_id: int) -> Snapshot:
 
 
 def _attempt(snapshot: Snapshot, *, last: bool) -> None:
-    _clear(snapshot)
+    token = claim(snapshot)
     with tempfile.TemporaryDirectory(prefix="flywheel-snapshot-") as folder:
         # The place in the ledger is read before the first fact is: whatever commits after it is looked at again.
-        build = Build(snapshot, now=timezone.now(), seq=ledger_seq(), folder=Path(folder))
+        build = Build(snapshot, token, now=timezone.now(), seq=ledger_seq(), folder=Path(folder))
         build.total = 2 * settled_count(snapshot.project)
         spool = Spool(build.folder / "spool.sqlite3")
         try:
@@ -117,15 +124,14 @@ def _attempt(snapshot: Snapshot, *, last: bool) -> None:
         _freeze(build, last=last)
 
 
-def _clear(snapshot: Snapshot) -> None:
-    SnapshotRow.objects.filter(snapshot=snapshot).delete()
-    SnapshotRefusal.objects.filter(snapshot=snapshot).delete()
-
-
 # -- first pass: read, ask both gates, keep what is cleared -----------------------------------------------------------
 def _read(build: Build, spool: Spool) -> None:
+    # Answers are searched for personal data soon after they are given; here it is done for those that were not yet.
+    for _ in project_search(project=build.snapshot.project):
+        _progress(build)
     for batch in settled_chunks(build.snapshot.project):
         with transaction.atomic():
+            owned(build.snapshot, build.token)
             facts = record_facts([item.record_id for item in batch])
             kept, refusals = [], []
             for item in batch:
@@ -169,16 +175,29 @@ def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
 def _reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
     reasons = [
         {"rule": r.rule, "value": r.value, "mend": r.mend}
-        for r in quality_reasons_of(state="settled", reply=item.reply)
+        for r in quality_reasons_of(state="settled", reply=item.reply, searched=item.searched)
     ]
     if not item.active:
         reasons.append({"rule": "example_withdrawn", "value": "withdrawn or erased", "mend": "nothing brings it back"})
+    if row is not None and not _is_unicode(row):
+        reasons.append({
+            "rule": "not_unicode", "value": "half a surrogate pair", "mend": "deliver the conversation again, clean",
+        })
     if row is None and not reasons:
         reasons.append({
             "rule": "no_context", "value": "nothing that the customer said stands before the reply",
             "mend": "such a conversation cannot teach an answer; leave it out",
         })
     return reasons + [reason.to_json() for reason in judged.reasons]
+
+
+def _is_unicode(row: Spooled) -> bool:
+    # One row that cannot be written must not keep all others from being frozen.
+    try:
+        "".join((row.label, row.license, row.source, *(m.content for m in row.messages), *row.extra.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refusal(build: Build, item: Settled, reasons: list[dict[str, str]]) -> SnapshotRefusal:
@@ -192,8 +211,11 @@ def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> N
     near = domain.group_node("near", item.group_key)
     build.groups.join([near, *(domain.group_node("subject", s.uid) for s in facts.subjects)])
     build.flags.update(judged.flags)
-    if judged.expires_at is not None and (build.expires_at is None or judged.expires_at < build.expires_at):
-        build.expires_at = judged.expires_at
+    if judged.expires_at is not None and (build.cleared_until is None or judged.expires_at < build.cleared_until):
+        asked = build.snapshot
+        ends = cleared_until(facts, asked.purpose, asked.region, asked.commercial, build.now)
+        if ends is not None and (build.cleared_until is None or ends < build.cleared_until):
+            build.cleared_until = ends
 
 
 # -- second pass: split, write, hash ----------------------------------------------------------------------------------
@@ -226,28 +248,10 @@ def _write_batch(build: Build, parquet: ParquetRows, tree: MerkleTree, batch: li
         hashes.append(leaf)
         parquet.append(row)
         build.tally.add(row)
-    _rows_insert(rows)
+    rows_insert(build.snapshot, build.token, rows)
     build.read += len(batch)
     _progress(build)
     return b"".join(hashes)
-
-
-_COLUMNS = (
-    "snapshot_id", "leaf_index", "leaf_sha256", "split", "group_key", "example_id", "annotation_id", "record_id"
-)
-
-
-def _rows_insert(rows: list[tuple[Any, ...]]) -> None:
-    """Insert plain tuples: no model object for each of millions of rows, which takes most of the time otherwise."""
-    target = f"{SnapshotRow._meta.db_table} ({', '.join(_COLUMNS)})"
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {target} FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            marks = ", ".join(["%s"] * len(_COLUMNS))
-            cursor.executemany(f"INSERT INTO {target} VALUES ({marks})", rows)  # noqa: S608
 
 
 def _batches(rows: Iterator[Placed]) -> Iterator[list[Placed]]:
@@ -281,9 +285,13 @@ def _finish(build: Build) -> None:
         request, build.tally, root=build.root, files=build.files, refused=build.refused,
         unsettled=unsettled_count(snapshot.project), created_at=timezone.now(),
         flags={flag: flag in build.flags for flag in ("share_alike", "attribution")},
+        cleared_until=build.cleared_until,
     )
     manifest.tree_write(build.folder / manifest.TREE, build.tally.rows)
     (build.folder / manifest.CARD).write_bytes(manifest.card_bytes(snapshot.manifest))
+    snapshot.manifest["documents"] = {
+        name: manifest.digest_entry(build.folder / name) for name in (manifest.CARD, manifest.TREE)
+    }
     (build.folder / manifest.MANIFEST).write_bytes(manifest.manifest_bytes(snapshot.manifest))
 
 
@@ -294,6 +302,9 @@ def _store(build: Build) -> None:
     names = [f"{split}.parquet" for split in SPLITS]
     for name in (*names, manifest.TREE, manifest.CARD, manifest.MANIFEST):
         target = f"{build.snapshot.path}/{name}"
+        # What another attempt has frozen under this name meanwhile is not touched.
+        with transaction.atomic():
+            owned(build.snapshot, build.token)
         if default_storage.exists(target):
             default_storage.delete(target)
         with (build.folder / name).open("rb") as file:
@@ -304,8 +315,8 @@ def _freeze(build: Build, *, last: bool) -> None:
     snapshot = build.snapshot
     with transaction.atomic():
         locked = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
-        if locked.status != Status.BUILDING:
-            return
+        if locked.status != Status.BUILDING or locked.builder != build.token:
+            raise Superseded(f"snapshot {snapshot.uid} is {locked.status}, or built by another attempt")
         # First and not last: the ledger's lock makes every change of facts come either before this, and then the
         # next line sees it, or after, and then its walk finds the frozen rows and taints them.
         ledger_append(
@@ -326,9 +337,9 @@ def _freeze(build: Build, *, last: bool) -> None:
 
 def _no_longer_cleared(build: Build) -> list[int]:
     """Records of this snapshot that were cleared when they were read and would be refused now."""
-    now, gone = timezone.now(), []
+    now, gone = timezone.now(), flagged_records(build.snapshot)
     held = SnapshotRow.objects.filter(snapshot=build.snapshot)
-    if build.expires_at is not None and build.expires_at <= now:
+    if build.cleared_until is not None and build.cleared_until <= now:
         suspects: Iterator[int] = held.values_list("record_id", flat=True).iterator()
     else:
         suspects = iter(set(records_changed_since(build.seq)))
@@ -345,25 +356,23 @@ def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
     now = timezone.now()
     snapshot.status = Status.TAINTED if tainted else Status.FROZEN
     snapshot.tainted_at = now if tainted else None
-    snapshot.frozen_at, snapshot.error, snapshot.path = now, "", build.snapshot.path
+    snapshot.frozen_at, snapshot.error, snapshot.path, snapshot.builder = now, "", build.snapshot.path, None
     snapshot.merkle_root, snapshot.manifest = build.root, build.snapshot.manifest
     snapshot.row_count = build.tally.rows
     snapshot.split_counts = {split: entry["rows"] for split, entry in build.files.items()}
     snapshot.refused_counts = dict(sorted(build.refused.items()))
     snapshot.share_alike = "share_alike" in build.flags
+    snapshot.cleared_until = build.cleared_until
     snapshot.save()
 
 
 def _say(build: Build, gone: list[int]) -> None:
     if build.snapshot.job_id is None:
         return
-    refused = sum(build.refused.values())
     held = f" {LEGAL_HOLD.replace('_', ' ').capitalize()} stands on some." if LEGAL_HOLD in build.flags else ""
     taint = f" {len(gone)} records were withdrawn meanwhile, so it is tainted." if gone else ""
-    job_finish(
-        job_id=build.snapshot.job_id,
-        summary=f"Froze {build.tally.rows:,} rows, kept {refused:,} out. Root {build.root[:12]}.{held}{taint}",
-    )
+    told = frozen_sentence(rows=build.tally.rows, refused=build.refused, root=build.root)
+    job_finish(job_id=build.snapshot.job_id, summary=f"{told}{held}{taint}")
 
 
 def _end(snapshot: Snapshot, status: str, sentence: str) -> None:
@@ -372,7 +381,7 @@ def _end(snapshot: Snapshot, status: str, sentence: str) -> None:
             status=status, error="" if status == Status.CANCELLED else sentence[:2000]
         )
         if changed:
-            _clear(snapshot)
+            rows_clear(snapshot)
             ledger_append(actor="system", action=f"snapshot.{status}", object=f"snapshot:{snapshot.uid}")
     if snapshot.job_id is not None:
         job_finish(job_id=snapshot.job_id, summary=sentence, status=status)

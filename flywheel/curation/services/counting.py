@@ -1,4 +1,4 @@
-"""Counting what is settled and cleared, by job: the last step of the clearance funnel, and a form's estimate."""
+"""Counting what is annotated, settled and cleared, by job: the clearance funnel's stages, and a form's estimate."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from django.db.models import Count
 
 from annotation.models import Task
 from flywheel.core.gauges import gauges_set
+from flywheel.curation.selectors import STAGES
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateVerdict
 from provenance.regions import regions
 
 
 def settled_cleared_count() -> None:
-    """Count settled tasks, and those whose record is cleared, for all projects together and for each."""
+    """Count, for each purpose and region kept, the records at each stage, and each project's settled tasks."""
     settled = Task.objects.filter(state=Task.State.SETTLED)
     by_project = dict(settled.order_by().values_list("project_id").annotate(n=Count("pk")))
     for purpose in JUDGED_PURPOSES:
@@ -22,7 +23,9 @@ def settled_cleared_count() -> None:
                 settled.filter(example__provenance_id__in=cleared.values("record_id"))
                 .order_by().values_list("project_id").annotate(n=Count("pk"))
             )
-            values: dict[str, float] = {"settled": sum(by_project.values()), "settled_cleared": sum(ready.values())}
+            values: dict[str, float] = {
+                f"stage.{name}": records(purpose, region).count() for name, (_, records) in STAGES.items()
+            }
             for project_id in by_project:
                 values[f"settled.{project_id}"] = by_project[project_id]
                 values[f"settled_cleared.{project_id}"] = ready.get(project_id, 0)

@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from flywheel.core.errors import Conflict, NotFound
 from flywheel.curation import formats, manifest
 from flywheel.curation.models import Snapshot, SnapshotRow
+from flywheel.curation.selectors import unusable
 from training.contract.rows import SPLITS
 
 PIECE = 256 * 1024
@@ -25,7 +26,7 @@ LINES = 500
 def snapshot_file_open(*, snapshot: Snapshot, name: str) -> tuple[IO[bytes], int]:
     """One file of a frozen snapshot and its size in bytes. Raises NotFound, and Conflict when it is not handed out.
 
-    The manifest and the card of a tainted snapshot are evidence and stay open; its rows do not.
+    The manifest and the card of a tainted or ended snapshot are evidence and stay open; its rows do not.
     """
     rows = [f"{split}.parquet" for split in SPLITS]
     if name not in (*rows, manifest.MANIFEST, manifest.CARD, manifest.TREE):
@@ -33,7 +34,7 @@ def snapshot_file_open(*, snapshot: Snapshot, name: str) -> tuple[IO[bytes], int
                        f"{manifest.MANIFEST} and {manifest.CARD}")
     _frozen(snapshot)
     if name in rows:
-        untainted(snapshot)
+        _usable(snapshot)
     path = f"{snapshot.path}/{name}"
     if not default_storage.exists(path):
         raise NotFound(f"file {name} of snapshot '{snapshot.name}' is not in storage any more")
@@ -47,10 +48,9 @@ def _frozen(snapshot: Snapshot) -> None:
         )
 
 
-def untainted(snapshot: Snapshot) -> None:
-    """Raises Conflict for a snapshot whose rows are no longer handed out."""
-    if snapshot.status == Snapshot.Status.TAINTED:
-        raise Conflict(f"snapshot '{snapshot.name}' holds rows of people who withdrew their consent; freeze a new one")
+def _usable(snapshot: Snapshot) -> None:
+    if problem := unusable(snapshot):
+        raise Conflict(f"{problem}; freeze a new one")
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from flywheel.core.outbox import outbox_add
 from flywheel.core.progress import job_start
 from flywheel.curation import domain
 from flywheel.curation.models import Snapshot
+from provenance.domain.regions import is_region
 from provenance.domain.vocabulary import PURPOSES
 from provenance.ledger import ledger_append
 
@@ -60,8 +61,11 @@ def _check(
         raise Invalid(f"the name has {len(name.strip())} characters; give 1 to 200", field="name")
     if purpose not in PURPOSES:
         raise Invalid(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
-    if not region.strip() or len(region.strip()) > 40:
-        raise Invalid("give the region in which the snapshot will be used, such as 'EU' or 'DE'", field="region")
+    if not is_region(region.strip()):
+        raise Invalid(
+            f"the region is {region[:40]!r}; give where the snapshot will be used, such as 'EU', 'DE' or 'US-CA'",
+            field="region",
+        )
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise Invalid(f"the seed is {seed!r}; give a whole number from 0 to {MAX_SEED}", field="seed")
     if problem := domain.shares_check(shares):

@@ -1,7 +1,6 @@
-"""What a turn is made of: the shipped sample with its written answers, or a person's own dialogues.
+"""What a turn is made of: conversations, their terms, and what an annotator answers. Here the shipped sample.
 
-Own dialogues come with their licence and a recorded basis; what the annotators submit for them is the dialogue's real
-assistant turn, or its label where there is none.
+A person's own files are `own_files`; turning the wheel with either is `turn`.
 """
 
 from __future__ import annotations
@@ -9,26 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from django.conf import settings
 
-from flywheel.capture.models import Example, Source
-from flywheel.capture.services import capture_bulk, sample_sources_ensure, source_create
+from flywheel.capture.models import Example
+from flywheel.capture.services import Outcome, capture_bulk, sample_sources_ensure
 from flywheel.core.errors import Invalid
 from flywheel.core.models import User
-from provenance.services import consent_import, lawful_basis_record
+from provenance.services import consent_import
 
 SAMPLE = Path(settings.BASE_DIR) / "flywheel" / "capture" / "sample"
-PURPOSES = ["sft", "continued_pretraining", "evaluation"]
-
-# Licences and documents of the public data sets whose formats are known; anything else has to name its own.
-KNOWN_TERMS = {
-    "taskmaster4": ("CC-BY-4.0", "Taskmaster-4 data set card: dialogues written by paid crowd workers"),
-    "sgd": ("CC-BY-SA-4.0", "Schema-Guided Dialogue data set card: simulated and paraphrased by paid crowd workers"),
-    "banking77": ("CC-BY-4.0", "Banking77 data set card: anonymised customer questions"),
-}
+LEAST = 5
+"""Conversations that a turn needs: one for each split, and two left over for the model's suggestions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +33,48 @@ class Answer:
     skip: str = ""
 
 
+class Material(Protocol):
+    """What `turn` needs: what it is called, the sources captured from, and what a person should know of it."""
+
+    name: str
+    sources: list[str]
+    notes: list[str]
+
+    def plan(self, limit: int | None) -> int:
+        """Decide which conversations are taken; returns how many. Raises Invalid for files that cannot be read."""
+
+    def capture(self, *, by: User) -> Iterator[Outcome]:
+        """Make the sources and capture what was planned; tells what became of each conversation."""
+
+    def consent(self, *, by: User) -> None:
+        """Record what the conversations may be used for."""
+
+    def answer(self, example: Example) -> Answer:
+        """What an annotator submits for this conversation."""
+
+
 class SampleMaterial:
     """The shipped sample."""
 
-    name = "sample"
+    name = "the sample"
 
     def __init__(self) -> None:
-        rows = _jsonl(SAMPLE / "answers.jsonl")
-        self._answers = {(row["source"], row["external_id"]): row for row in rows}
+        self._answers = {(row["source"], row["external_id"]): row for row in _jsonl(SAMPLE / "answers.jsonl")}
+        self._rows: list[dict[str, str]] = []
         self.sources: list[str] = []
+        self.notes: list[str] = []
 
-    def capture(self, *, by: User, limit: int | None) -> Iterator[str]:
-        """Make the sources and capture; yields the outcome of each conversation."""
-        self.sources = sample_sources_ensure(owner=by, by=by)
-        # Calls first, so that a small limit holds some of both kinds.
+    def plan(self, limit: int | None) -> int:
+        """Calls first, so that a small limit holds some of both kinds."""
         calls, tickets = _jsonl(SAMPLE / "calls.jsonl"), _jsonl(SAMPLE / "tickets.jsonl")
         share = len(calls) if limit is None else max(1, limit // 10)
-        rows = [*calls[:share], *tickets][:limit]
-        for outcome in capture_bulk(source=None, lines=rows, by=by):
-            yield outcome.status
+        self._rows = [*calls[:share], *tickets][:limit]
+        return len(self._rows)
+
+    def capture(self, *, by: User) -> Iterator[Outcome]:
+        """Make the sample's sources and capture."""
+        self.sources = sample_sources_ensure(owner=by, by=by)
+        yield from capture_bulk(source=None, lines=self._rows, by=by)
 
     def consent(self, *, by: User) -> None:
         """Import the consents of the sample's customers."""
@@ -71,47 +87,16 @@ class SampleMaterial:
         return Answer(reply=row["reply"], quality=quality, skip=row.get("skip", ""))
 
 
-class FileMaterial:
-    """Dialogues in a file or folder."""
-
-    name = "files"
-
-    def __init__(self, path: Path, licence: str) -> None:
-        from flywheel.capture.connectors.files import detect_format
-
-        if not path.exists():
-            raise Invalid(f"DATA is {path}; there is no such file or folder")
-        self.path = path
-        self.format = detect_format(path)
-        known = KNOWN_TERMS.get(self.format)
-        self.licence, self.document = (licence, "terms named on the command line") if licence else known or ("", "")
-        self.sources = [f"demo-{self.format.replace('_', '-')}"]
-
-    def capture(self, *, by: User, limit: int | None) -> Iterator[str]:
-        """Make the source and capture; yields the outcome of each conversation."""
-        from flywheel.capture.services import file_import
-
-        source = Source.objects.filter(name=self.sources[0]).first() or source_create(
-            name=self.sources[0], owner=by, by=by, kind=Source.Kind.FILES, license_spdx=self.licence, region="EU",
-            purposes=PURPOSES, consent_policy=Source.ConsentPolicy.RECORDED_BASIS,
-        )
-        for outcome in file_import(path=self.path, source=source, by=by, limit=limit):
-            yield outcome.status
-
-    def consent(self, *, by: User) -> None:
-        """Record the basis on which these dialogues are used, when there is a document that says so."""
-        if self.document:
-            lawful_basis_record(
-                source_system=self.sources[0], basis="eu-gdpr:A6-1-f", purposes=PURPOSES, document=self.document, by=by
-            )
-
-    def answer(self, example: Example) -> Answer:
-        """The dialogue's real assistant turn as annotators see it, or its label."""
-        turns = example.redacted[example.context_length :]
-        reply = turns[0]["text"] if turns else example.label
-        return Answer(reply=reply) if reply else Answer(reply="", skip="no reply in the dialogue")
+def plan(material: Material, limit: int | None) -> int:
+    """Have the material decide what is taken. Returns how many; raises Invalid when a turn cannot be made of so few."""
+    count = material.plan(limit)
+    if count >= LEAST:
+        return count
+    if limit is not None and limit < LEAST:
+        raise Invalid(f"LIMIT is {limit}; a turn needs at least {LEAST} conversations")
+    raise Invalid(f"a turn needs at least {LEAST} conversations; {material.name} holds {count}")
 
 
 def _jsonl(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in islice(file, 100_000) if line.strip()]
+        return [json.loads(line) for line in file if line.strip()]

@@ -34,12 +34,13 @@ STATUS_TONES = {
     # needs a look
     "stuck": "warn", "stopped": "warn", "retrain_required": "warn",
     "expired": "warn", "skipped": "warn", "returned": "warn", "edited": "warn", "quarantined": "warn",
+    "flagged": "warn",
     # stopped
     "failed": "bad", "rejected": "bad", "refused": "bad", "dead": "bad", "tainted": "bad", "withdrawn": "bad",
     "denied": "bad", "erased": "bad", "blocked": "bad",
     # over, without a verdict
     "cancelled": "muted", "retired": "muted", "undone": "muted", "not_chosen": "muted", "archived": "muted",
-    "deactivated": "muted", "replaced": "muted",
+    "deactivated": "muted", "replaced": "muted", "closed": "muted",
 }
 
 PLACEHOLDER = re.compile(r"&lt;([A-Z][A-Z_]*?)_(\d+)&gt;")

@@ -18,6 +18,7 @@ from flywheel.home import chain
 @require_GET
 def page(request: HttpRequest, uid: UUID) -> HttpResponse:
     """The picture from left to right, then each station's details and the ledger's entries."""
-    example = chain.example_for(user=cast(User, request.user), uid=uid)
-    found = chain.chain_of(example)
+    user = cast(User, request.user)
+    example = chain.example_for(user=user, uid=uid)
+    found = chain.chain_of(example, user=user)
     return render(request, "home/chain.html", {"chain": found, "example": example, "stations": chain.stops(found)})

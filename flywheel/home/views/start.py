@@ -11,7 +11,7 @@ from django.shortcuts import render
 from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, ROLES, STEWARD, role_required, roles_of
 from flywheel.core.models import User
 from flywheel.home import domain, selectors
-from flywheel.home.links import link
+from flywheel.home.links import link, link_for
 
 
 @login_required
@@ -50,7 +50,7 @@ def _reviewer(user: User) -> dict[str, Any]:
     projects = selectors.projects_of(user, REVIEWER)
     return {
         "projects": projects,
-        "waiting": sum(item.in_review for item in projects),
+        "waiting": sum(item.in_review + item.flags for item in projects),
         "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
     }
 
@@ -109,7 +109,7 @@ def _admin(user: User) -> dict[str, Any]:
 _SECTIONS = {ANNOTATOR: _annotator, REVIEWER: _reviewer, LEAD: _lead, STEWARD: _steward, ADMIN: _admin}
 
 STATION_LINKS = {
-    "captured": "examples", "annotated": "projects", "settled": "review", "cleared": "clearance",
+    "captured": "examples", "annotated": "projects", "settled": "projects", "cleared": "clearance",
     "snapshot": "snapshots", "trained": "runs", "promoted": "models", "suggested": "projects",
 }
 
@@ -117,15 +117,18 @@ STATION_LINKS = {
 @role_required(LEAD, STEWARD, ADMIN)
 def wheel(request: HttpRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
-    found = selectors.wheel()
+    found, roles = selectors.wheel(), roles_of(request.user)
+    opened = selectors.models_open_to(request.user, [row.model_id for row in found.acceptance if row.model_id])
     places = domain.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
     context = {
         "wheel": found,
         "ring": [
-            {"station": station, "place": place, "url": link(STATION_LINKS[station.kind.key])}
+            {"station": station, "place": place, "url": link_for(roles, STATION_LINKS[station.kind.key])}
             for station, place in zip(found.stations, places, strict=True)
         ],
-        "acceptance": [{"row": row, "bar": domain.segments(row, 240)} for row in found.acceptance],
+        "acceptance": [
+            {"row": row, "bar": domain.segments(row, 240), "open": row.model_id in opened} for row in found.acceptance
+        ],
         "models_url": link("models"),
     }
     return render(request, "home/wheel.html", context)

@@ -27,6 +27,7 @@ MODEL_FOLDER = "model/"
 SUGGESTIONS = "suggestions.jsonl"
 CHUNK = 1024 * 1024
 MAX_FILES = 500
+MAX_PATH = 300
 MAX_BYTES = 64 * 1024**3
 MAX_SUGGESTIONS_BYTES = 64 * 1024**2
 SPOOL_IN_MEMORY = 4 * 1024 * 1024
@@ -37,9 +38,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 def path_check(path: str) -> str:
     """A relative path of plain names. Raises Invalid for anything that could leave its folder."""
-    if not _PATH.fullmatch(path) or ".." in path:
+    if len(path) > MAX_PATH or not _PATH.fullmatch(path) or ".." in path:
         raise Invalid(f"path {path[:120]!r} is not allowed; use names of letters, digits, '.', '_' and '-', "
-                      "at most five folders deep", field="path")
+                      f"at most five folders deep and {MAX_PATH} characters long", field="path")
     return path
 
 

@@ -15,13 +15,16 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Refused, UserError
 from flywheel.core.outbox import outbox_add
+from flywheel.core.text import plain_text
+from flywheel.curation.selectors import unusable
 from flywheel.runs import domain
-from flywheel.runs.models import LeasedJob, SuggestionBatch
+from flywheel.runs.models import LeasedJob, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import KINDS, Leased, kind_of
 from flywheel.runs.services import money
 from flywheel.runs.services.requests import DISPATCH_TOPIC
@@ -29,12 +32,13 @@ from provenance.ledger import ledger_append
 
 Status = LeasedJob.Status
 TASK = "training.run_job"
-QUEUE = "gpu"
 MAX_FAILURES = 5
 """Attempts in a row that may die without a checkpoint in between."""
 
 CANCEL_GRACE = timedelta(seconds=30)
 """How long a trainer that still answers may take to stop; then its token is void and the run is cancelled."""
+
+TAINTED = "consent to rows of its snapshot was withdrawn"
 
 _NOBODY = hashlib.sha256(b"no such job").hexdigest()
 
@@ -104,7 +108,8 @@ def run_dispatch(*, kind: str, job_id: int) -> bool:
             "dispatch": job.dispatches,
         })
     current_app.send_task(
-        TASK, kwargs={"kind": kind, "job_id": str(job.uid), "token": token}, queue=QUEUE, ignore_result=True
+        TASK, kwargs={"kind": kind, "job_id": str(job.uid), "token": token}, queue=settings.FLYWHEEL["GPU_QUEUE"],
+        ignore_result=True,
     )
     return True
 
@@ -112,23 +117,33 @@ def run_dispatch(*, kind: str, job_id: int) -> bool:
 def run_lease(*, run: Leased, token: str, worker: str) -> Leased:
     """Give the job to a worker. The same worker asking again, its answer lost, gets the same lease.
 
-    Raises TokenRefused, and LeaseLost when somebody else has it or it has ended.
+    Raises TokenRefused, and LeaseLost when somebody else has it, it has ended, or its snapshot was tainted.
     """
     with transaction.atomic():
         job = job_locked(run, token)
         if job.status in domain.LEASED and job.worker_name == worker:
             return job
-        if job.status != Status.QUEUED:
-            raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; it cannot be leased")
-        now = timezone.now()
-        job.status, job.worker_name, job.attempt = Status.RUNNING, worker[:200], job.attempt + 1
-        job.lease_expires_at, job.metered_at, job.error = now + lease_length(), now, ""
-        job.started_at = job.started_at or now
-        job.save()
-        ledger_append(actor=f"trainer:{worker[:150]}", action=f"{kind_of(job)}.lease", object=ref(job), payload={
-            "attempt": job.attempt,
-        })
+        if job.status == Status.QUEUED:
+            _lease(job, worker)
+    if job.status != Status.RUNNING or job.worker_name != worker[:200]:
+        raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; it cannot be leased")
     return job
+
+
+def _lease(job: Leased, worker: str) -> None:
+    if isinstance(job, TrainingRun) and (problem := unusable(job.snapshot)):
+        # The walk of a withdrawal cancels it too; a trainer that is quicker must not begin.
+        job.error = problem
+        finish(job, Status.CANCELLED, actor="system", payload={"reason": problem})
+        return
+    now = timezone.now()
+    job.status, job.worker_name, job.attempt = Status.RUNNING, worker[:200], job.attempt + 1
+    job.lease_expires_at, job.metered_at, job.error = now + lease_length(), now, ""
+    job.started_at = job.started_at or now
+    job.save()
+    ledger_append(actor=f"trainer:{worker[:150]}", action=f"{kind_of(job)}.lease", object=ref(job), payload={
+        "attempt": job.attempt,
+    })
 
 
 def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[str, Any]:
@@ -212,6 +227,7 @@ def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
 
     By its requester or an admin (a process, such as a withdrawal's, may as well). Raises Refused and Conflict.
     """
+    reason = plain_text(reason)[:2000]
     if hasattr(by, "pk") and not (has_role(by, ADMIN) or run.requested_by_id == by.pk):
         raise Refused("a run is cancelled by who requested it or by an admin")
     with transaction.atomic():
@@ -220,7 +236,7 @@ def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
             raise Conflict(f"{kind_of(job)} {job.uid} has already ended ({job.get_status_display().lower()})")
         if job.status == Status.CANCELLING:
             return job
-        job.cancel_requested_at, job.error = timezone.now(), reason[:2000]
+        job.cancel_requested_at, job.error = timezone.now(), reason
         if job.status != Status.RUNNING:
             finish(job, Status.CANCELLED, actor=by, payload={"reason": reason})
             return job
@@ -237,29 +253,42 @@ def runs_sweep(*, limit: int = 100) -> int:
 
 def _sweep_leases(kind: str, limit: int) -> int:
     now = timezone.now()
-    model = KINDS[kind]
-    expired = model.objects.filter(status__in=domain.LEASED, lease_expires_at__lte=now)
-    stubborn = model.objects.filter(status=Status.CANCELLING, cancel_requested_at__lte=now - CANCEL_GRACE)
-    found = [*expired.order_by("lease_expires_at")[:limit], *stubborn.order_by("lease_expires_at")[:limit]]
-    return sum(_sweep_one(job) for job in found)
+    leased = KINDS[kind].objects.filter(status__in=domain.LEASED)
+    expired = leased.filter(lease_expires_at__lte=now)
+    stubborn = leased.filter(status=Status.CANCELLING, cancel_requested_at__lte=now - CANCEL_GRACE)
+    dear = leased.filter(status=Status.RUNNING, reserved__gt=0, cost__gt=F("reserved"))
+    found = {job.pk: job for group in (expired, stubborn, dear) for job in group.order_by("lease_expires_at")[:limit]}
+    return sum(_sweep_one(job) for job in found.values())
 
 
 def _sweep_one(job: Leased) -> bool:
     with transaction.atomic():
         locked = job_locked(job)
-        now = timezone.now()
-        expired = locked.lease_expires_at is not None and locked.lease_expires_at <= now
-        stubborn = (
-            locked.status == Status.CANCELLING and locked.cancel_requested_at is not None
-            and locked.cancel_requested_at <= now - CANCEL_GRACE
-        )
-        if locked.status not in domain.LEASED or not (expired or stubborn):
+        if locked.status not in domain.LEASED:
             return False
-        give_up(
-            locked, retry=True, released=False, actor="system",
-            error=f"worker {locked.worker_name or '?'} gave no sign of life for {_lease_seconds()} s",
-        )
+        if locked.status == Status.RUNNING and money.overrun(locked):
+            locked.error = (
+                f"it was told to stop when the {locked.reserved} that were set aside were used up, and went on to "
+                f"{locked.cost}; its token is void"
+            )
+            finish(locked, Status.FAILED, actor="system", payload={"error": locked.error})
+        elif _gone(locked):
+            give_up(
+                locked, retry=True, released=False, actor="system",
+                error=f"worker {locked.worker_name or '?'} gave no sign of life for {_lease_seconds()} s",
+            )
+        else:
+            return False
     return True
+
+
+def _gone(job: Leased) -> bool:
+    """Whether the worker's lease has run out, or it does not stop although it was told to long ago."""
+    now = timezone.now()
+    if job.lease_expires_at is not None and job.lease_expires_at <= now:
+        return True
+    told = job.cancel_requested_at
+    return job.status == Status.CANCELLING and told is not None and told <= now - CANCEL_GRACE
 
 
 def _sweep_queue(kind: str, limit: int) -> int:

@@ -15,11 +15,17 @@ from flywheel.core.errors import Conflict
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import Budget, Device, TrainingRun
 from flywheel.runs.selectors import Leased
+from flywheel.runs.services.setup import budget_carry
 
 
 def budget_locked(device: Device) -> Budget:
-    """This month's budget, locked until commit. Raises Conflict when there is none or in another currency."""
+    """This month's budget, locked until commit; the first to ask in a month has last month's carried over.
+
+    Raises Conflict when no month has one, or when it is in another currency than the device's price.
+    """
     budget = Budget.objects.select_for_update().filter(month=selectors.month_of()).first()
+    if budget is None and budget_carry() is not None:
+        budget = Budget.objects.select_for_update().get(month=selectors.month_of())
     if budget is None:
         raise Conflict(f"there is no budget for {selectors.month_of():%B %Y}; an admin sets one at /budget/")
     if budget.currency != device.currency:
@@ -59,6 +65,11 @@ def meter(job: Leased, now: datetime) -> None:
 def over_reservation(job: Leased) -> bool:
     """Whether a job has used up what was set aside for it."""
     return job.reserved > 0 and job.cost >= job.reserved
+
+
+def overrun(job: Leased) -> bool:
+    """Whether a job goes on although it was told to stop when its reservation was used up."""
+    return domain.overrun(cost=job.cost, reserved=job.reserved, price_per_hour=price_of(job))
 
 
 def settle(job: Leased) -> None:

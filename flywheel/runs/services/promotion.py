@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Project
 from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.models import User
+from flywheel.core.text import plain_text
 from flywheel.curation.models import Snapshot
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import ModelVersion
+from flywheel.runs.services.leases import run_cancel
 from flywheel.runs.services.setup import admin_only
 from provenance.ledger import ledger_append
 
@@ -24,7 +28,7 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
     no reason overrides; Invalid for a reason too short to be one; Refused for anybody but an admin.
     """
     admin_only(by, "promoting a model")
-    reason = override_reason.strip()
+    reason = plain_text(override_reason).strip()
     if reason and (problem := domain.override_problem(reason)):
         raise Invalid(problem, field="override_reason")
     with transaction.atomic():
@@ -40,6 +44,7 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
         before = ModelVersion.objects.filter(project=model.project_id, status=Status.CHAMPION).first()
         if before is not None:
             ModelVersion.objects.filter(pk=before.pk).update(status=Status.RETIRED)
+            _batches_end(before, model)
         model.status, model.promoted_by, model.promoted_at = Status.CHAMPION, by, timezone.now()
         model.override_reason = "" if verdict.passes else reason
         model.save(update_fields=["status", "promoted_by", "promoted_at", "override_reason"])
@@ -48,6 +53,14 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
             "retired": before.name if before else "",
         })
     return model
+
+
+def _batches_end(before: ModelVersion, champion: ModelVersion) -> None:
+    """What the champion before was still to suggest is nobody's to read any more."""
+    for batch in before.batches.exclude(status__in=domain.ENDED).order_by("pk"):
+        # It may have ended meanwhile.
+        with suppress(Conflict):
+            run_cancel(run=batch, by="promotion", reason=f"{champion.name} is champion now")
 
 
 def _may_be_promoted(model: ModelVersion, verdict: domain.PromotionVerdict, reason: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -18,12 +20,14 @@ from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, 
 from flywheel.runs.services import money
 from flywheel.runs.services.artifacts import model_check
 from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
-from training.contract import ContractError, RunResult
+from training.contract import SPLITS, ContractError, RunResult
 from training.contract import RunEvent as Event
 
 Status = LeasedJob.Status
 MAX_EVENTS = 500
 MAX_SAMPLES = 20
+MAX_COUNT = 2**31
+"""Rows and steps are below it; tokens below its square."""
 
 
 def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
@@ -59,22 +63,23 @@ def _events_check(events: Iterable[Any]) -> list[Event]:
     return sorted(found, key=lambda event: event.seq)
 
 
-def _moment(text: str) -> Any:
+def _moment(text: str) -> datetime:
     try:
         at = parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Invalid(f"an event's time is {text!r}; give ISO 8601 with a time zone", field="events")
-    return at
+        if at is not None and at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid(f"an event's time is {text[:40]!r}; give ISO 8601 with a time zone", field="events")
 
 
 def _take(job: TrainingRun, event: Event) -> None:
     job.last_seq = event.seq
-    for name, field in (("step", "step"), ("total_steps", "total_steps")):
+    for name in ("step", "total_steps"):
         value = event.data.get(name)
-        if event.kind in ("metric", "estimate", "checkpoint") and isinstance(value, int) and 0 <= value < 2**31:
-            setattr(job, field, value)
+        # A bool is an int to Python and no step to anybody.
+        if event.kind in ("metric", "estimate", "checkpoint") and type(value) is int and 0 <= value < MAX_COUNT:
+            setattr(job, name, value)
     if event.kind == "checkpoint":
         job.failures = 0
 
@@ -127,6 +132,8 @@ def _result_check(run: TrainingRun, result: Any) -> RunResult:
             f"the result is of run {told.run_id} on snapshot {told.snapshot_root}, not of {run.uid} on {root}",
             field="result",
         )
+    if not 0 <= told.steps < MAX_COUNT:
+        raise Invalid(f"the result says {told.steps} steps; give 0 to {MAX_COUNT - 1}", field="result")
     return told
 
 
@@ -135,18 +142,25 @@ def _actor(job: TrainingRun) -> str:
 
 
 def _evaluation_store(job: TrainingRun, told: RunResult) -> None:
+    """Keep the evaluation. One without two losses that are numbers is none, and the promotion rule says so."""
     found = told.evaluation
     if not found or found.get("base_loss") is None or found.get("tuned_loss") is None:
         return
     try:
-        fields = {
+        fields: dict[str, Any] = {
             "split": str(found["split"]), "rows": int(found["rows"]), "tokens": int(found["tokens"]),
             "base_loss": float(found["base_loss"]), "tuned_loss": float(found["tuned_loss"]),
             "samples": list(found.get("samples") or [])[:MAX_SAMPLES],
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Invalid(f"the evaluation cannot be read ({error!r}); see the contract", field="result") from error
-    Evaluation.objects.update_or_create(run=job, defaults=fields)
+    if fields["split"] not in SPLITS[1:]:
+        raise Invalid(f"the evaluation is of split {fields['split'][:40]!r}; use one of {', '.join(SPLITS[1:])}",
+                      field="result")
+    if not (0 <= fields["rows"] < MAX_COUNT and 0 <= fields["tokens"] < MAX_COUNT**2):
+        raise Invalid(f"the evaluation counts {fields['rows']} rows and {fields['tokens']} tokens", field="result")
+    if math.isfinite(fields["base_loss"]) and math.isfinite(fields["tuned_loss"]):
+        Evaluation.objects.update_or_create(run=job, defaults=fields)
 
 
 def _candidate(job: TrainingRun) -> ModelVersion | None:
@@ -159,8 +173,8 @@ def _candidate(job: TrainingRun) -> ModelVersion | None:
     project = Project.objects.select_for_update().get(pk=snapshot.project_id)
     newest = ModelVersion.objects.filter(project=project).aggregate(n=Max("generation"))["n"] or 0
     model, _ = ModelVersion.objects.get_or_create(run=job, defaults={
-        "project": project, "generation": newest + 1, "name": f"{project.slug}-g{newest + 1}",
-        "status": _status_of_new(snapshot),
+        "project": project, "generation": newest + 1,
+        "name": domain.model_name(project.slug, project.pk, newest + 1), "status": _status_of_new(snapshot),
     })
     return model
 

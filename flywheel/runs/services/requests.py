@@ -13,6 +13,7 @@ from flywheel.core.errors import Conflict, Invalid, Refused
 from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
 from flywheel.curation.models import Snapshot
+from flywheel.curation.selectors import unusable
 from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import money
@@ -68,7 +69,9 @@ def problems_of(snapshot: Snapshot, recipe: Recipe) -> list[str]:
     """Why this snapshot may not be trained on with this recipe; empty when it may."""
     wanted = domain.PURPOSE_OF_METHOD[recipe.method]
     problems = []
-    if snapshot.status != Snapshot.Status.FROZEN:
+    if problem := unusable(snapshot):
+        problems.append(f"{problem}; freeze a new one and train on that")
+    elif snapshot.status != Snapshot.Status.FROZEN:
         problems.append(
             f"snapshot {snapshot.name!r} is {snapshot.get_status_display().lower()}; freeze a new one and train on that"
         )
@@ -121,6 +124,7 @@ def run_request(
     ]
     run.total_steps = found.estimate.steps
     with transaction.atomic():
+        _trainable(run)
         run.save(force_insert=True)
         ledger_append(actor=by, action="run.request", object=f"run:{run.uid}", payload={
             "snapshot": snapshot.merkle_root, "recipe": recipe.name, "device": device.name,
@@ -140,8 +144,7 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
         run = _locked(run)
         if run.status != TrainingRun.Status.REQUESTED:
             raise Conflict(f"run {run.name!r} is {run.get_status_display().lower()}; only a requested run is approved")
-        if problems := problems_of(run.snapshot, run.recipe):
-            raise Conflict("; ".join(problems))
+        _trainable(run)
         budget = money.budget_locked(run.device)
         amount = run.max_cost or Decimal(0)
         refusal = domain.second_person_refusal(
@@ -165,15 +168,34 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
     return run
 
 
+def _trainable(run: TrainingRun) -> None:
+    """Raises Conflict unless the run's snapshot may be trained on, and keeps that so until commit.
+
+    Locked like a withdrawal locks it: either its taint is seen here, or the walk, which looks for runs once more after
+    it has tainted, finds this one.
+    """
+    snapshot = Snapshot.objects.select_for_update().get(pk=run.snapshot_id)
+    if problems := problems_of(snapshot, run.recipe):
+        raise Conflict("; ".join(problems))
+
+
 def _locked(run: TrainingRun) -> TrainingRun:
     locked = TrainingRun.objects.select_for_update(of=("self",)).select_related("snapshot", "recipe", "device")
     return locked.get(pk=run.pk)
 
 
 def _reservation(estimate: domain.Estimate, spec: RunSpec, device: Device) -> Decimal:
-    """What approval sets aside: the requester's own limit, else twice the high estimate, half an hour at least."""
+    """What approval sets aside: the requester's own limit, else twice the high estimate, half an hour at least.
+
+    Raises Invalid for an amount that cannot be counted.
+    """
     if spec.limits.max_cost is not None:
-        return domain.reservation_of(Decimal(str(spec.limits.max_cost)))
-    return domain.reservation_of(max(
-        RESERVE_FACTOR * estimate.cost_high, device.price_per_hour * LEAST_RESERVED_HOURS
-    ))
+        amount = Decimal(str(spec.limits.max_cost))
+    else:
+        amount = max(RESERVE_FACTOR * estimate.cost_high, device.price_per_hour * LEAST_RESERVED_HOURS)
+    if amount > domain.MOST_MONEY:
+        raise Invalid(
+            f"the run may cost up to {amount:.3g} {device.currency}, more than can be counted; set limits.max_cost to "
+            f"at most {domain.MOST_MONEY:,}", field="overrides",
+        )
+    return domain.reservation_of(amount)

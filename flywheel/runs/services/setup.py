@@ -14,7 +14,7 @@ from django.utils import timezone
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Invalid, Refused
 from flywheel.core.models import User
-from flywheel.runs import selectors
+from flywheel.runs import domain, selectors
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe
 from provenance.ledger import ledger_append
 from training.contract import ContractError, RunSpec
@@ -35,19 +35,19 @@ DEFAULT_RECIPES: tuple[dict[str, Any], ...] = (
                        "of an hour for 200 tickets on two CPU cores.",
         "hyperparameters": {"epochs": 2.0, "learning_rate": 5e-4, "batch_size": 2, "max_length": 512,
                             "checkpoint_every": 10},
-        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 4, "max_new_tokens": 64},
+        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 4, "max_new_tokens": 96},
     },
     {
         "name": "Tiny two-layer model · LoRA", "tuning": "lora", **TINY,
         "description": "Made on the spot and knows nothing: shows that the whole path works, in a minute.",
         "hyperparameters": {**TINY_STEPS, "epochs": 6.0, "learning_rate": 1e-2},
-        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 2, "max_new_tokens": 24},
+        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 2, "max_new_tokens": 96},
     },
     {
         "name": "Tiny two-layer model · full", "tuning": "full", **TINY,
         "description": "All weights of the tiny model: learns the most in the least time.",
         "hyperparameters": {**TINY_STEPS, "epochs": 6.0, "learning_rate": 3e-3},
-        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 2, "max_new_tokens": 24},
+        "evaluation": {"split": "test", "max_rows": 100, "generate_rows": 2, "max_new_tokens": 96},
     },
     {
         "name": "SmolLM2 135M · continued pretraining", "tuning": "full", "method": "continued_pretraining", **SMOLLM2,
@@ -150,14 +150,24 @@ def provider_set(*, name: str, price_per_million_tokens: Decimal, by: User, curr
 def budget_set(
     *, cap: Decimal, second_person_above: Decimal, by: User, month: date | None = None, currency: str = "",
 ) -> Budget:
-    """Set a month's cap and threshold. What is reserved and spent stays; a cap below it refuses new runs only."""
+    """Set a month's cap and threshold. What is reserved and spent stays; a cap below it refuses new runs only.
+
+    Later months take it over. Without `currency` it is the installation's, or the one that money of this month is
+    already counted in. Raises Conflict for another currency than that.
+    """
     admin_only(by, "setting the budget")
-    if cap < 0 or second_person_above < 0:
-        raise Invalid(f"cap and threshold are at least 0 (got {cap} and {second_person_above})", field="cap")
+    for name, amount in (("cap", cap), ("second_person_above", second_person_above)):
+        if not amount.is_finite() or not 0 <= amount <= domain.MOST_MONEY:
+            raise Invalid(f"{name} is {amount:.3g}; give an amount from 0 to {domain.MOST_MONEY:,}", field=name)
+    first = selectors.month_of(month)
     with transaction.atomic():
-        budget, _ = Budget.objects.update_or_create(month=selectors.month_of(month), defaults={
-            "cap": cap, "second_person_above": second_person_above,
-            "currency": currency or settings.FLYWHEEL["CURRENCY"],
+        held = Budget.objects.select_for_update().filter(month=first).first()
+        counted = held.currency if held is not None and held.committed else ""
+        if counted and currency and currency != counted:
+            raise Conflict(f"money of {first:%B %Y} is counted in {counted} already; set the next month in {currency}")
+        budget, _ = Budget.objects.update_or_create(month=first, defaults={
+            "cap": cap, "second_person_above": second_person_above, "carried_from": None,
+            "currency": currency or counted or settings.FLYWHEEL["CURRENCY"],
         })
         ledger_append(actor=by, action="budget.set", object=f"budget:{budget.month:%Y-%m}", payload={
             "cap": str(cap), "second_person_above": str(second_person_above), "currency": budget.currency,
@@ -177,18 +187,31 @@ def defaults_ensure(by: User) -> None:
         )
     if not ManagedProvider.objects.exists():
         provider_set(name="Managed fine-tuning", price_per_million_tokens=Decimal("3.00"), by=by)
-    if selectors.budget_now() is None:
-        budget_carry(by=by)
+    if budget_carry() is None:
+        budget_set(cap=Decimal("25.00"), second_person_above=Decimal("5.00"), by=by)
 
 
-def budget_carry(*, by: User) -> Budget:
-    """This month's budget with the last one's cap and threshold, or with modest first ones."""
-    last = Budget.objects.order_by("-month").first()
-    return budget_set(
-        cap=last.cap if last else Decimal("25.00"),
-        second_person_above=last.second_person_above if last else Decimal("5.00"),
-        currency=last.currency if last else "", by=by,
-    )
+def budget_carry() -> Budget | None:
+    """This month's budget; where there is none yet, with cap, threshold and currency of the newest month before.
+
+    What was left over is not carried. Changes nothing in a month that has a budget, and returns None when no month
+    before has one. May run at the same time in many places.
+    """
+    month = selectors.month_of()
+    with transaction.atomic():
+        last = Budget.objects.filter(month__lt=month).order_by("-month").first()
+        if last is None or Budget.objects.filter(month=month).exists():
+            return Budget.objects.filter(month=month).first()
+        budget, made = Budget.objects.get_or_create(month=month, defaults={
+            "cap": last.cap, "second_person_above": last.second_person_above, "currency": last.currency,
+            "carried_from": last.month,
+        })
+        if made:
+            ledger_append(actor="system", action="budget.carry", object=f"budget:{month:%Y-%m}", payload={
+                "from": f"{last.month:%Y-%m}", "cap": str(last.cap), "currency": last.currency,
+                "second_person_above": str(last.second_person_above),
+            })
+    return budget
 
 
 def cpu_gflops(size: int = 1024, repeats: int = 8) -> float:

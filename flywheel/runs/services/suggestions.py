@@ -19,6 +19,7 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from annotation.domain.results import clean_text
 from annotation.models import Task
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict, Invalid
@@ -218,11 +219,11 @@ def _attach(batch: SuggestionBatch) -> int:
         asked = {json.loads(line)["id"] for line in file}
     made = 0
     for chunk in _chunks(_answers(batch, asked)):
-        # Examples withdrawn while the model answered get nothing.
-        active = set(Example.objects.filter(pk__in=chunk, status=Example.Status.ACTIVE).values_list("pk", flat=True))
+        # Examples that were withdrawn, or annotated, while the model answered get nothing.
+        waiting = set(_tasks(batch.model, 0).filter(example__in=list(chunk)).values_list("example_id", flat=True))
         rows = [
             Suggestion(example_id=pk, origin=Suggestion.Origin.MODEL, origin_name=batch.model.name, text=text)
-            for pk, text in chunk.items() if pk in active
+            for pk, text in chunk.items() if pk in waiting
         ]
         Suggestion.objects.bulk_create(rows, ignore_conflicts=True)
         made += len(rows)
@@ -242,8 +243,8 @@ def _answers(batch: SuggestionBatch, asked: set[str]) -> Iterator[tuple[int, str
 def _answer(number: int, line: bytes) -> tuple[str, str]:
     try:
         answer = json.loads(line)
-        return str(answer["id"]), str(answer["text"]).strip()
-    except (ValueError, KeyError, TypeError):
+        return str(answer["id"]), clean_text(str(answer["text"])).strip()
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Invalid(f"suggestions.jsonl, line {number} is not an object with id and text; send it again") from None
 
 

@@ -15,19 +15,21 @@ from django.utils import timezone
 
 from annotation.services import tasks_withdraw
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.errors import Conflict, NotFound
+from flywheel.core.access import ADMIN, STEWARD, has_role
+from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.models import User
+from flywheel.core.text import plain_text
 from flywheel.curation.services import snapshots_withdraw
 from flywheel.runs import domain
 from flywheel.runs.models import ModelVersion, SuggestionBatch, TrainingRun
-from flywheel.runs.services.leases import run_cancel
+from flywheel.runs.services.leases import TAINTED, run_cancel
 from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord, Withdrawal
-from provenance.selectors import chunks, records_of_subjects
+from provenance.selectors import chunks, records_of_subjects, records_refused, records_spent
 from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = "withdrawal"
 CHUNK = 500
-REASON = "consent to rows of its snapshot was withdrawn"
 
 
 def withdrawal_walk(*, withdrawal_uid: str, alive: Callable[[], None] = lambda: None) -> Withdrawal:
@@ -47,37 +49,46 @@ def withdrawal_walk(*, withdrawal_uid: str, alive: Callable[[], None] = lambda: 
     return withdrawal_complete(withdrawal_uid=str(withdrawal.uid))
 
 
-def _steps(records: list[int], purposes: list[str]) -> Iterable[tuple[str, Callable[[], dict[str, Any]]]]:
-    over = _out_of_purposes(records, purposes)
+def late_records_withdraw(*, record_ids: Sequence[int], alive: Callable[[], None] = lambda: None) -> None:
+    """Walk records that came, or came to name somebody, after that person had said no. Twice is the same as once.
+
+    The person's own withdrawal has its receipt already; what is reached here stands in the ledger.
+    """
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for record, purposes in records_refused(record_ids).items():
+        alike.setdefault(tuple(sorted(purposes)), []).append(record)
+    for refused, records in alike.items():
+        for _, reach in _steps(records, refused):
+            reach()
+            alive()
+
+
+def _steps(records: list[int], purposes: Sequence[str]) -> Iterable[tuple[str, Callable[[], dict[str, Any]]]]:
+    spent = records_spent(records)
     models: list[str] = []
 
     def reach_models() -> dict[str, Any]:
         models[:] = models_withdraw(records, purposes=purposes)
         return {"models": models}
 
+    def reach_runs() -> dict[str, Any]:
+        return {"runs": runs_withdraw(records, purposes=purposes)}
+
     yield "records", lambda: {"records": _record_names(records)}
-    yield "runs", lambda: {"runs": runs_withdraw(records, purposes=purposes)}
+    yield "runs", reach_runs
     yield "models", reach_models
     yield "snapshots", lambda: snapshots_withdraw(records, purposes=purposes, by=ACTOR).to_json()
-    # Once more: a run that ended just before its snapshot was tainted has left a model that the first look missed.
+    # Once more: a run that was requested, or a model that was finished, just before its snapshot was tainted.
+    yield "runs", reach_runs
     yield "models", reach_models
-    yield "suggestions", lambda: {"suggestions": suggestions_withdraw(model_names=models, record_ids=over)}
-    yield "tasks", lambda: tasks_withdraw(record_ids=over, actor=ACTOR).receipt()
-    yield "examples", lambda: {"examples": examples_withdraw(over)}
+    yield "suggestions", lambda: {"suggestions": suggestions_withdraw(model_names=models, record_ids=spent)}
+    yield "tasks", lambda: tasks_withdraw(record_ids=spent, actor=ACTOR).receipt()
+    yield "examples", lambda: {"examples": examples_withdraw(spent)}
 
 
 def _record_names(records: list[int]) -> list[str]:
     rows = (r for batch in chunks(records) for r in ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk"))
     return [str(record) for record in rows]
-
-
-def _out_of_purposes(records: list[int], purposes: Sequence[str]) -> list[int]:
-    """Records that nothing is left for: no purpose that they were meant for remains."""
-    left: list[int] = []
-    for batch in chunks(records):
-        rows = ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk")
-        left += [pk for pk, meant in rows.values_list("pk", "intended_purposes") if set(meant) <= set(purposes)]
-    return left
 
 
 def runs_withdraw(record_ids: Iterable[int], *, purposes: Sequence[str] | None = None) -> list[str]:
@@ -120,10 +131,37 @@ def _model_withdraw(model: ModelVersion) -> None:
         )
         if changed:
             ledger_append(actor=ACTOR, action="model.retrain_required", object=f"model:{model.name}", payload={
-                "was": model.status, "reason": REASON,
+                "was": model.status, "reason": TAINTED,
             })
     for batch in SuggestionBatch.objects.filter(model=model).exclude(status__in=domain.ENDED):
         _cancel(batch)
+
+
+def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -> ModelVersion:
+    """Record what becomes of a model that was taught by withdrawn rows: retrain, retire, or documented anonymity.
+
+    It stays in need of retraining whatever is decided: nothing here makes it clean. A later decision replaces this
+    one, and both stand in the ledger. Raises Refused, Invalid, and Conflict for a model without withdrawn rows.
+    """
+    if not has_role(by, STEWARD, ADMIN):
+        raise Refused("deciding on a model of withdrawn rows is for stewards and admins; ask one")
+    if decision not in ModelVersion.Decision.values:
+        known = ", ".join(ModelVersion.Decision.values)
+        raise Invalid(f"decision {decision[:40]!r} is not known; use one of {known}", field="decision")
+    reason = plain_text(reason).strip()
+    if problem := domain.override_problem(reason, "a decision"):
+        raise Invalid(problem, field="reason")
+    with transaction.atomic():
+        locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
+        if locked.status != ModelVersion.Status.RETRAIN_REQUIRED:
+            raise Conflict(f"model {locked.name} stands on no withdrawn rows; there is nothing to decide")
+        locked.decision, locked.decision_reason = decision, reason
+        locked.decided_by, locked.decided_at = by, timezone.now()
+        locked.save(update_fields=["decision", "decision_reason", "decided_by", "decided_at"])
+        ledger_append(actor=by, action="model.decide", object=f"model:{locked.name}", payload={
+            "decision": decision, "reason": locked.decision_reason,
+        })
+    return locked
 
 
 def suggestions_withdraw(*, model_names: Sequence[str], record_ids: Sequence[int]) -> int:
@@ -164,6 +202,6 @@ def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
 
 def _cancel(job: TrainingRun | SuggestionBatch) -> None:
     try:
-        run_cancel(run=job, by=ACTOR, reason=REASON)
+        run_cancel(run=job, by=ACTOR, reason=TAINTED)
     except Conflict:
         return  # It ended meanwhile; a model that it left is found by the next step of the walk.

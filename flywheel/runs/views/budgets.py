@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import UserError
-from flywheel.runs import domain, selectors, services
+from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.forms import BudgetForm, DeviceForm, ProviderForm, RecipeForm
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.views.runs import person
@@ -36,7 +37,8 @@ def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> Ht
         "budget": budget, "month": selectors.month_of(), "months": list(Budget.objects.order_by("-month")[:12]),
         "left": domain.budget_left(cap=budget.cap, reserved=budget.reserved, spent=budget.spent) if budget else None,
         "devices": Device.objects.order_by("-default", "name"), "providers": ManagedProvider.objects.order_by("name"),
-        "forms": forms, "waiting": TrainingRun.objects.filter(status=TrainingRun.Status.REQUESTED).count(),
+        "forms": forms, "zone": settings.FLYWHEEL["BUDGET_TIME_ZONE"].key,
+        "waiting": TrainingRun.objects.filter(status=TrainingRun.Status.REQUESTED).count(),
     }
     return render(request, "runs/budgets.html", context, status=status)
 
@@ -70,7 +72,10 @@ def _set(what: str, data: dict[str, Any], by: Any) -> None:
 @require_GET
 def recipes(request: HttpRequest) -> HttpResponse:
     """Ways to train."""
-    context = {"recipes": Recipe.objects.order_by("pk"), "may_create": has_role(request.user, ADMIN)}
+    context = {
+        "recipes": Recipe.objects.order_by("pk"), "may_create": has_role(request.user, ADMIN),
+        "may_request": has_role(request.user, *access.REQUESTERS),
+    }
     return render(request, "runs/recipes.html", context)
 
 

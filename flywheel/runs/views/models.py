@@ -18,6 +18,7 @@ from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.models import ModelVersion
 from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
 from flywheel.runs.views.runs import person
+from provenance.access import subject_asked
 
 LINEAGE_ROWS = 8
 GENERATIONS = 12
@@ -33,11 +34,14 @@ def listing(request: HttpRequest) -> HttpResponse:
         models = models.filter(project__slug=project)
     if status:
         models = models.filter(status=status)
+    if subject := subject_asked(request.user, request.GET):
+        models = models.filter(run__snapshot__in=selectors.snapshots_holding(subject.uid))
     page = keyset_page(models, request.GET, per_page=30)
+    acceptances = selectors.acceptances_of(page.rows)
     context = {
         "page": page, "project": project, "projects": access.projects_seen(request.user).order_by("name"),
-        "rows": [{"model": m, "acceptance": selectors.acceptance_of(m.pk)} for m in page.rows], "status": status,
-        "statuses": ModelVersion.Status.choices,
+        "rows": [{"model": m, "acceptance": acceptances[m.pk]} for m in page.rows], "status": status,
+        "statuses": ModelVersion.Status.choices, "subject": subject,
     }
     return render(request, "runs/models.html", context)
 
@@ -51,15 +55,18 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
     generations = list(
         ModelVersion.objects.filter(project=model.project).order_by("-generation")[:GENERATIONS]
     )
+    acceptances = selectors.acceptances_of(generations)
     tainted = model.run.snapshot.status == "tainted"
     context = {
         "model": model, "run": model.run, "snapshot": model.run.snapshot,
-        "evaluation": getattr(model.run, "evaluation", None), "verdict": selectors.verdict_of(model),
+        "evaluation": getattr(model.run, "evaluation", None), "samples": selectors.samples_of(model.run),
+        "spec": model.run.spec, "verdict": selectors.verdict_of(model),
         "rule": domain.RULE, "examples": list(rows.order_by("leaf_index")[:LINEAGE_ROWS]),
-        "generations": [{"model": m, "acceptance": selectors.acceptance_of(m.pk)} for m in generations],
+        "generations": [{"model": m, "acceptance": acceptances[m.pk]} for m in generations],
         "batch": model.batches.order_by("-pk").first(), "champion": _champion(model), "tainted": tainted,
         "may_promote": has_role(request.user, ADMIN) and not tainted
         and model.status in (ModelVersion.Status.CANDIDATE, ModelVersion.Status.RETIRED),
+        "may_decide": has_role(request.user, STEWARD, ADMIN), "decisions": ModelVersion.Decision.choices,
         "may_publish": model.status == ModelVersion.Status.CHAMPION and access.leads(request.user, model.project),
     }
     return render(request, "runs/model.html", context)
@@ -96,6 +103,23 @@ def promote(request: HttpRequest, name: str) -> HttpResponse:
             _publish(request, model)
     except UserError as error:
         messages.error(request, error.message)
+    return redirect("runs:model", name=model.name)
+
+
+@role_required(STEWARD, ADMIN)
+@require_POST
+def decide(request: HttpRequest, name: str) -> HttpResponse:
+    """Record what becomes of a model of withdrawn rows."""
+    model = access.model_of(request.user, name)
+    try:
+        services.model_decide(
+            model=model, decision=request.POST.get("decision", ""), reason=request.POST.get("reason", ""),
+            by=person(request),
+        )
+    except UserError as error:
+        messages.error(request, f"Not recorded: {error.message}.")
+    else:
+        messages.success(request, "The decision is recorded.")
     return redirect("runs:model", name=model.name)
 
 

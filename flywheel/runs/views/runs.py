@@ -19,6 +19,7 @@ from flywheel.runs.domain import ENDED
 from flywheel.runs.forms import RunForm
 from flywheel.runs.models import TrainingRun
 from flywheel.runs.services.artifacts import stored_open
+from provenance.access import subject_asked
 
 EVENTS_SHOWN = 60
 
@@ -40,8 +41,10 @@ def listing(request: HttpRequest) -> HttpResponse:
         runs = runs.filter(status=status)
     if snapshot := _uuid(request.GET.get("snapshot", "")):
         runs = runs.filter(snapshot__uid=snapshot)
+    if subject := subject_asked(request.user, request.GET):
+        runs = runs.filter(snapshot__in=selectors.snapshots_holding(subject.uid))
     context = {
-        "snapshot": snapshot,
+        "snapshot": snapshot, "subject": subject,
         "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
         "statuses": TrainingRun.Status.choices, "may_request": has_role(request.user, *access.REQUESTERS),
     }
@@ -100,8 +103,8 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
     run = access.run_of(request.user, uid)
     events = list(run.events.order_by("-seq")[:EVENTS_SHOWN])
     context = _live(run) | {
-        "evaluation": getattr(run, "evaluation", None), "model": getattr(run, "model", None),
-        "artifacts": list(run.artifacts.order_by("path")), "events": events,
+        "evaluation": getattr(run, "evaluation", None), "samples": selectors.samples_of(run),
+        "model": getattr(run, "model", None), "artifacts": list(run.artifacts.order_by("path")), "events": events,
         "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
         "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED,
         "may_cancel": _may_cancel(request.user, run), "problems": _problems(run), "spec": run.spec,

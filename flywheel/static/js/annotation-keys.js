@@ -30,6 +30,13 @@ export function keysInit({ shown, submit, undo, changed, alt, plain }) {
     else if (event.key.length === 1 && press(shown, event.key, changed)) event.preventDefault();
   });
 
+  /* A browser scrolls a text field until its caret is seen, which leaves the rest of it below the edge. */
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== "Tab") return;
+    const focused = document.activeElement.closest("form.wb-task label, form.wb-task textarea, form.wb-task li, form.wb-task .wb-text");
+    focused?.scrollIntoView({ block: "nearest" });
+  });
+
   function withAlt(event) {
     if (alt[event.code] && shown()) act(event, alt[event.code]);
     else if (/^Digit[1-9]$/.test(event.code) && press(shown, event.code.slice(5), changed)) event.preventDefault();

@@ -11,15 +11,19 @@ export class Refusal extends Error {
   }
 }
 
+/* The cookie's token is the newest: signing in again in another tab makes a new one. */
 function token() {
-  return document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+  return /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1]
+    ?? document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 }
+
+const SIGNED_OUT = "You were signed out. Sign in again in another tab, then type on here; your text is kept.";
 
 async function refusal(response) {
   const text = await response.text();
   try {
     const { message, code, field } = JSON.parse(text).error;
-    return new Refusal(message, { status: response.status, code, field });
+    return new Refusal(code === "not_authenticated" ? SIGNED_OUT : message, { status: response.status, code, field });
   } catch {
     const page = new DOMParser().parseFromString(text, "text/html");
     const said = page.querySelector("[data-error-message]")?.textContent.trim();
@@ -41,7 +45,7 @@ export async function post(url, body, { form = false, keepalive = false, seconds
     throw new Refusal("The server did not answer.");
   }
   // A redirect is the sign-in page: the session has ended.
-  if (response.type === "opaqueredirect") throw new Refusal("You were signed out; sign in again in another tab. Your text is kept here.", { status: 401 });
+  if (response.type === "opaqueredirect") throw new Refusal(SIGNED_OUT, { status: 401 });
   if (!response.ok) throw await refusal(response);
   return response;
 }

@@ -36,6 +36,18 @@ export function restore(form, result) {
   }
 }
 
+/* Choices and ratings that need no answer have a button that takes it away; it is there when there is something to take. */
+export function clearsShow(form) {
+  for (const button of form.querySelectorAll("[data-clear]"))
+    button.hidden = !button.closest("[data-control]").querySelector("input:checked");
+}
+
+export function clear(button) {
+  const inputs = button.closest("[data-control]").querySelectorAll("input");
+  for (const input of inputs) input.checked = false;
+  inputs[0].focus();
+}
+
 export function missing(form) {
   return [...form.querySelectorAll("[data-control][data-required]")].filter((control) => !value(control).length);
 }
@@ -44,9 +56,9 @@ export function showError(control, message) {
   const box = control.querySelector("[data-error]");
   if (!box) return;
   box.textContent = message;
-  const field = control.querySelector("textarea, input:not([type=hidden]), button");
-  control.querySelector("textarea")?.setAttribute("aria-invalid", "true");
-  field?.focus();
+  const text = control.querySelector("textarea");
+  text?.setAttribute("aria-invalid", "true");
+  (text ?? control.querySelector("input:not([type=hidden]), button"))?.focus();
 }
 
 export function clearErrors(form) {

@@ -17,8 +17,6 @@ function fix(answer) {
   const fold = answer?.querySelector("[data-fix-fold]");
   if (!fold) return;
   fold.open = true;
-  if (!fold.dataset.ready) spansInit(fold, () => {}, document);
-  fold.dataset.ready = "1";
   const field = fold.querySelector("textarea, input:not([type=hidden])");
   field?.focus();
   fold.scrollIntoView({ block: "nearest" });
@@ -61,6 +59,12 @@ document.addEventListener("click", (event) => {
   if (answer) choose(answer);
   if (event.target.closest("[data-fix]")) fix(answer);
 });
+
+/* However it was opened. The text to mark is shared by the answers: it shows the marks of the one opened last. */
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches("[data-fix-fold][open]")) spansInit(event.target, () => {}, document);
+}, { capture: true });
+for (const fold of document.querySelectorAll("[data-fix-fold][open]")) spansInit(fold, () => {}, document);
 
 /* A double click on a decision sends it once. */
 document.addEventListener("submit", (event) => {

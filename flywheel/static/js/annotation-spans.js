@@ -1,33 +1,57 @@
-/* Labels on text: the text is cut into words, a selection snaps to them. Offsets are in characters (code points), as
-   the server counts them. By mouse: select, then a label. By keyboard: arrows move, Shift extends, then a digit. */
+/* Labels on text: the text is cut into words, a selection snaps to them. Offsets are in characters (Unicode code points),
+   as Label Studio and the server count them. By mouse: select, then a label. By keyboard: arrows move, Shift extends,
+   then a digit. Several controls may label one text. */
 
-const WORDS = /\s+|[\p{L}\p{N}_]+|[^\s]/gu;
 const length = (text) => [...text].length;
 
+/* Words as the language has them, so that no emoji and no accent is cut and text without blanks has words too. */
+function words(text) {
+  if (window.Intl?.Segmenter) return [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].map((s) => s.segment);
+  return text.match(/\s+|[\p{L}\p{M}\p{N}_]+|[^\s]/gu) || [];
+}
+
+const boards = new WeakMap();
+
+/* May be called again: the controls' hidden inputs hold what is marked. */
 export function spansInit(form, changed, root = form) {
+  const byBox = new Map();
   for (const control of form.querySelectorAll('[data-type="labels"]')) {
     const box = root.querySelector(`[data-document="${CSS.escape(control.dataset.to)}"]`);
-    if (box) new Spans(box, control, changed);
+    if (box) byBox.set(box, [...(byBox.get(box) ?? []), control]);
+  }
+  for (const [box, controls] of byBox) {
+    boards.get(box)?.leave();
+    boards.set(box, new Board(box, controls, changed));
   }
 }
 
-class Spans {
-  constructor(box, control, changed) {
-    Object.assign(this, { box, control, changed, caret: 0, anchor: 0, selected: null });
-    this.input = control.querySelector("input[type=hidden]");
-    this.list = control.querySelector("[data-spans]");
-    this.spans = JSON.parse(this.input.value || "[]");
+/* One text with the controls that label it. */
+class Board {
+  constructor(box, controls, changed) {
+    Object.assign(this, { box, changed, caret: 0, anchor: 0, selected: null, listening: new AbortController() });
+    this.layers = controls.map((control) => {
+      const input = control.querySelector("input[type=hidden]");
+      return {
+        control, input, list: control.querySelector("[data-spans]"), said: control.querySelector("[data-spans-said]"),
+        spans: JSON.parse(input.value || "[]"),
+      };
+    });
     this.cut(box.textContent);
     this.draw();
-    box.addEventListener("mouseup", () => this.fromMouse());
-    box.addEventListener("keydown", (event) => this.key(event));
-    control.addEventListener("click", (event) => this.click(event));
+    const signal = this.listening.signal;
+    box.addEventListener("mouseup", () => this.fromMouse(), { signal });
+    box.addEventListener("keydown", (event) => this.key(event), { signal });
+    for (const layer of this.layers) layer.control.addEventListener("click", (event) => this.click(event, layer), { signal });
+  }
+
+  leave() {
+    this.listening.abort();
   }
 
   cut(text) {
     let offset = 0;
     this.words = [];
-    this.box.replaceChildren(...(text.match(WORDS) || []).map((part) => {
+    this.box.replaceChildren(...words(text).map((part) => {
       const word = document.createElement("span");
       word.textContent = part;
       const end = offset + length(part);
@@ -42,8 +66,12 @@ class Spans {
     const selection = window.getSelection();
     if (!selection.rangeCount || selection.isCollapsed) return;
     const range = selection.getRangeAt(0);
-    const inside = this.words.map((word, index) => index).filter((index) => range.intersectsNode(this.words[index].element)
-      && (range.endContainer !== this.words[index].element.firstChild || range.endOffset > 0));
+    const inside = this.words.map((word, index) => index).filter((index) => {
+      const element = this.words[index].element;
+      return range.intersectsNode(element)
+        && (range.endContainer !== element.firstChild || range.endOffset > 0)
+        && (range.startContainer !== element.firstChild || range.startOffset < element.firstChild.length);
+    });
     if (!inside.length) return;
     this.select(inside[0], inside[inside.length - 1]);
     selection.removeAllRanges();
@@ -61,56 +89,92 @@ class Spans {
 
   select(first, last) {
     this.selected = [first, last];
+    this.say(`Selected: ${this.slice(this.words[first].start, this.words[last].end)}`);
     this.draw();
   }
 
-  click(event) {
+  slice(start, end) {
+    return [...this.text].slice(start, end).join("");
+  }
+
+  say(words) {
+    const box = this.layers[0].said;
+    if (box) box.textContent = words;
+  }
+
+  click(event, layer) {
     const label = event.target.closest("[data-label]");
     const remove = event.target.closest("[data-remove]");
-    if (remove) this.spans.splice(Number(remove.dataset.remove), 1);
-    else if (label && this.selected) this.add(label.dataset.label);
-    else return;
-    this.input.value = JSON.stringify(this.spans);
+    if (remove) this.remove(layer, Number(remove.dataset.remove));
+    else if (label && this.selected) this.add(layer, label.dataset.label);
+    else {
+      if (label) this.say("Select words in the text first.");
+      return;
+    }
+    layer.input.value = JSON.stringify(layer.spans);
     this.draw();
     this.changed();
   }
 
-  add(label) {
+  remove(layer, index) {
+    const [gone] = layer.spans.splice(index, 1);
+    this.say(`Removed ${gone.labels.join(", ")} from ${gone.text}`);
+    // The button that had the focus is gone; the text is where the next mark begins.
+    this.box.focus();
+  }
+
+  add(layer, label) {
     const start = this.words[this.selected[0]].start;
     const end = this.words[this.selected[1]].end;
-    const known = this.spans.find((span) => span.start === start && span.end === end);
+    const text = this.slice(start, end);
+    const known = layer.spans.find((span) => span.start === start && span.end === end);
     if (known) known.labels = known.labels.includes(label) ? known.labels : [...known.labels, label];
-    else this.spans.push({ start, end, text: [...this.text].slice(start, end).join(""), labels: [label] });
-    this.spans.sort((a, b) => a.start - b.start);
+    else layer.spans.push({ start, end, text, labels: [label] });
+    layer.spans.sort((a, b) => a.start - b.start);
     this.selected = null;
+    this.say(`${name(layer, label)}: ${text}`);
   }
 
   draw() {
+    const all = this.layers.flatMap((layer) => layer.spans.map((span) => ({ ...span, layer })));
     this.words.forEach((word, index) => {
-      const span = this.spans.find((candidate) => candidate.start < word.end && candidate.end > word.start);
+      const over = all.filter((span) => span.start < word.end && span.end > word.start);
       const chosen = this.selected && index >= this.selected[0] && index <= this.selected[1];
-      word.element.className = `${span ? `marked label-${this.tone(span.labels[0])}` : ""}${chosen ? " chosen" : ""}`.trim();
-      word.element.title = span ? span.labels.join(", ") : "";
+      const tone = over.length ? `marked label-${toneOf(over[0].layer, over[0].labels[0])}` : "";
+      word.element.className = `${tone}${chosen ? " chosen" : ""}`.trim();
+      word.element.title = over.map((span) => names(span.layer, span)).join("; ");
     });
-    this.list.replaceChildren(...this.spans.map((span, index) => this.row(span, index)));
+    for (const layer of this.layers) layer.list.replaceChildren(...layer.spans.map((span, index) => row(layer, span, index)));
   }
+}
 
-  row(span, index) {
-    const item = document.createElement("li");
-    const name = document.createElement("span");
-    name.className = `span-label label-${this.tone(span.labels[0])}`;
-    name.textContent = span.labels.join(", ");
-    const text = document.createElement("q");
-    text.textContent = span.text;
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "btn btn-ghost btn-sm", textContent: "Remove" });
-    button.dataset.remove = index;
-    button.setAttribute("aria-label", `Remove ${span.labels.join(", ")} from ${span.text}`);
-    item.append(name, text, button);
-    return item;
-  }
+function button(layer, label) {
+  return layer.control.querySelector(`[data-label="${CSS.escape(label)}"]`);
+}
 
-  tone(label) {
-    return this.control.querySelector(`[data-label="${CSS.escape(label)}"]`)?.dataset.tone ?? "1";
-  }
+function toneOf(layer, label) {
+  return button(layer, label)?.dataset.tone ?? "1";
+}
+
+function name(layer, label) {
+  return button(layer, label)?.dataset.name ?? label;
+}
+
+function names(layer, span) {
+  return span.labels.map((label) => name(layer, label)).join(", ");
+}
+
+function row(layer, span, index) {
+  const item = document.createElement("li");
+  const label = document.createElement("span");
+  label.className = `span-label label-${toneOf(layer, span.labels[0])}`;
+  label.textContent = names(layer, span);
+  const text = document.createElement("q");
+  text.textContent = span.text;
+  const remove = document.createElement("button");
+  Object.assign(remove, { type: "button", className: "btn btn-ghost btn-sm", textContent: "Remove" });
+  remove.dataset.remove = index;
+  remove.setAttribute("aria-label", `Remove ${names(layer, span)} from ${span.text}`);
+  item.append(label, text, remove);
+  return item;
 }

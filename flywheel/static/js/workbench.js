@@ -3,16 +3,17 @@
 
 import { showDiff } from "./annotation-diff.js";
 import { keysInit } from "./annotation-keys.js";
-import { kept, post, Refusal } from "./annotation-net.js";
-import { clearErrors, collect, missing, restore, showError } from "./annotation-result.js";
-import { skipInit } from "./annotation-skip.js";
+import { leaseInit } from "./annotation-lease.js";
+import { kept, post } from "./annotation-net.js";
+import { reasonInit } from "./annotation-reason.js";
+import { clear, clearErrors, clearsShow, collect, missing, restore, showError } from "./annotation-result.js";
 import { spansInit } from "./annotation-spans.js";
 import { toast } from "./toast.js";
 
 const bench = document.getElementById("workbench");
 const stage = bench.querySelector("[data-stage]");
+const said = bench.querySelector("[data-said]");
 const base = bench.dataset.base;
-const leaseMs = Number(bench.dataset.leaseSeconds) * 1000;
 const RETRIES = [1000, 3000, 8000];
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -20,13 +21,18 @@ let task = null;     // what is shown: {form, id, version, expires, leased, show
 let ahead = null;    // a promise of the next task's HTML, or of null
 let back = [];       // assignments left with Alt+→
 let saveTimer = 0;
-let lastActivity = Date.now();
-let renewing = false;
+
+const lease = leaseInit({
+  seconds: Number(bench.dataset.leaseSeconds), shown: () => task, ahead: () => ahead, save, say,
+});
 
 /* -- showing a task ------------------------------------------------------------------------------------------------ */
 function show(html) {
   stage.innerHTML = html;
   start();
+  // What had the focus is gone; the task's own section says its name and lets the keys work.
+  stage.querySelector(".wb-source")?.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
 }
 
 function start() {
@@ -43,12 +49,13 @@ function start() {
     shownAt: performance.now(), away: 0, dirty: false, busy: false, retry: 0,
   };
   restoreKept();
+  clearsShow(form);
   spansInit(form, changed);
   form.addEventListener("input", changed);
   form.addEventListener("submit", submitted);
   diff();
   if (data.saved) say(`Draft saved ${clock(data.saved)}`);
-  leaseShow();
+  lease.show();
   ahead = fetchAhead();
 }
 
@@ -70,6 +77,8 @@ function say(text, tone = "") {
   if (!state) return;
   state.textContent = text;
   state.className = tone;
+  // What goes well every few seconds is not read out.
+  said.textContent = tone ? text : "";
 }
 
 function replyField() {
@@ -90,10 +99,11 @@ function changed() {
   if (!task) return;
   task.dirty = true;
   task.version += 1;
-  lastActivity = Date.now();
+  lease.active();
   clearErrors(task.form);
   kept.put(task.id, { version: task.version, result: collect(task.form) });
   say("Typing…");
+  clearsShow(task.form);
   diff();
   clearTimeout(saveTimer);
   saveTimer = setTimeout(save, 700);
@@ -110,15 +120,22 @@ async function save({ keepalive = false } = {}) {
     const answer = await response.json();
     saved.expires = Date.parse(answer.expires_at);
     saved.retry = 0;
-    if (saved.version === version) kept.drop(saved.id);
+    if (saved.version === version && answer.saved) kept.drop(saved.id);
     if (saved !== task) return;
-    if (answer.held) say(`Draft saved ${clock(answer.saved_at)}`);
-    else say(answer.message, "bad");
-    leaseShow();
+    if (!answer.held) say(answer.message, "bad");
+    else if (answer.saved) say(`Draft saved ${clock(answer.saved_at)}`);
+    else elsewhere(saved, answer);
+    lease.show();
   } catch (error) {
     saved.dirty = true;
     if (saved === task) saveFailed(error);
   }
+}
+
+/* Another window has saved a newer draft. Nothing is overwritten unasked: who types on here means this one to count. */
+function elsewhere(saved, answer) {
+  saved.version = Math.max(saved.version, answer.version);
+  say(`Not saved: another window saved this draft at ${clock(answer.saved_at)}. Reload to see it, or type on to replace it.`, "bad");
 }
 
 function saveFailed(error) {
@@ -193,12 +210,13 @@ function submitFailed(error) {
   if (control) showError(control, error.message);
   kept.put(task.id, { version: task.version + 1, result: collect(task.form) });
   say(error.passing ? "Not submitted: the server is away. Your answer is kept; submit again." : error.message, "bad");
-  if (["lease_lost", "withdrawn", "answered"].includes(error.code)) lost(error);
+  if (["lease_lost", "withdrawn", "answered", "flagged", "closed"].includes(error.code)) lost(error);
 }
 
 async function lost(error) {
   toast(error.message, "bad", 12);
-  if (error.code !== "lease_lost") kept.drop(task.id);
+  // The server has kept it as a draft, or must not have it.
+  kept.drop(task.id);
   await next();
 }
 
@@ -232,19 +250,20 @@ async function next() {
   ahead = null;
   if (html) {
     show(html);
-    renew();
+    lease.renew();
   } else await load(`${base}task/`);
 }
 
 async function load(url) {
   for (let attempt = 0; ; attempt++) {
     try {
-      show(await (await post(url, {}, { form: true })).text());
-      return true;
+      const response = await post(url, {}, { form: true });
+      show(await response.text());
+      return response;
     } catch (error) {
       if (!error.passing || attempt >= RETRIES.length) {
         toast(error.message, "bad", 10);
-        return false;
+        return null;
       }
       await wait(RETRIES[attempt]);
     }
@@ -278,77 +297,41 @@ async function backward() {
 async function undo() {
   if (task?.busy) return;
   await save();
-  if (await load(`${base}undo/`)) {
-    count(-1);
-    toast("Your last answer is yours again; change it and submit.", "ok");
-  }
+  const response = await load(`${base}undo/`);
+  if (!response) return;
+  if (response.headers.get("X-Undone") === "answer") count(-1);
+  toast(decodeURIComponent(response.headers.get("X-Message") ?? ""), "ok");
 }
 
-const skipOpen = skipInit({ shown: () => task, done: next });
-
-/* -- the lease --------------------------------------------------------------------------------------------------------- */
-function leaseShow() {
-  const box = task?.form.querySelector("[data-lease]");
-  if (!box) return;
-  const left = task.expires - Date.now();
-  box.className = left < 120000 ? "warn" : "";
-  box.textContent = left <= 0 ? "Lease ended: go on typing to take it up again"
-    : left < 120000 ? `Kept for you ${Math.ceil(left / 1000)} s more` : `Kept for you ${Math.round(left / 60000)} min`;
+/* -- skip and flag -------------------------------------------------------------------------------------------------- */
+async function left(which) {
+  kept.drop(which.id);
+  back = back.filter((id) => id !== which.id);
+  await next();
 }
 
-async function renew() {
-  const held = task;
-  if (!held || renewing) return;
-  renewing = true;
-  try {
-    const response = await post(`/api/v1/assignments/${held.id}/renew/`, {});
-    held.expires = Date.parse((await response.json()).expires_at);
-  } catch (error) {
-    if (error instanceof Refusal && !error.passing && held === task && !held.busy) say(error.message, "bad");
-  } finally {
-    renewing = false;
-  }
-  leaseShow();
-}
-
-setInterval(() => {
-  leaseShow();
-  const used = leaseMs - (task ? task.expires - Date.now() : leaseMs);
-  // Activity in the last minute keeps the lease; nobody at the desk lets it run out.
-  if (task && !document.hidden && Date.now() - lastActivity < 60000 && used > Math.min(leaseMs / 3, 120000)) renew();
-}, 5000);
-
-for (const name of ["pointermove", "keydown", "wheel"]) document.addEventListener(name, () => { lastActivity = Date.now(); }, { passive: true });
-
-let hiddenAt = 0;
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) {
-    hiddenAt = performance.now();
-    save({ keepalive: true });
-  } else {
-    if (task && hiddenAt) task.away += performance.now() - hiddenAt;
-    lastActivity = Date.now();
-  }
+const skipOpen = reasonInit("skip", {
+  shown: () => task, before: () => save(), done: left,
+  url: ({ id }) => `/api/v1/assignments/${id}/skip/`,
+  read: ({ other, reason }) => {
+    const words = other.value.trim() || reason.value;
+    return words ? { reason: words } : "Choose a reason or write one.";
+  },
 });
 
-/* Leaving: the draft goes out with the page; tasks without a draft are given back at once. */
-window.addEventListener("pagehide", () => {
-  if (!task) return;
-  if (task.dirty) save({ keepalive: true });
-  else post(`/api/v1/assignments/${task.id}/release/`, { leased_at: task.leased }, { keepalive: true }).catch(() => {});
-  ahead?.then?.((html) => release(html));
+const flagOpen = reasonInit("flag", {
+  shown: () => task, before: () => save(),
+  done: async (which) => {
+    await left(which);
+    toast("Flagged: it waits for a lead or reviewer. What you wrote is kept. Alt+Z takes the flag back.", "ok");
+  },
+  url: ({ form }) => `/api/v1/tasks/${form.dataset.task}/flag/`,
+  read: ({ comment, reason }) => {
+    if (!reason.value) return "Choose what is wrong.";
+    if (reason.value === "other" && !comment.value.trim()) return "Say what is wrong: the lead decides by your comment.";
+    return { reason: reason.value, comment: comment.value };
+  },
 });
-
-/* Back from the browser's page cache: the lease was given back on leaving. */
-window.addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload();
-});
-
-function release(html) {
-  const id = html && /data-assignment="(\d+)"/.exec(html)?.[1];
-  const leased = html && /data-leased="([^"]+)"/.exec(html)?.[1];
-  if (id) post(`/api/v1/assignments/${id}/release/`, { leased_at: leased }, { keepalive: true }).catch(() => {});
-}
 
 /* -- keys and clicks ------------------------------------------------------------------------------------------------------ */
 function useSuggestion(text) {
@@ -365,6 +348,7 @@ keysInit({
   alt: {
     KeyA: () => useSuggestion(suggestionText()),
     KeyS: skipOpen,
+    KeyF: flagOpen,
     KeyZ: undo,
     ArrowRight: forward,
     ArrowLeft: backward,
@@ -377,13 +361,19 @@ keysInit({
 });
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-use-suggestion], [data-use-other], [data-skip]");
+  const button = event.target.closest("[data-use-suggestion], [data-use-other], [data-skip], [data-flag], [data-clear]");
   if (!button) return;
   if ("useSuggestion" in button.dataset) useSuggestion(suggestionText());
-  else if ("skip" in button.dataset) {
+  else if ("useOther" in button.dataset) useOther(button);
+  else if ("clear" in button.dataset) {
+    clear(button);
+    changed();
+  }
+  else {
     event.preventDefault();
-    skipOpen();
-  } else useOther(button);
+    if ("skip" in button.dataset) skipOpen();
+    else flagOpen();
+  }
 });
 
 /* Another suggestion takes the first one's place: it is what the answer is measured against from then on. */

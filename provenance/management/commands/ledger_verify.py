@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from flywheel.core.errors import Invalid
+from provenance.heads import SignedHead, heads_read
 from provenance.ledger import ledger_verify
 
 
 class Command(BaseCommand):
     help = "Verify the ledger's hash chain; exits 1 naming the first broken entry."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Heads from elsewhere."""
+        parser.add_argument("--heads", metavar="FILE", help="signed heads that were kept elsewhere")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify."""
-        report = ledger_verify()
+        try:
+            anchored = _anchored(options["heads"])
+        except (Invalid, OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{options['heads']}: {error}", returncode=2) from error
+        report = ledger_verify(anchored=anchored)
         if not report.ok:
             raise CommandError(f"broken at entry {report.broken_seq}: {report.reason}", returncode=1)
-        self.stdout.write(f"ok: {report.entries} entries")
+        self.stdout.write(f"ok: {report.entries} entries, {report.heads} signed heads")
+
+
+def _anchored(name: str | None) -> list[SignedHead]:
+    if not name:
+        return []
+    with Path(name).open(encoding="utf-8") as file:
+        return list(heads_read(file))

@@ -14,6 +14,7 @@ from annotation.domain.labels import (
     LabelConfig,
     Option,
     TaskData,
+    keys_of,
     label_of,
     reply_of,
     result_build,
@@ -131,3 +132,14 @@ def test_without_choices_or_text_there_is_no_label_and_no_reply():
 def test_no_input_breaks_the_judge(result):
     with contextlib.suppress(ResultError):
         result_check(result, CONFIG, DATA)
+
+
+def test_keys_are_given_once_each_and_never_the_workbenchs_own():
+    def choices(name, *hotkeys):
+        options = tuple(Option(value=str(n), label=str(n), hotkey=key) for n, key in enumerate(hotkeys))
+        return Control(name=name, tag="Choices", to_name="t", options=options)
+
+    config = LabelConfig(controls=(choices("a", "2", "", "q", "Q"), choices("b", "g", "ctrl+a", "", "?", "", "", "", "")))
+    keys = keys_of(config)
+    assert [keys.get(("a", str(n))) for n in range(4)] == ["2", "1", "q", "3"]
+    assert [keys.get(("b", str(n)), "") for n in range(8)] == ["4", "5", "6", "7", "8", "9", "", ""]

@@ -379,6 +379,7 @@ def test_the_list_of_examples_costs_the_same_for_many(api_of, lead, source, djan
         assert len(client.get("/api/v1/examples/").json()["results"]) == 30
 
 
+@pytest.mark.slow
 def test_the_web_process_loads_neither_torch_nor_spacy_to_take_a_capture():
     code = """
 import os, sys

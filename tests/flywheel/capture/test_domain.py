@@ -6,7 +6,7 @@ import json
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flywheel.capture.domain import similarity
@@ -48,13 +48,19 @@ def test_the_version_of_a_delivery_without_one_is_its_content():
 
 @given(
     st.dictionaries(
-        st.text(max_size=5),
+        st.sampled_from(["version", "customer", "tags", "language", "label", "purposes", "subject"])
+        | st.text(max_size=5),
+        # A handful of values a field is all that can matter; a hundred (the default) are drawn for seconds.
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda s: st.lists(s) | st.dictionaries(st.text(), s),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda s: st.lists(s, max_size=4) | st.dictionaries(st.text(max_size=5), s, max_size=4),
+            max_leaves=8,
         ),
+        max_size=8,
     )
 )
+@example({"version": 10**400, "tags": ["t"] * 300, "label": "\ud800"})
+@example({"deep": json.loads("[" * 200 + "]" * 200)})
 def test_any_json_is_either_taken_or_refused_with_a_reason(extra):
     try:
         delivery = delivery_of(parse_json(json.dumps(extra | ticket())))

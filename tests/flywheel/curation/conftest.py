@@ -74,7 +74,7 @@ class House:
         answers = Annotation.objects.bulk_create([
             Annotation(
                 uid=uuid.uuid5(NAMESPACE, f"answer/{self.source.name}/t-{n}"), task=task, project=self.project,
-                author=self.owner, state="accepted", result=answer(n),
+                author=self.owner, state="accepted", result=answer(n), searched_at=now,
             ) for n, task in zip(numbers, tasks, strict=True)
         ])
         for task, given in zip(tasks, answers, strict=True):

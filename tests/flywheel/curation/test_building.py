@@ -70,7 +70,8 @@ def test_freezing_the_same_state_twice_gives_the_same_root_and_files(house: Hous
     assert first.merkle_root == second.merkle_root
     for split in ("train", "validation", "test"):
         assert first.manifest["splits"][split]["sha256"] == second.manifest["splits"][split]["sha256"]
-    assert house.freeze(seed=8).merkle_root != first.merkle_root
+    # Two seeds may happen to split so few groups alike; five do not.
+    assert len({house.freeze(seed=seed).merkle_root for seed in range(8, 13)}) > 1
 
 
 def test_no_customer_and_no_near_duplicate_stands_in_two_splits(house: House, folder_of: Folder):

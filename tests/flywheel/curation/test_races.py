@@ -10,10 +10,13 @@ from django.db import connections
 
 from flywheel.curation import services
 from flywheel.curation.models import SnapshotRow
+from flywheel.curation.services import building
 from provenance.ledger import ledger_verify
-from provenance.models import Subject, Withdrawal
+from provenance.models import LedgerEntry, Subject, Withdrawal
 from provenance.services import consent_withdraw
 from tests.flywheel.curation.conftest import House
+from training.contract.merkle import merkle_root
+from training.snapshot import snapshot_verify
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -77,3 +80,83 @@ def test_one_withdrawal_comes_of_many_at_once(house: House, steward):
     for thread in threads:
         thread.join()
     assert Withdrawal.objects.count() == 1
+
+
+def at_once(*works) -> list[BaseException]:
+    """Run all at the same moment, each on a connection of its own."""
+    start, failures = threading.Barrier(len(works)), []
+
+    def run(work) -> None:
+        start.wait()
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def whole(snapshot, folder) -> None:
+    """One frozen snapshot whose rows, files and root belong together."""
+    snapshot.refresh_from_db()
+    assert snapshot.status == "frozen", snapshot.error
+    rows = SnapshotRow.objects.filter(snapshot=snapshot).order_by("leaf_index")
+    assert list(rows.values_list("leaf_index", flat=True)) == list(range(snapshot.row_count))
+    assert merkle_root(bytes.fromhex(leaf) for leaf in rows.values_list("leaf_sha256", flat=True)).hex() == (
+        snapshot.merkle_root
+    )
+    assert snapshot_verify(folder, snapshot.merkle_root).problems == []
+    assert LedgerEntry.objects.filter(action="snapshot.freeze", object=f"snapshot:{snapshot.uid}").count() == 1
+
+
+def test_two_workers_that_build_the_same_snapshot_freeze_it_once_and_whole(house: House, folder_of):
+    house.settle(150)
+    for _ in range(3):
+        snapshot = house.request()
+
+        def build(pk: int = snapshot.pk) -> None:
+            services.snapshot_build(snapshot_id=pk)
+
+        assert at_once(build, build, build) == []
+        services.snapshot_build(snapshot_id=snapshot.pk)
+        snapshot.refresh_from_db()
+        whole(snapshot, folder_of(snapshot))
+
+
+@pytest.mark.parametrize("step", ["_read", "_write", "_finish", "_store"])
+def test_a_worker_that_was_paused_and_wakes_up_changes_nothing(house: House, folder_of, monkeypatch, step: str):
+    house.settle(60)
+    snapshot = house.request()
+    real, paused, awake = getattr(building, step), threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        if threading.current_thread().name == "paused":
+            paused.set()
+            assert awake.wait(60)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(building, step, slow)
+
+    def sleeper() -> None:
+        try:
+            services.snapshot_build(snapshot_id=snapshot.pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=sleeper, name="paused")
+    thread.start()
+    assert paused.wait(60)
+    services.snapshot_build(snapshot_id=snapshot.pk)
+    snapshot.refresh_from_db()
+    whole(snapshot, folder_of(snapshot))
+    awake.set()
+    thread.join()
+    snapshot.refresh_from_db()
+    whole(snapshot, folder_of(snapshot))

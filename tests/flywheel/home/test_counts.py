@@ -14,6 +14,7 @@ from flywheel.curation.models import SnapshotRow
 from flywheel.home import counts, domain, jobs, selectors, services
 from flywheel.home.domain import gauge_name
 from flywheel.runs.models import TrainingRun
+from provenance.models import GateVerdict
 from tests.flywheel.home.conftest import Turn, count_all, example_make
 
 
@@ -33,6 +34,18 @@ def test_one_turn_is_counted_at_each_station(station: str, total: int, waiting: 
     assert values[gauge_name(station, "total")] == total
     assert values[gauge_name(station, "week")] == total
     assert values[gauge_name(station, "waiting")] == waiting
+
+
+def test_what_is_cleared_only_to_measure_with_teaches_nothing(turn: Turn, source: Source) -> None:
+    example, now = example_make(source, 3), timezone.now()
+    Task.objects.create(project=turn.project, example=example, state="settled", settled_at=now)
+    for purpose, cleared in (("evaluation", True), ("sft", False)):
+        GateVerdict.objects.create(
+            record=example.provenance, purpose=purpose, region="EU", cleared=cleared, judged_at=now
+        )
+    values = counts.wheel_counts(now)
+    assert values[gauge_name("cleared", "total")] == 1
+    assert values["wheel.refused"] == 1
 
 
 def test_an_empty_house_counts_zero(db: None) -> None:
@@ -128,3 +141,10 @@ def test_a_project_that_stands_has_no_forecast(turn: Turn, admin: User) -> None:
     services.gauges_refresh()
     (numbers,) = selectors.projects_of(admin, "lead")
     assert numbers.forecast == "nothing settled last week"
+
+
+def test_home_knows_of_the_first_task_for_review_before_the_next_count(turn: Turn, admin: User) -> None:
+    services.gauges_refresh()
+    Task.objects.filter(state="open").update(state="in_review")
+    (numbers,) = selectors.projects_of(admin, "reviewer")
+    assert (numbers.open, numbers.in_review) == (0, 1)

@@ -103,3 +103,10 @@ def test_durations_in_words(days: float, text: str) -> None:
 )
 def test_changes_have_a_shape_and_a_word(now: float, before: float | None, text: str) -> None:
     assert domain.delta_text(now, before) == text
+
+
+@pytest.mark.parametrize(
+    ("counted", "there_is_one", "shown"), [(0, True, 1), (7, True, 7), (3, False, 0), (0, False, 0)]
+)
+def test_a_late_count_never_says_none_when_there_is_one(counted: int, there_is_one: bool, shown: int) -> None:
+    assert domain.count_now(counted, there_is_one=there_is_one) == shown

@@ -71,7 +71,7 @@ def test_a_person_without_role_is_told_whom_to_ask(stranger: User, client_of: Cl
         ("annotator", ["Your next task", "/annotate/replies/", "Done today"]),
         ("reviewer", ["Nothing waits for review"]),
         ("lead", ["on time, and good enough", "Replies", "0.1 a day"]),
-        ("steward", ["No consent record", "In quarantine", "Refused for sft in EU"]),
+        ("steward", ["No consent record", "In quarantine", "Refused for fine-tuning in EU"]),
         ("admin", ["The wheel", "run-1", "No budget is set"]),
     ],
 )
@@ -178,11 +178,17 @@ def test_the_chain_is_open_to_those_who_decide(
     assert client_of(request.getfixturevalue(role)).get(f"/examples/{turn.taught.uid}/").status_code == status
 
 
-@pytest.mark.parametrize("role", ["reviewer", "lead"])
-def test_a_reviewer_or_lead_of_another_project_finds_no_such_example(
-    role: str, request: pytest.FixtureRequest, client_of: ClientOf, turn: Turn
+def test_a_reviewer_of_another_project_finds_no_such_example(reviewer: User, client_of: ClientOf, turn: Turn) -> None:
+    assert client_of(reviewer).get(f"/examples/{turn.taught.uid}/").status_code == 404
+
+
+def test_a_lead_of_another_project_sees_the_example_and_nothing_that_others_made_of_it(
+    lead: User, client_of: ClientOf, turn: Turn
 ) -> None:
-    assert client_of(request.getfixturevalue(role)).get(f"/examples/{turn.taught.uid}/").status_code == 404
+    page = client_of(lead).get(f"/examples/{turn.taught.uid}/").content.decode()
+    assert "acme" in page
+    for words in ("Good.", "leaf", "run-1", "gen-1", "1 answer"):
+        assert words not in page
 
 
 def test_the_chain_shows_every_station(

@@ -18,8 +18,8 @@ from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
 from flywheel.core.outbox import outbox_drain
 from flywheel.curation.models import Snapshot, SnapshotRow
-from flywheel.runs import services
-from flywheel.runs.models import Device, Recipe, TrainingRun
+from flywheel.runs import selectors, services
+from flywheel.runs.models import Budget, Device, Recipe, TrainingRun
 from flywheel.runs.selectors import Leased
 from provenance.models import ProvenanceRecord
 from tests.training import builders as training
@@ -134,3 +134,17 @@ def result_of(run: TrainingRun, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def event(seq: int, kind: str = "metric", **data: Any) -> dict[str, Any]:
+    """One event as a trainer tells it."""
+    return {"seq": seq, "at": timezone.now().isoformat(), "kind": kind, "data": data}
+
+
+def budget_now() -> Budget:
+    """This month's budget."""
+    return Budget.objects.get(month=selectors.month_of())
+
+
+def back(run: TrainingRun, **fields: Any) -> None:
+    """Set what time or another process would have changed."""
+    TrainingRun.objects.filter(pk=run.pk).update(**fields)
+    run.refresh_from_db()

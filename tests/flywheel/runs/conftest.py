@@ -6,17 +6,20 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
 
 from annotation.models import Membership, Project
 from flywheel.core.models import User
 from flywheel.curation.models import Snapshot
 from flywheel.runs import services
-from flywheel.runs.models import Device, ModelVersion, Recipe, TrainingRun
+from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
+from training.worker import Settings
 
 
 @pytest.fixture
@@ -106,3 +109,39 @@ def trained(admin: User, messages: Messages) -> Callable[..., ModelVersion]:
 def model(run: TrainingRun, trained: Callable[..., ModelVersion]) -> ModelVersion:
     """A candidate that beats its base."""
     return trained(run)
+
+
+def answer(batch: SuggestionBatch, messages: Messages, text: str = "On its way.") -> SuggestionBatch:
+    """What a worker does with a batch."""
+    token = messages.token_of(batch)
+    services.run_lease(run=batch, token=token, worker="a")
+    batch.refresh_from_db()
+    with default_storage.open(batch.prompts_path) as file:
+        lines = [json.loads(line) for line in file]
+    body = "".join(json.dumps({"id": p["id"], "text": text}) + "\n" for p in lines)
+    upload(batch, token, "suggestions.jsonl", body.encode())
+    return services.suggestions_complete(batch=batch, token=token)
+
+
+# -- real trainers ---------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base model."""
+    from training.base_models import base_model_make
+
+    folder = tmp_path_factory.mktemp("base-models")
+    base_model_make("tiny", folder / "tiny")
+    return folder
+
+
+@pytest.fixture
+def settings_of_worker(live_server: Any, tmp_path: Path, models_dir: Path) -> Settings:
+    """A trainer's box that talks to the live server."""
+    return Settings(url=live_server.url, work_dir=tmp_path / "work", models_dir=models_dir, heartbeat_seconds=0.5)
+
+
+def approved(admin: User, lead: User, project: Project, **overrides: Any) -> TrainingRun:
+    """A run that waits for a trainer."""
+    builders.budget(admin)
+    run = builders.requested(lead, where=project, overrides=overrides)
+    return services.run_approve(run=run, by=admin)

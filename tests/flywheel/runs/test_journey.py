@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,40 +15,10 @@ from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
+from tests.flywheel.runs.conftest import approved
 from training.worker import Settings, job_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
-Run = Callable[[Any, str], str]
-
-
-@pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from training.base_models import base_model_make
-
-    folder = tmp_path_factory.mktemp("base-models")
-    base_model_make("tiny", folder / "tiny")
-    return folder
-
-
-@pytest.fixture
-def settings_of_worker(live_server: Any, tmp_path: Path, models_dir: Path) -> Settings:
-    return Settings(url=live_server.url, work_dir=tmp_path / "work", models_dir=models_dir, heartbeat_seconds=0.5)
-
-
-@pytest.fixture
-def work(settings_of_worker: Settings, messages: Messages) -> Run:
-    """What the trainer's Celery task does, called in this process."""
-
-    def run(job: Any, kind: str = "run") -> str:
-        return job_run(kind, str(job.uid), messages.token_of(job), settings_of_worker)
-
-    return run
-
-
-def approved(admin: User, lead: User, project: Project, **overrides: Any) -> TrainingRun:
-    builders.budget(admin)
-    run = builders.requested(lead, where=project, overrides=overrides)
-    return services.run_approve(run=run, by=admin)
 
 
 def test_a_run_is_trained_evaluated_promoted_and_suggests(

@@ -13,7 +13,16 @@ from django.test import Client
 from annotation.models import Membership
 from flywheel.core.models import User
 from flywheel.runs import services
-from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
+from flywheel.runs.models import (
+    Budget,
+    Device,
+    Evaluation,
+    ModelVersion,
+    Recipe,
+    RunEvent,
+    SuggestionBatch,
+    TrainingRun,
+)
 from provenance.models import LedgerEntry
 from tests.conftest import make_user
 from tests.flywheel.runs import builders
@@ -155,6 +164,29 @@ def test_a_finished_run_shows_estimate_beside_actual_samples_tokens_and_files(
     for words in ("Estimate beside actual", "3.0000", "2.0000", "What people wrote", "Trained on, all epochs",
                   "model/adapter_model.safetensors", "support-g1"):
         assert words in page
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        ([{"role": "user", "content": "Where is <b>it</b>?"}, {"role": "assistant", "content": "There."}],
+         ["Where is &lt;b&gt;it&lt;/b&gt;?", "bubble-customer", "There.", "bubble-agent"]),
+        ("Plain words", ["Plain words", "bubble-customer"]),
+        ([7, None, {"role": "tool"}], ["What was asked"]),
+        (None, ["What was asked"]),
+    ],
+)
+def test_a_sample_is_shown_as_a_conversation_whatever_the_trainer_sent(
+    prompt: Any, shown: list[str], client_of: ClientOf, run: TrainingRun, trained: Trained, lead: User
+) -> None:
+    trained(run)
+    Evaluation.objects.filter(run=run).update(
+        samples=[{"prompt": prompt, "reference": "a", "base_reply": None, "tuned_reply": "b"}, "no sample"]
+    )
+    for path in (f"/runs/{run.uid}/", "/models/support-g1/"):
+        page = client_of(lead).get(path).content.decode()
+        assert all(words in page for words in shown)
+        assert "&#x27;role&#x27;" not in page
 
 
 def test_files_and_the_whole_model_can_be_downloaded(

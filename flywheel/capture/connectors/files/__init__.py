@@ -4,11 +4,11 @@
 read comes as a `BadPayload`. Nothing here touches the database.
 """
 
+from flywheel.capture.connectors.files.archives import UnreadableFile
 from flywheel.capture.connectors.files.reading import (
     FORMATS,
     FileRow,
     Opened,
-    UnreadableFile,
     detect_format,
     file_sha256,
     files_below,

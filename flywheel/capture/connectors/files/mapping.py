@@ -47,7 +47,7 @@ def banking(record: Record) -> dict[str, Any]:
     if not text.strip():
         raise BadPayload("text is empty; a question needs words", field="text")
     return {
-        "kind": "ticket", "external_id": f"banking77-{sha256(f'{text}|{category}'.encode()).hexdigest()[:20]}",
+        "kind": "ticket", "external_id": f"banking77-{_digest(f'{text}|{category}')}",
         "messages": [{"role": "customer", "text": text}], "label": category, "language": "en",
     }
 
@@ -73,9 +73,13 @@ def table_row(record: Record) -> dict[str, Any]:
     if tags := [tag.strip() for tag in _cell(record, "tags").split(";") if tag.strip()]:
         payload["tags"] = tags
     # A row without a name of its own is named by its content, so that a second reading adds nothing.
-    digest = sha256("\x00".join((message, reply, payload.get("subject", ""), label)).encode()).hexdigest()
-    payload.setdefault("external_id", f"row-{digest[:20]}")
+    digest = _digest("\x00".join((message, reply, payload.get("subject", ""), label)))
+    payload.setdefault("external_id", f"row-{digest}")
     return payload
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()[:20]
 
 
 MAPPERS: dict[str, Mapper] = {

@@ -6,30 +6,26 @@ import csv
 import hashlib
 import io
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO
 
-import ijson
-
+from flywheel.capture.connectors.files.archives import Member, UnreadableFile, members
+from flywheel.capture.connectors.files.lists import list_records
 from flywheel.capture.connectors.files.mapping import MAPPERS, Record, mapper_for, mapper_for_columns
 from flywheel.capture.domain.payloads import BadPayload, parse_json
 
 FORMATS = ("auto", *MAPPERS)
 MAX_RECORD = 2 * 1024 * 1024
-MAX_RATIO = 200
-"""A member of a zip may be this many times its packed size; text rarely passes 20."""
+BLOCK = 256 * 1024
+LOOKED_AT = 20
+"""Records of a list that are looked at to tell what it holds, should the first be broken."""
 
-MAX_MEMBERS = 10_000
-MAX_UNPACKED = 20 * 1024**3
 _SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".zip"}
-
-
-class UnreadableFile(ValueError):
-    """The file as a whole cannot be read; the text names it and the mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,8 @@ class Opened:
 
     format: str
     rows: Callable[[], Iterator[FileRow]]
+    skipped: tuple[str, ...] = ()
+    """Why files in a zip were passed over."""
 
 
 def files_below(path: Path) -> list[Path]:
@@ -53,8 +51,15 @@ def files_below(path: Path) -> list[Path]:
     if not path.exists():
         raise UnreadableFile(f"there is no file {path}")
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES)
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and _inside(p, path))
+    if not path.is_file():
+        raise UnreadableFile(f"{path} is neither a file nor a folder")
     return [path]
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    """Whether it is a file, and not a link to one outside of the folder."""
+    return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(folder.resolve()))
 
 
 def file_sha256(path: Path) -> str:
@@ -87,75 +92,24 @@ def detect_format(path: Path) -> str:
 
 # --- zip ------------------------------------------------------------------------------------------------------
 def _open_zip(path: Path, *, format: str, encoding: str) -> Opened:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = _members(archive, path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UnreadableFile(f"{path} is not a whole zip file ({error}); pack it again") from None
-
-    def member(name: str) -> Opened:
-        return _open_stream(lambda: _Member(path, name), f"{path}:{name}", format=format, encoding=encoding)
-
-    opened = [member(name) for name in names]
+    """Every file of the zip that holds conversations; others are passed over, as in a folder."""
+    opened: list[Opened] = []
+    skipped: list[str] = []
+    for name in members(path, _SUFFIXES - {".zip"}):
+        opener = partial(Member, path, name)
+        try:
+            opened.append(_open_stream(opener, f"{path}:{name}", format=format, encoding=encoding))
+        except UnreadableFile as error:
+            skipped.append(str(error))
+    if not opened:
+        raise UnreadableFile(skipped[0])
 
     def rows() -> Iterator[FileRow]:
         for one in opened:
             yield from one.rows()
 
-    return Opened(format="zip:" + ",".join(sorted({one.format for one in opened})), rows=rows)
-
-
-def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
-    infos = [i for i in archive.infolist() if not i.is_dir()]
-    if len(infos) > MAX_MEMBERS or sum(i.file_size for i in infos) > MAX_UNPACKED:
-        raise UnreadableFile(
-            f"{path} holds too much: at most {MAX_MEMBERS} files and {MAX_UNPACKED >> 30} GiB unpacked"
-        )
-    for info in infos:
-        parts = PurePosixPath(info.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts:
-            raise UnreadableFile(f"{path} holds {info.filename!r}, a path that leads out of it; pack it again without")
-        if info.flag_bits & 0x1:
-            raise UnreadableFile(f"{path} is encrypted; unpack it first")
-        if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
-            times = info.file_size // max(info.compress_size, 1)
-            raise UnreadableFile(
-                f"{path} holds {info.filename!r}, which unpacks to {times} times its size; at most {MAX_RATIO} is taken"
-            )
-    known = [i.filename for i in infos if PurePosixPath(i.filename).suffix.lower() in _SUFFIXES - {".zip"}]
-    wanted = sorted(n for n in known if not PurePosixPath(n).name.startswith((".", "_")) and "__MACOSX" not in n)
-    if not wanted:
-        raise UnreadableFile(f"{path} holds no .csv, .json or .jsonl file")
-    return wanted
-
-
-class _Member(io.RawIOBase):
-    """A member of a zip that closes the archive with itself, and trusts no announced size."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._archive = zipfile.ZipFile(path)
-        self._limit = MAX_RATIO * max(self._archive.getinfo(name).compress_size, 1024)
-        self._file = self._archive.open(name)
-        self._name = name
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._file.read(len(buffer))
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise UnreadableFile(f"{self._name} is damaged inside its zip file ({error})") from None
-        self._limit -= len(data)
-        if self._limit < 0:
-            raise UnreadableFile(f"{self._name} unpacks to more than its zip file announces")
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        self._archive.close()
-        super().close()
+    kinds = ",".join(sorted({one.format for one in opened}))
+    return Opened(format=f"zip:{kinds}", rows=rows, skipped=tuple(skipped))
 
 
 # --- one stream -----------------------------------------------------------------------------------------------
@@ -170,8 +124,10 @@ def _open_stream(opener: Opener, name: str, *, format: str, encoding: str) -> Op
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not start:
         raise UnreadableFile(f"{name} is empty")
+    if b"\x00" in start.split(b"\n", 1)[0]:
+        raise UnreadableFile(f"{name} is no text in {encoding}; if it is UTF-16, save it as UTF-8 with iconv")
     if start[:1] == b"[":
-        return _open_list(opener, name, format)
+        return _open_list(opener, name, format, encoding)
     if start[:1] == b"{":
         return _open_lines(opener, name, format, start, encoding)
     return _open_table(opener, name, format, head, encoding)
@@ -201,50 +157,33 @@ def _chosen(format: str, found: str | None, name: str, seen: str) -> str:
     return found
 
 
-def _open_list(opener: Opener, name: str, format: str) -> Opened:
-    first = next(_items(opener), None)
-    record = first[1] if first is not None else {}
-    found = mapper_for(record) if isinstance(record, dict) else None
-    keys = ", ".join(sorted(map(str, record))[:6]) if isinstance(record, dict) else ""
-    seen = f"its first record has {keys}" if keys else "a plain list"
-    kind = _chosen(format, found, name, seen)
+def _has(what: str, record: Record) -> str:
+    return f"{what} has {', '.join(sorted(record)[:6]) or 'nothing in it'}"
+
+
+def _open_list(opener: Opener, name: str, format: str, encoding: str) -> Opened:
+    looked_at = [record for _, record in islice(_items(opener, encoding), LOOKED_AT)]
+    whole = [record for record in looked_at if isinstance(record, dict)]
+    first = next((record for record in whole if mapper_for(record)), None)
+    seen = _has("its first record", whole[0]) if whole else f"its first record: {looked_at[0] if looked_at else 'none'}"
+    kind = _chosen(format, mapper_for(first) if first else None, name, seen)
 
     def rows() -> Iterator[FileRow]:
-        for number, record in _items(opener):
-            if isinstance(record, BadPayload):
-                yield FileRow(number, record)
-            else:
-                yield _mapped(number, record, MAPPERS[kind])
+        for number, record in _items(opener, encoding):
+            yield FileRow(number, record) if isinstance(record, BadPayload) else _mapped(number, record, MAPPERS[kind])
 
     return Opened(kind, rows)
 
 
-def _items(opener: Opener) -> Iterator[tuple[int, Any]]:
-    """The records of a JSON list, numbered from 1; where the JSON breaks off, a BadPayload is the last."""
-    number = 0
+def _items(opener: Opener, encoding: str) -> Iterator[tuple[int, dict[str, Any] | BadPayload]]:
+    """The records of a JSON list, numbered from 1; one that cannot be read comes as a BadPayload."""
     with closing(opener()) as file:
-        try:
-            for number, record in enumerate(ijson.items(_SkipBom(file), "item", use_float=True), start=1):
-                yield number, record
-        except (ijson.JSONError, ValueError, RecursionError) as error:
-            if isinstance(error, UnreadableFile):
-                raise
-            yield number + 1, BadPayload(f"the JSON breaks off after record {number}: {error}")
-
-
-class _SkipBom:
-    """A file for ijson without the byte order mark."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = _buffered(file)
-        self._first = True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        if self._first and data:
-            self._first = False
-            return data.removeprefix(b"\xef\xbb\xbf") or self._file.read(size)
-        return data
+        blocks = iter(partial(_buffered(file).read, BLOCK), b"")
+        for number, raw in enumerate(list_records(blocks, limit=MAX_RECORD), start=1):
+            try:
+                yield number, _parsed(raw, encoding)
+            except BadPayload as bad:
+                yield number, bad
 
 
 def _open_lines(opener: Opener, name: str, format: str, start: bytes, encoding: str) -> Opened:
@@ -253,7 +192,7 @@ def _open_lines(opener: Opener, name: str, format: str, start: bytes, encoding: 
         record = parse_json(line.decode(encoding))
     except (BadPayload, UnicodeDecodeError):
         return _open_document(opener, name, format)
-    kind = _chosen(format, mapper_for(record), name, f"its first record has {', '.join(sorted(record)[:6])}")
+    kind = _chosen(format, mapper_for(record), name, _has("its first record", record))
 
     def rows() -> Iterator[FileRow]:
         with closing(opener()) as file:
@@ -278,7 +217,7 @@ def _open_document(opener: Opener, name: str, format: str) -> Opened:
         if format == "auto" and b"\n{" not in head.replace(b"\r\n", b"\n"):
             raise UnreadableFile(f"{name} starts like JSON and is none; check how it was written") from None
         return _open_lines(opener, name, format if format != "auto" else "flywheel", b"{\"messages\":[]}", "utf-8")
-    kind = _chosen(format, mapper_for(record), name, f"it has {', '.join(sorted(record)[:6])}")
+    kind = _chosen(format, mapper_for(record), name, _has("it", record))
     return Opened(kind, lambda: iter([_mapped(1, record, MAPPERS[kind])]))
 
 
@@ -318,8 +257,11 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | BadPayload]]:
 def _open_table(opener: Opener, name: str, format: str, head: bytes, encoding: str) -> Opened:
     line = head.removeprefix(b"\xef\xbb\xbf").splitlines()[0].decode(encoding, "replace")
     delimiter = max(",;\t", key=line.count)
-    columns = {cell.strip().lower() for cell in next(csv.reader([line], delimiter=delimiter))}
-    kind = _chosen(format, mapper_for_columns(columns), name, f"its first line is {line[:80]!r}")
+    columns = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=delimiter))]
+    kind = _chosen(format, mapper_for_columns(set(columns)), name, f"its first line is {line[:80]!r}")
+    twice = next((column for column in columns if column and columns.count(column) > 1), None)
+    if twice is not None:
+        raise UnreadableFile(f"{name} has the column {twice[:80]!r} twice; rename one of them")
 
     def rows() -> Iterator[FileRow]:
         with closing(opener()) as file:
@@ -340,7 +282,7 @@ def _table_rows(
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield FileRow(reader.line_num, BadPayload(f"this is not CSV: {error}"))
+            yield FileRow(before + 1, BadPayload(f"this is not CSV: {error}; is a quote not closed here?"))
             continue
         if cells is None:
             return

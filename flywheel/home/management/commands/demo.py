@@ -6,22 +6,26 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import DatabaseError
 from tqdm import tqdm
 
 from flywheel.core.errors import UserError
-from flywheel.home.demo.material import FileMaterial, SampleMaterial
-from flywheel.home.demo.stage import free_port, web_and_trainer
-from flywheel.home.demo.turn import DemoFailed, turn
+from flywheel.home.demo.material import Material, SampleMaterial, plan
+from flywheel.home.demo.own_files import FileMaterial
+from flywheel.home.demo.stage import claim, free_port, web_and_trainer
+from flywheel.home.demo.turn import Console, DemoFailed, Report, turn
 from flywheel.home.prepare import REAL_MODEL, TINY_MODEL, base_model_ensure, people_ensure
 
 RECIPES = {REAL_MODEL: "SmolLM2 135M · LoRA", TINY_MODEL: "Tiny two-layer model · full"}
-INSIDE = "FLYWHEEL_DEMO_INSIDE"
+CLAIM = "FLYWHEEL_DEMO_CLAIM"
+"""Set for the process that runs inside the demo's own folder: the descriptor that holds the claim on it."""
 
 
 class Command(BaseCommand):
@@ -34,24 +38,40 @@ class Command(BaseCommand):
         parser.add_argument("--license", default="", help="SPDX identifier of the data's licence, if it is your own")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["limit"] is not None and options["limit"] < 1:
-            raise CommandError(f"LIMIT is {options['limit']}; give at least 1")
-        if INSIDE not in os.environ:
-            _start_inside_a_folder_of_its_own()
-        folder = Path(settings.VAR_DIR)
+        limit = options["limit"]
+        if limit is not None and limit < 1:
+            raise CommandError(f"LIMIT is {limit}; give at least 1")
+        report = Report()
         try:
+            # Looked at before anything is cleared away: a slip in DATA keeps the last demo's folder.
             material = FileMaterial(Path(options["data"]), options["license"]) if options["data"] else SampleMaterial()
-            call_command("migrate", verbosity=0)
-            self._refuse_used_database()
-            people_ensure()
-            self.stderr.write(f"base model {options['model']} …")
-            base_model_ensure(options["model"])
-            with web_and_trainer(folder):
-                report = turn(
-                    material=material, recipe_name=RECIPES[options["model"]], limit=options["limit"], bar=_bar
-                )
-        except (DemoFailed, UserError, RuntimeError) as error:
-            raise CommandError(f"{error} (logs are in {folder})") from error
+            planned = plan(material, None if limit is None else min(limit, sys.maxsize))
+            if CLAIM not in os.environ:
+                _start_inside_a_folder_of_its_own()
+            self._turn(material, planned, options["model"], report)
+        except (DemoFailed, UserError, DatabaseError, RuntimeError, OSError) as error:
+            if report.snapshot_root:
+                # The gate was asked: what it said is a result, even if the wheel stopped there.
+                self._print(report)
+            raise CommandError(f"{error}{_logs()}") from error
+        except KeyboardInterrupt:
+            self.stderr.write("stopped")
+            raise SystemExit(130) from None
+        self._print(report)
+
+    def _turn(self, material: Material, planned: int, model: str, report: Report) -> None:
+        # Whoever ends the demo, a person or a supervisor, ends what it started too.
+        signal.signal(signal.SIGTERM, _interrupt)
+        call_command("migrate", verbosity=0)
+        self._refuse_used_database()
+        people_ensure()
+        self.stderr.write(f"base model {model} …")
+        base_model_ensure(model)
+        with web_and_trainer(Path(settings.VAR_DIR), claimed=int(os.environ[CLAIM])) as alive:
+            console = Console(bar=_bar, say=_say, alive=alive)
+            turn(material=material, planned=planned, recipe_name=RECIPES[model], console=console, report=report)
+
+    def _print(self, report: Report) -> None:
         self.stdout.write(json.dumps(dataclasses.asdict(report)))
 
     @staticmethod
@@ -66,13 +86,26 @@ def _bar(**options: Any) -> Any:
     return tqdm(**options, file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
 
 
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
+
+
+def _interrupt(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _logs() -> str:
+    return f" (logs are in {settings.VAR_DIR})" if CLAIM in os.environ else ""
+
+
 def _start_inside_a_folder_of_its_own() -> None:
     """Start again with a database, files and broker that only this demo uses; base models are shared."""
     folder = Path(settings.VAR_DIR) / "demo"
+    claimed = claim(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     environment = os.environ | {
-        INSIDE: "1",
+        CLAIM: str(claimed),
         "FLYWHEEL_MODELS_DIR": str(settings.FLYWHEEL["MODELS_DIR"]),
         "FLYWHEEL_VAR_DIR": str(folder),
         "FLYWHEEL_URL": f"http://127.0.0.1:{free_port()}",

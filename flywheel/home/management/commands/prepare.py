@@ -12,6 +12,7 @@ from tqdm import tqdm
 from annotation.services import tasks_make
 from flywheel.capture.models import Example
 from flywheel.capture.services import process_captures
+from flywheel.core.errors import Invalid
 from flywheel.core.outbox import outbox_drain
 from flywheel.home import prepare
 from flywheel.home.demo.material import SampleMaterial
@@ -25,9 +26,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--model", choices=[prepare.REAL_MODEL, prepare.TINY_MODEL], action="append")
         parser.add_argument("--limit", type=int, help="how many conversations of the sample")
+        parser.add_argument("--port", type=int, help="the port that the web will listen on: refuses when it is taken")
         parser.add_argument("--json", action="store_true", help="print the new passwords as a JSON line")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["port"] is not None:
+            self._port(options["port"])
         call_command("migrate", verbosity=0)
         passwords = prepare.people_ensure()
         if not Example.objects.exists():
@@ -37,10 +41,18 @@ class Command(BaseCommand):
             self._base_model(model)
         self._say(passwords, as_json=options["json"])
 
+    @staticmethod
+    def _port(port: int) -> None:
+        try:
+            prepare.port_check(port)
+        except Invalid as error:
+            raise CommandError(error.message) from None
+
     def _sample(self, limit: int | None) -> None:
         material = SampleMaterial()
-        outcomes = list(material.capture(by=prepare.person("admin"), limit=limit))
-        with tqdm(desc="sample", total=len(outcomes), unit=" conversations", file=sys.stderr) as progress:
+        material.plan(limit)
+        captured = len(list(material.capture(by=prepare.person("admin"))))
+        with tqdm(desc="sample", total=captured, unit=" conversations", file=sys.stderr) as progress:
             while done := process_captures(limit=50):
                 progress.update(done)
         material.consent(by=prepare.person("steward"))

@@ -1,58 +1,19 @@
-"""The workbench and the review page in a real browser: keys, drafts, retries, labels by keyboard, no scroll away."""
+"""The workbench in a real browser: keys, drafts, retries, labels by keyboard, no scroll away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.db import connection
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from annotation import services
-from annotation.models import Annotation, Assignment, Task
-from tests import servers
+from annotation.models import Annotation, Assignment
+from tests.annotation.browser.conftest import shown
 from tests.annotation.conftest import make_examples
-from tests.annotation.test_services import submit
 from tests.annotation.test_views import FACTS
 
-pytestmark = [
-    pytest.mark.browser, pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(servers.CHROMIUM is None, reason="Chromium is not installed"),
-]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture
-def page_of(live_server: Any, monkeypatch: pytest.MonkeyPatch, client_of: Any) -> Iterator[Callable[..., Page]]:
-    """`page_of(user)`: a signed-in page; an error on its console fails the test."""
-    # Playwright runs a loop in this thread, which Django would take for asynchronous code.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=servers.CHROMIUM, args=ARGUMENTS)
-
-        def make(user: Any, width: int = 1280, height: int = 800, **options: Any) -> Page:
-            context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": height}, **options)
-            session = client_of(user).cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
-            page = context.new_page()
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("console", lambda m: faults.append(m.text) if "Content Security" in m.text else None)
-            page.set_default_timeout(8_000)
-            return page
-
-        yield make
-        browser.close()
-        # Within Playwright's loop Django keeps a connection apart, which nobody else would close.
-        connection.close()
-    assert faults == []
-
-
-def shown(page: Page) -> int:
-    return int(page.get_attribute("form.wb-task", "data-task") or 0)
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def test_a_person_works_with_the_keyboard_alone(project, stock, annotator, page_of):
@@ -197,22 +158,3 @@ def test_the_page_submits_without_scripts(project, stock, annotator, page_of):
     page.click("[data-submit]")
     assert shown(page) == second.pk
     assert Annotation.objects.count() == 1
-
-
-def test_a_reviewer_decides_with_single_keys(project, stock, annotator, reviewer, answer, page_of):
-    first, second, third = stock(3)
-    for _ in range(3):
-        submit(project, annotator, answer)
-    page = page_of(reviewer)
-    page.goto("/review/support-replies/")
-    page.keyboard.press("a")
-    page.wait_for_url(f"**/?after={first.pk}")
-    page.keyboard.press("f")
-    page.keyboard.type("Fixed: ")
-    page.keyboard.press("Control+Enter")
-    page.wait_for_url(f"**/?after={second.pk}")
-    page.keyboard.press("r")
-    page.keyboard.type("Too long.")
-    page.keyboard.press("Control+Enter")
-    page.wait_for_url(f"**/?after={third.pk}")
-    assert list(Task.objects.order_by("pk").values_list("state", flat=True)) == ["settled", "settled", "open"]

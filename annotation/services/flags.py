@@ -1,0 +1,223 @@
+"""Flags: somebody says that something is wrong with a task, and a reviewer or lead decides what becomes of it.
+
+A flagged task is given to nobody and settled by nobody. What the flag and the decision say in free text may quote
+personal data, so the ledger gets its hash and not the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.access import ANNOTATE, REVIEW, access_flag, access_flaggable, access_membership, access_task
+from annotation.domain import routing, states
+from annotation.domain.results import clean_text
+from annotation.models import Annotation, Assignment, Flag, Project, Task
+from annotation.services._rows import lease_end, step, task_locked
+from annotation.services.answers import annotation_undo, last_answer
+from flywheel.core.errors import Conflict, Invalid
+from flywheel.core.models import User
+from provenance.domain.ledger import payload_hash
+from provenance.ledger import ledger_append
+
+MAX_COMMENT = 2_000
+DECISIONS = {"return": Flag.State.RETURNED, "close": Flag.State.CLOSED}
+"""What may be decided about a flag: back to work, or no more work on the task."""
+
+
+def task_flag(*, task_id: int, user: User, reason: str, comment: str = "") -> Flag:
+    """Flag a task that one has, had or may review. Flagging it again while one's flag is open changes nothing.
+
+    An unanswered place is given back and its draft kept; an answer that was given stays. Raises NotFound, Invalid
+    (fields `reason`, `comment`), and Conflict once the task is closed or withdrawn.
+    """
+    comment = _comment(reason, comment)
+    task = access_flaggable(user, task_id)
+    return _flag(task, user, reason, comment)
+
+
+def _comment(reason: str, comment: str) -> str:
+    if reason not in Flag.Reason.values:
+        raise Invalid(f"'{str(reason)[:80]}' is no reason; there are: {', '.join(Flag.Reason.values)}", field="reason")
+    comment = _text(comment, "comment")
+    if reason == Flag.Reason.OTHER and not comment:
+        raise Invalid("say what is wrong: the lead reads your comment and decides by it", field="comment")
+    return comment
+
+
+def _text(text: str, field: str) -> str:
+    text = clean_text(text or "").strip()
+    if len(text) > MAX_COMMENT:
+        raise Invalid(f"the {field} has {len(text):,} characters; at most {MAX_COMMENT:,} are taken", field=field)
+    return text
+
+
+@transaction.atomic
+def _flag(task: Task, user: User, reason: str, comment: str) -> Flag:
+    task = task_locked(task.pk)
+    standing = Flag.objects.filter(task=task, raised_by=user, state=Flag.State.OPEN).first()
+    if standing is not None:
+        return standing
+    held = Assignment.objects.filter(task=task, user=user).exclude(status=Assignment.Status.SUBMITTED).first()
+    unanswered = held is not None and held.status in states.HOLDING
+    step(task, lambda slots: states.flag(states.give_back(slots) if unanswered else slots))
+    if held is not None:
+        Assignment.objects.filter(pk=held.pk).update(status=Assignment.Status.FLAGGED)
+    flag = Flag.objects.create(task=task, project_id=task.project_id, raised_by=user, reason=reason, comment=comment)
+    ledger_append(
+        actor=user, action="task.flag", object=f"task:{task.pk}", payload={
+            "flag": flag.pk, "example": task.example_id, "reason": reason, "comment_sha256": payload_hash(comment),
+        },
+    )
+    return flag
+
+
+def flag_resolve(*, flag_id: int, by: User, decision: str, note: str = "") -> Flag:
+    """Decide about a flagged task; every open flag on it is resolved with the one decision.
+
+    return: it goes on where it was, and whoever flagged it may get it again, with the note. close: nobody works on it
+    any more and no snapshot takes it, until somebody opens it again. Raises NotFound, Refused (the project's reviewers
+    and leads decide), Invalid, and Conflict when somebody else was first.
+    """
+    if decision not in DECISIONS:
+        raise Invalid(f"'{str(decision)[:80]}' is no decision; there are: {', '.join(DECISIONS)}", field="decision")
+    note = _text(note, "note")
+    return _resolve(access_flag(by, flag_id), by, decision, note)
+
+
+@transaction.atomic
+def _resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
+    task = task_locked(flag.task_id)
+    flag = Flag.objects.select_related("resolved_by").get(pk=flag.pk)
+    if flag.state != Flag.State.OPEN:
+        raise Conflict(
+            f"the flag on task {task.pk} is decided: {flag.get_state_display().lower()}"
+            f"{f' by {flag.resolved_by}' if flag.resolved_by else ''}; go on with the next one", code="decided",
+        )
+    standing = Flag.objects.filter(task=task, state=Flag.State.OPEN)
+    resolved = sorted(standing.values_list("pk", flat=True))
+    standing.update(state=DECISIONS[decision], resolved_by=by, resolved_at=timezone.now(), note=note)
+    if decision == "return":
+        _resume(task)
+    else:
+        Assignment.objects.filter(task=task, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED]).update(
+            status=Assignment.Status.EXPIRED
+        )
+        step(task, states.close)
+    ledger_append(
+        actor=by, action=f"flag.{decision}", object=f"task:{task.pk}",
+        payload={"flags": resolved, "example": task.example_id, "state": task.state, "note_sha256": payload_hash(note)},
+    )
+    flag.refresh_from_db()
+    return flag
+
+
+def _resume(task: Task) -> None:
+    """Let work on a locked task go on where it was. Who flagged it may get it again; drafts were kept."""
+    step(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
+    Assignment.objects.filter(task=task, status=Assignment.Status.FLAGGED).update(status=Assignment.Status.EXPIRED)
+
+
+def task_reopen(*, task_id: int, by: User) -> Task:
+    """Take closing a task back: work goes on where it was. Again changes nothing.
+
+    Raises NotFound, Refused (its reviewers and leads only), and Conflict when it is neither closed nor opened again.
+    """
+    return _reopen(access_task(by, task_id, REVIEW), by)
+
+
+@transaction.atomic
+def _reopen(task: Task, by: User) -> Task:
+    task = task_locked(task.pk)
+    if task.state in (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.SETTLED):
+        return task
+    if task.state != Task.State.CLOSED:
+        state = task.get_state_display().lower()
+        raise Conflict(f"task {task.pk} is '{state}', not closed; there is nothing to open again")
+    _resume(task)
+    ledger_append(
+        actor=by, action="task.reopen", object=f"task:{task.pk}",
+        payload={"example": task.example_id, "state": task.state},
+    )
+    return task
+
+
+# -- undo --------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back, "answer" or "flag". `assignment` is the task again, None when it is not to be had."""
+
+    kind: str
+    assignment: Assignment | None
+    message: str
+
+
+def work_undo(*, project: Project, user: User) -> Undone:
+    """Take back the last thing one did in the project, an answer or a flag.
+
+    Raises NotFound when there is neither, Conflict when it was decided about.
+    """
+    access_membership(user, project, ANNOTATE)
+    flag = _last_flag(project, user)
+    answer = last_answer(project, user)
+    if flag is None or (answer is not None and answer.created_at > flag.created_at):
+        assignment = annotation_undo(project=project, user=user)
+        return Undone("answer", assignment, "Your last answer is yours again; change it and submit.")
+    return _undo(flag, user)
+
+
+def _last_flag(project: Project, user: User) -> Flag | None:
+    gone = [Flag.State.UNDONE, Flag.State.WITHDRAWN]
+    return Flag.objects.filter(raised_by=user, project=project).exclude(state__in=gone).order_by("-pk").first()
+
+
+@transaction.atomic
+def _undo(flag: Flag, user: User) -> Undone:
+    task = task_locked(flag.task_id)
+    flag = Flag.objects.select_related("resolved_by").get(pk=flag.pk)
+    if flag.state != Flag.State.OPEN:
+        raise Conflict(
+            f"your flag on task {task.pk} is decided ({flag.get_state_display().lower()}) and can no longer be taken "
+            "back; go on with the next task", code="decided",
+        )
+    Flag.objects.filter(pk=flag.pk).update(state=Flag.State.UNDONE, resolved_by=user, resolved_at=timezone.now())
+    others = Flag.objects.filter(task=task, state=Flag.State.OPEN).exists()
+    if not others:
+        step(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
+    assignment = _taken_up(task, user)
+    ledger_append(
+        actor=user, action="flag.undo", object=f"task:{task.pk}",
+        payload={"flag": flag.pk, "example": task.example_id, "state": task.state},
+    )
+    return Undone("flag", assignment, _undone_words(task, assignment))
+
+
+def _taken_up(task: Task, user: User) -> Assignment | None:
+    """Give the task back to the person who had it before flagging it, if a place is free."""
+    assignment = Assignment.objects.select_related("project", "task__example").filter(
+        task=task, user=user, status=Assignment.Status.FLAGGED
+    ).first()
+    if assignment is None:
+        return None
+    now, free = timezone.now(), task.available
+    if free:
+        step(task, states.take)
+    assignment.task.refresh_from_db()
+    assignment.status = Assignment.Status.ACTIVE if free else Assignment.Status.EXPIRED
+    assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now) if free else now
+    assignment.why = routing.OWN_UNFLAGGED
+    assignment.save(update_fields=["status", "leased_at", "expires_at"])
+    return assignment if free else None
+
+
+def _undone_words(task: Task, assignment: Assignment | None) -> str:
+    if assignment is not None:
+        return "Your flag is taken back and the task is yours again."
+    words = f"Your flag on task {task.pk} is taken back"
+    if task.state == Task.State.FLAGGED:
+        return f"{words}; somebody else has flagged it too, so it waits for a decision."
+    if Annotation.objects.filter(task=task).exists():
+        return f"{words}; its answers stand."
+    return f"{words}; its place was taken by somebody else meanwhile."

@@ -1,0 +1,40 @@
+"""Answers to requests that no view took or that broke: pages get a page, the API its one shape of an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.views import defaults
+
+from flywheel.core.api import error_body
+
+API = "/api/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """400: the request cannot be read, such as one with too many fields."""
+    return _api(request, 400, "invalid", "the request cannot be read") or defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """403."""
+    return _api(request, 403, "refused", "you may not do this") or defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """404: there is no such address."""
+    said = f"there is no {request.path[:200]}; addresses of the API end with a slash, /api/v1/schema/ lists them"
+    return _api(request, 404, "not_found", said) or defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """500: the fault is ours and stands in the log."""
+    said = "something broke on our side and stands in the log; repeat the request later"
+    return _api(request, 500, "error", said) or defaults.server_error(request)
+
+
+def _api(request: HttpRequest, status: int, code: str, message: str) -> Any:
+    if not request.path.startswith(API):
+        return None
+    return JsonResponse(error_body(code=code, message=message), status=status)

@@ -1,0 +1,54 @@
+"""A real browser over Django's own test server, signed in as a person of the cast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from playwright.sync_api import Page, sync_playwright
+
+from tests import servers
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture
+def page_of(live_server: Any, monkeypatch: pytest.MonkeyPatch, client_of: Any) -> Iterator[Callable[..., Page]]:
+    """`page_of(user)`: a signed-in page; an error on its console fails the test."""
+    # Playwright runs a loop in this thread, which Django would take for asynchronous code.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=servers.CHROMIUM, args=ARGUMENTS)
+
+        def make(user: Any, width: int = 1280, height: int = 800, **options: Any) -> Page:
+            context = browser.new_context(base_url=live_server.url, viewport={"width": width, "height": height}, **options)
+            session = client_of(user).cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+            page = context.new_page()
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("console", lambda m: faults.append(m.text) if "Content Security" in m.text else None)
+            page.set_default_timeout(8_000)
+            return page
+
+        yield make
+        browser.close()
+        # Within Playwright's loop Django keeps a connection apart, which nobody else would close.
+        connection.close()
+    assert faults == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if servers.CHROMIUM is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
+
+
+def shown(page: Page) -> int:
+    """The task in view."""
+    return int(page.get_attribute("form.wb-task", "data-task") or 0)

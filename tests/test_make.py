@@ -1,0 +1,72 @@
+"""The Makefile's own logic: what it hands to the programs it starts. The programs are stand-ins that print it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT
+
+SAY = '#!/bin/sh\necho "{name} port=$PORT url=$FLYWHEEL_URL" "$@"\nexit {code}\n'
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of programs that say what they were given."""
+    for name in ("python", "honcho"):
+        say(tmp_path / name)
+    return tmp_path
+
+
+def say(program: Path, *, code: int = 0) -> None:
+    program.write_text(SAY.format(name=program.name, code=code))
+    program.chmod(0o755)
+
+
+def make(programs: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    installed = ["-o", ".venv/.run-installed", "-o", "node_modules/.installed"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FLYWHEEL_", "MAKE")) and k not in ("PORT", "BIN")}
+    return subprocess.run(
+        ["make", *installed, f"BIN={programs}", *args], cwd=ROOT, env=kept | env, capture_output=True, text=True,
+        check=False,
+    )
+
+
+def test_run_tells_every_process_the_same_port_and_address(programs: Path) -> None:
+    done = make(programs, "run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "--port=8000" in lines[0]
+    assert lines[1] == "Flywheel is starting on http://127.0.0.1:8000 (Ctrl-C stops everything)"
+    assert lines[2].startswith("honcho port=8000 url=http://127.0.0.1:8000 ")
+
+
+def test_run_takes_another_port_from_the_command_line_or_the_environment(programs: Path) -> None:
+    for done in (make(programs, "run", "PORT=8001"), make(programs, "run", PORT="8001")):
+        assert "honcho port=8001 url=http://127.0.0.1:8001 " in done.stdout
+        assert "--port=8001" in done.stdout
+
+
+def test_an_address_that_is_set_stays(programs: Path) -> None:
+    done = make(programs, "run", FLYWHEEL_URL="https://flywheel.example")
+    assert "honcho port=8000 url=https://flywheel.example " in done.stdout
+
+
+@pytest.mark.parametrize(("code", "expected"), [(130, 0), (1, 2)])
+def test_stopping_is_no_error_and_a_failure_is(programs: Path, code: int, expected: int) -> None:
+    say(programs / "honcho", code=code)
+    assert make(programs, "run").returncode == expected
+
+
+def test_demo_hands_a_path_with_any_characters_on_as_one(programs: Path) -> None:
+    done = make(programs, "demo", "DATA=/data/it's a \"folder\"; echo no", "LIMIT=300", "LICENSE=CC0-1.0", "MODEL=tiny")
+    assert done.stdout.endswith(
+        "manage.py demo --data=/data/it's a \"folder\"; echo no --license=CC0-1.0 --limit=300 --model=tiny\n"
+    )
+
+
+def test_demo_asks_for_nothing_that_is_not_named(programs: Path) -> None:
+    assert make(programs, "demo").stdout.endswith("manage.py demo\n")
