@@ -34,7 +34,7 @@ $(VENV)/.dev-installed: $(VENV)/.run-installed
 
 node_modules/.installed: package.json package-lock.json $(VENV)/.run-installed
 	@echo "Installing front-end packages …"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --silent --no-audit --no-fund --ignore-scripts
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 setup: $(VENV)/.run-installed node_modules/.installed ## Install what running needs

@@ -11,10 +11,19 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from rest_framework.test import APIClient
 
 from flywheel.core.models import User
 from tests import migrated
+
+# How fast the machine is at the moment decides no test. The quick suite tries a few examples of each property, and
+# `make test` tries many more after it: --hypothesis-profile=thorough.
+UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+properties.register_profile("thorough", max_examples=100, **UNTIMED)
+properties.register_profile("quick", max_examples=15, **UNTIMED)
+properties.load_profile("quick")
 
 
 def _on_postgresql() -> bool:
@@ -24,6 +33,8 @@ def _on_postgresql() -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("sweep"):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("postgres"):
             # Fifty connections each: two such tests at once would ask for more than a server gives by default.
             item.add_marker(pytest.mark.xdist_group("crowds"))

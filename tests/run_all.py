@@ -1,7 +1,8 @@
 """Everything `make test` runs, in order from quick to slow; stops at nothing, ends in one line of counts.
 
-Lint, types and import contracts; the unit suite on SQLite; the same suite on PostgreSQL; then what starts processes,
-trains models or drives a browser. With CI set, an absent server is a failure and not a skip.
+Lint, types and import contracts; the unit suite on SQLite; the same suite and the sweeps, which try very many inputs, on
+PostgreSQL; then the sweeps on SQLite with what starts processes or trains models; every property again with many more
+examples; and what drives a browser. With CI set, an absent server is a failure and not a skip.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tests import servers
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = "not slow and not browser"
+WITH_SWEEPS = "(not slow or sweep) and not browser"
 PARALLEL = ("-n", "2", "--dist", "loadgroup")
 """Two processes; tests of one group, which share something dear such as a model, go to the same one."""
 
@@ -102,9 +104,11 @@ def integration(tally: Tally) -> None:
     found = servers.available()
     if found["PostgreSQL"]:
         env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
-        command = _pytest(*PARALLEL, "-m", QUICK, "tests", "--ignore=tests/training")
+        command = _pytest(*PARALLEL, "-m", WITH_SWEEPS, "tests", "--ignore=tests/training")
         _run("the same tests on PostgreSQL", command, tally, env)
-    _run("processes and models", _pytest(*PARALLEL, "-m", "slow and not browser", "tests"), tally)
+    thorough = _pytest(*PARALLEL, "-m", "hypothesis and not browser", "--hypothesis-profile=thorough", "tests")
+    _run("properties with many examples", thorough, tally)
+    _run("sweeps, processes and models", _pytest(*PARALLEL, "-m", "slow and not browser", "tests"), tally)
     if found["Chromium"]:
         _run("browser", _pytest("-m", "browser", "tests"), tally)
 
@@ -114,6 +118,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=["lint", "unit", "integration"])
     only = parser.parse_args().only
+    # Dozens of processes import the same modules: where nobody keeps what was compiled, each compiles all of them anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     tally = Tally()
     absent = [name for name, here in servers.available().items() if not here]
     for name in absent:

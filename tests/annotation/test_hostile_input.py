@@ -11,10 +11,11 @@ import pytest
 from annotation import services
 from annotation.models import Assignment
 from tests.annotation.test_services import submit
+from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
 
-VALUES = ["", "-1", "1.5", "²", "١٢", "9" * 19, "9" * 5_000, "\x00", "\ud800", "<b>" * 400]
+VALUES = sweep(["9" * 19, "\x00", "\ud800"], ["", "-1", "1.5", "²", "١٢", "9" * 5_000, "<b>" * 400])
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ def test_guidelines_are_harmless_html(markdown, shown):
         assert tag not in html
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("piece", ["[", "![", "*a ", "`a", "> ", "<a ", "**a*", "[a](", "&amp;", "[a]: u\n[a]"])
 @pytest.mark.timeout(60)
 def test_hostile_guidelines_are_done_in_no_time(piece):

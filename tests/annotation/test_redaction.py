@@ -288,6 +288,8 @@ def test_a_span_is_judged_over_rest(found, reviewer, api_of):
         assert (response.status_code, response.json()["error"]["field"]) == (400, field)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("spacy")
 def test_the_real_detector_finds_what_a_person_should_not_have_written(project, stock, annotator):
     stock(1)
     given = give(project, annotator, "Dear customer, call Siobhan O'Neill on +44 7700 900123 or mail s.oneill@example.org.")

@@ -16,6 +16,7 @@ from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from provenance.ledger import ledger_verify
 from provenance.models import LedgerEntry
+from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +127,7 @@ def test_a_skipped_task_does_not_come_back_to_its_skipper_unless_asked_for(proje
     assert services.task_next(project=project, user=annotator).task == only
 
 
+@pytest.mark.sweep
 def test_a_person_works_through_shared_tasks_without_missing_one(project, stock, annotator, annotator2, answer):
     overlap(project, 2)
     stock(30)
@@ -136,7 +138,7 @@ def test_a_person_works_through_shared_tasks_without_missing_one(project, stock,
     assert Task.objects.filter(state="in_review").count() == 30
 
 
-@pytest.mark.parametrize("many", [10, 2_000])
+@pytest.mark.parametrize("many", sweep([10], [2_000]))
 def test_the_cost_of_next_and_submit_does_not_depend_on_the_number_of_tasks(
     project, stock, annotator, answer, many, django_assert_max_num_queries
 ):

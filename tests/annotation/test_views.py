@@ -207,6 +207,7 @@ def test_fragments_give_the_next_task_and_one_ahead(project, stock, annotator, c
     assert f'data-task="{second.pk}"' in client.post(f"/annotate/support-replies/open/{held.pk}/").content.decode()
 
 
+@pytest.mark.sweep
 def test_the_workbench_asks_the_database_the_same_with_many_tasks(project, stock, annotator, client_of,
                                                                   django_assert_max_num_queries):
     client = client_of(annotator)

@@ -11,8 +11,8 @@ import pytest
 from provenance import pii
 from provenance.pii import PiiSpan, PresidioDetector, _Found, _resolved, default_detector
 
-# One process loads the model for all of them.
-pytestmark = pytest.mark.xdist_group("spacy")
+# The real pipeline: four seconds to import and to load, in the one process that runs all of them.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spacy")]
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +140,6 @@ def test_of_overlapping_findings_the_surer_and_then_the_longer_wins():
     ]
 
 
-@pytest.mark.slow
 def test_finding_loads_no_torch():
     code = (
         "import sys; from provenance.pii import default_detector\n"

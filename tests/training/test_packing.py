@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from tests.training import builders
 from training.data import IGNORE, Document, Encoder
 from training.models import model_load
 from training.packing import Collator, best_fit, sequences_make
-from training.trainer import supervised_loss
 
 
 @given(st.lists(st.integers(1, 50), max_size=200), st.integers(50, 80))
@@ -44,6 +42,9 @@ def documents_of(tokenizer: Any, count: int = 9) -> list[Document]:
 
 def measure(model: Any, batches: list[dict[str, Any]]) -> tuple[float, dict[str, Any]]:
     """Loss per supervised token over all batches, and its gradients."""
+    # Here and below: torch is imported by the tests that need it, so that collecting them does not.
+    from training.trainer import supervised_loss
+
     model.zero_grad()
     parts = [supervised_loss(model, batch) for batch in batches]
     loss = sum(part[0] for part in parts) / sum(int(part[1]) for part in parts)
@@ -52,6 +53,8 @@ def measure(model: Any, batches: list[dict[str, Any]]) -> tuple[float, dict[str,
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    import torch
+
     return a.keys() == b.keys() and all(torch.allclose(a[n], b[n], atol=1e-5, rtol=1e-5) for n in a)
 
 
@@ -71,6 +74,8 @@ def test_packed_loss_and_gradients_equal_unpacked_ones(tiny: Path, tokenizer: An
 
 def test_the_loss_is_that_of_plain_cross_entropy(tiny: Path, tokenizer: Any) -> None:
     """Against the definition, written down without packing, padding or chosen columns."""
+    import torch
+
     model, (document, *_) = model_load(tiny), documents_of(tokenizer)
     logits = model(torch.tensor([document.input_ids])).logits[0].log_softmax(-1).detach()
     expected = -sum(
@@ -81,6 +86,8 @@ def test_the_loss_is_that_of_plain_cross_entropy(tiny: Path, tokenizer: Any) -> 
 
 
 def test_a_documents_neighbour_changes_nothing_for_it(tiny: Path, tokenizer: Any) -> None:
+    import torch
+
     model, (a, b, c, *_) = model_load(tiny).eval(), documents_of(tokenizer)
     collate = Collator(tokenizer.pad_token_id)
 

@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.training import builders
-from training import trainer as under_test
 from training.contract import RunSpec
 from training.data import Encoder
 from training.errors import Diverged
 from training.events import EventLog
 from training.models import base_find, model_load
 from training.packing import Collator
-from training.trainer import EpochOrder, Plan, plan_make, supervised_loss, train
+
+# torch and the loop over it are imported by the tests that need them, so that collecting them does not.
+pytestmark = pytest.mark.slow
 
 
 class Recorder:
     """Keeps the gradients that each optimiser step sees."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from training import trainer as under_test
+
         self.windows: list[dict[str, Any]] = []
         original = under_test.Watch.on_pre_optimizer_step
 
@@ -35,16 +37,21 @@ class Recorder:
         monkeypatch.setattr(under_test.Watch, "on_pre_optimizer_step", record)
 
 
-def plan_of(spec: RunSpec, tokenizer: Any, records: list[dict[str, Any]]) -> Plan:
+def plan_of(spec: RunSpec, tokenizer: Any, records: list[dict[str, Any]]) -> Any:
+    from training.trainer import plan_make
+
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length)
     return plan_make(spec, encoder.encode([builders.as_row(r) for r in records]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packing", [True, False])
 def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_window_too(
     tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: bool
 ) -> None:
+    import torch
+
+    from training.trainer import EpochOrder, supervised_loss, train
+
     spec = RunSpec.from_json(builders.spec(
         tmp_path, "0" * 64, tiny, tuning="full", hyperparameters={
             "epochs": 1, "batch_size": 2, "gradient_accumulation": 3, "max_grad_norm": 0, "packing": packing,
@@ -71,15 +78,20 @@ def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_wind
 
 
 def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
+    from training.trainer import EpochOrder
+
     first, again, second = (list(EpochOrder(50, 3, lambda e=e: e)) for e in (0, 0, 1))  # type: ignore[misc]
     assert first == again != second
     assert sorted(second) == list(range(50))
 
 
-@pytest.mark.slow
 def test_a_gradient_that_is_not_a_number_never_reaches_the_weights(
     tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
+    from training import trainer as under_test
+
     spec = RunSpec.from_json(builders.spec(tmp_path, "0" * 64, tiny, tuning="full"))
     plan = plan_of(spec, tokenizer, builders.rows())
     model = model_load(tiny)
@@ -93,7 +105,7 @@ def test_a_gradient_that_is_not_a_number_never_reaches_the_weights(
 
     monkeypatch.setattr(under_test, "supervised_loss", poisoned)
     with EventLog(tmp_path) as events, pytest.raises(Diverged, match="the loss is nan in step 4; lower learning_rate"):
-        train(spec, base_find(str(tiny)), model, tokenizer, plan, tmp_path, events, resume=None,
-              started=time.monotonic(), should_stop=lambda: "")
+        under_test.train(spec, base_find(str(tiny)), model, tokenizer, plan, tmp_path, events, resume=None,
+                         started=time.monotonic(), should_stop=lambda: "")
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000002"]

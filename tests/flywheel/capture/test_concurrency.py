@@ -53,6 +53,7 @@ def test_single_deliveries_at_once_are_one_capture(source):
     assert len({result.capture_id for result in found}) == 1
 
 
+@pytest.mark.sweep
 def test_workers_at_once_make_each_example_once(source):
     list(services.capture_bulk(source=source, lines=rows(120), by=None))
 

@@ -61,6 +61,7 @@ def test_a_record_that_is_too_long_is_passed_over() -> None:
     assert "5003 bytes" in found[1].reason
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("piece", [b"[", b'{"a":', b'"' + b"x" * 99, b"\\", b"[[],", b'"\\'])
 def test_a_long_file_without_an_end_takes_no_memory(piece: bytes) -> None:
     blocks = (piece * (16_384 // len(piece)) for _ in range(6))

@@ -165,7 +165,7 @@ def test_any_order_and_repetition_of_deliveries_ends_in_the_same_state(source):
     expected = delivered(DELIVERIES, len(DELIVERIES))
     assert len(expected) == 6
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=settings().max_examples // 4)
     @given(
         st.permutations(range(len(DELIVERIES))),
         st.lists(st.integers(0, len(DELIVERIES) - 1), max_size=4),

@@ -40,6 +40,7 @@ def asked(program: str, **env: str) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "staging."])
 def test_the_trainer_listens_where_the_web_sends(tmp_path, prefix: str) -> None:
     env = {"FLYWHEEL_QUEUE_PREFIX": prefix, "FLYWHEEL_VAR_DIR": str(tmp_path), "CELERY_BROKER_URL": "redis://127.0.0.1/9",

@@ -74,6 +74,7 @@ def test_freezing_the_same_state_twice_gives_the_same_root_and_files(house: Hous
     assert len({house.freeze(seed=seed).merkle_root for seed in range(8, 13)}) > 1
 
 
+@pytest.mark.sweep
 def test_no_customer_and_no_near_duplicate_stands_in_two_splits(house: House, folder_of: Folder):
     house.settle(120, customers=40, near=50)
     snapshot = house.freeze()

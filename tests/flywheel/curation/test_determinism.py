@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flywheel.curation.domain import GroupSize, group_node, split_groups
@@ -89,6 +89,7 @@ print(sorted(splits.items()))
 """
 
 
+@pytest.mark.slow
 def test_another_process_splits_alike():
     """Sets and dictionaries of texts stand in another order in each process."""
     told = {
@@ -101,7 +102,6 @@ def test_another_process_splits_alike():
 
 
 # -- how even a split is ---------------------------------------------------------------------------------------------
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.dictionaries(st.sampled_from("ABCDEF"), st.integers(1, 300), min_size=1))
 def test_every_label_of_single_rows_is_within_two_rows_of_its_share(seed: int, labels: dict[str, int]):
     rows = [label for label, count in labels.items() for _ in range(count)]
@@ -113,7 +113,6 @@ def test_every_label_of_single_rows_is_within_two_rows_of_its_share(seed: int, l
             assert abs(have - share * count) <= 2 + (len(rows) < 10), (label, split)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(1, 6), st.sampled_from("ABC")), min_size=30, max_size=200))
 def test_splits_of_small_groups_are_within_a_group_of_their_share(seed: int, made: list[tuple[int, str]]):
     groups = {group_node("g", str(n)): GroupSize({label: rows}) for n, (rows, label) in enumerate(made)}

@@ -95,6 +95,7 @@ def test_every_line_for_openai_is_one_line_and_passes_its_check(house: House, fo
         assert [m.get("weight") for m in json.loads(line)["messages"]][-1] == 1
 
 
+@pytest.mark.sweep
 def test_lines_for_openai_are_streamed_and_never_held(house: House, client_of: Any, steward: Any):
     house.settle(1200)
     snapshot = house.freeze(shares={})

@@ -25,6 +25,7 @@ def snapshot(bucket: Any, house: House) -> Snapshot:  # noqa: F811
     return house.freeze()
 
 
+@pytest.mark.slow
 def test_a_snapshot_in_a_bucket_verifies(snapshot: Snapshot, bucket: Any, tmp_path: Path) -> None:  # noqa: F811
     assert snapshot.status == Snapshot.Status.FROZEN, snapshot.error
     for item in bucket.objects.all():

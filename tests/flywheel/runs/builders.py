@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
@@ -58,13 +59,20 @@ def tasks(where: Project, of: Source, count: int) -> list[Task]:
     return [Task.objects.create(project=where, example=example(of, f"Where is parcel {i}?")) for i in range(count)]
 
 
+@functools.cache
+def snapshot_files() -> tuple[dict[str, bytes], str]:
+    """The files of the trainer's own test snapshot and its root; the same in every test, so written once."""
+    with TemporaryDirectory() as folder:
+        path, root = training.snapshot(Path(folder) / "snapshot")
+        return {file.name: file.read_bytes() for file in path.iterdir()}, root
+
+
 def snapshot(where: Project, by: User, examples: Sequence[Example] = (), **fields: Any) -> Snapshot:
     """A frozen snapshot with real files, whose rows are joined to `examples`."""
     name = uuid.uuid4().hex[:8]
-    with TemporaryDirectory() as folder:
-        path, root = training.snapshot(Path(folder) / "snapshot")
-        for file in path.iterdir():
-            default_storage.save(f"snapshots/{name}/{file.name}", ContentFile(file.read_bytes()))
+    files, root = snapshot_files()
+    for file, content in files.items():
+        default_storage.save(f"snapshots/{name}/{file}", ContentFile(content))
     made = Snapshot.objects.create(**{
         "name": f"snap-{name}", "project": where, "purpose": "sft", "region": "EU", "requested_by": by,
         "status": Snapshot.Status.FROZEN, "merkle_root": root, "row_count": 34, "path": f"snapshots/{name}",

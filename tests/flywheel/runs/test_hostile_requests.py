@@ -13,11 +13,14 @@ from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
 from provenance.models import LedgerEntry, Subject
 from tests.flywheel.runs import builders
+from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[User], Client]
 
-ODD = ("\x00", "a\x00b", "x" * 5_000, "-1", "9" * 40, "1e9", "'; --", "%", "\u202e", "😀", "..", "{}", "٣", " ")
+ODD = sweep(
+    ("a\x00b", "9" * 40, "..", "😀"), ("\x00", "x" * 5_000, "-1", "1e9", "'; --", "%", "\u202e", "{}", "٣", " ")
+)
 
 
 @pytest.fixture
@@ -104,9 +107,10 @@ def _bodies(model: ModelVersion, subject: Subject) -> list[tuple[str, dict[str, 
     ]
 
 
-@pytest.mark.parametrize("value", [
-    "\x00", "a\x00b", "\ud800", "x" * 100_000, -1, 10**30, 1e300, None, True, [], {}, [[]], ["\x00"], {"\x00": "\x00"}, "",
-])
+@pytest.mark.parametrize("value", sweep(
+    ("a\x00b", "\ud800", 10**30, {}),
+    ("\x00", "x" * 100_000, -1, 1e300, None, True, [], [[]], ["\x00"], {"\x00": "\x00"}, ""),
+))
 def test_no_value_in_a_body_breaks_an_endpoint(both: Client, model: ModelVersion, subject: Subject, value: Any) -> None:
     for path, good in _bodies(model, subject):
         for name in good:

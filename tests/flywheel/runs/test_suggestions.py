@@ -271,6 +271,7 @@ def submitted(project: Project, annotator: User, reply: str) -> None:
     )
 
 
+@pytest.mark.sweep
 def test_each_generation_is_measured_by_what_became_of_its_suggestions(
     workshop: Project, champion: ModelVersion, trained: Trained, admin: User, lead: User, annotator: User,
     messages: Messages, client_of: Callable[[User], Client], django_assert_max_num_queries: Any,

@@ -116,7 +116,7 @@ def may_teach(facts: RecordFacts, purpose: str, region: str, commercial: bool, n
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(facts_of, st.sampled_from(PURPOSES), st.sampled_from(REGIONS), st.booleans())
 def test_the_gate_clears_exactly_what_the_sentences_allow(
     facts: RecordFacts, purpose: str, region: str, commercial: bool
@@ -133,7 +133,7 @@ nearly = st.builds(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=6 * settings().max_examples)
 @given(nearly, st.sampled_from(PURPOSES), st.sampled_from(["EU", "DE", "US"]), st.booleans())
 def test_licence_consent_and_basis_alone_decide_as_the_sentences_say(
     facts: RecordFacts, purpose: str, region: str, commercial: bool
@@ -161,7 +161,7 @@ def test_a_legal_hold_changes_no_answer(facts: RecordFacts, purpose: str, region
 
 
 # -- what a refusal leaves -------------------------------------------------------------------------------------------
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(nearly)
 def test_what_is_refused_is_what_somebody_said_no_to_without_a_newer_yes(facts: RecordFacts):
     expected = {
@@ -171,7 +171,7 @@ def test_what_is_refused_is_what_somebody_said_no_to_without_a_newer_yes(facts: 
     assert purposes_refused(facts, ["EU"], NOW) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(nearly)
 def test_nothing_is_left_only_where_no_purpose_is_lawful_anywhere(facts: RecordFacts):
     if nothing_left(facts, ["EU"], NOW):
