@@ -71,9 +71,10 @@ lint: setup-dev ## Lint, types and import contracts only
 unit: setup-dev ## The quick tests only
 	@$(BIN)/python -m tests.run_all --only unit
 
-lock: setup-dev ## Renew the lock file from what is installed
-	@(echo "# Exact versions that the set-up installs. Renew with: make lock"; \
-	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -vi '^flywheel') > $(LOCK)
+lock: setup-dev ## Renew the lock file from what is installed; keeps the pins of what only other machines install
+	@$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -vi '^flywheel' > $(LOCK).new
+	@(grep '^#' $(LOCK); awk -F== 'NR == FNR { new[tolower($$1)] = 1 } NR == FNR || !(/^#/ || tolower($$1) in new)' \
+	  $(LOCK).new $(LOCK) | sort -f) > $(LOCK).part && rm $(LOCK).new && mv $(LOCK).part $(LOCK)
 
 clean: ## Remove the environment and front-end packages; keeps var/, which holds your data
 	rm -rf $(VENV) node_modules
