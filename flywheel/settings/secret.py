@@ -1,10 +1,22 @@
-"""The secret key of an embedded installation: made at first run, kept in a file that only its owner can read."""
+"""What only the owner of an embedded installation may read: its folder, and the secret key made at first run."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+
+
+def folder_private(path: Path, *, ours: bool) -> None:
+    """Make the folder for its owner alone; one that is there is closed to everybody else if it is `ours`.
+
+    Database, files and messages in it hold customers' words, sessions and the trainers' tokens. A folder that somebody
+    named may serve others too, so that it stays as open as they made it.
+    """
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif ours and path.stat().st_uid == os.getuid():
+        path.chmod(0o700)
 
 
 def secret_key_from(path: Path) -> str:
