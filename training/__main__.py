@@ -18,6 +18,7 @@ from typing import Any
 
 from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError, RowError
 from training.errors import BadInput, RunFailed, StopRequested
+from training.stopping import signals_caught
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(transformers|peft|trl|torch|accelerate)\b")
     try:
-        code: int = options.command(options)
+        # From here on and not from the first step only: loading the libraries takes longer than anybody waits.
+        with signals_caught():
+            code: int = options.command(options)
         return code
     except (BadInput, ContractError, RowError) as error:
         return _fail(error, EXIT_BAD_INPUT)
@@ -44,8 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, EXIT_STOPPED)
     except RunFailed as error:
         return _fail(error, EXIT_CRASH)
-    except KeyboardInterrupt:
-        return _fail(StopRequested("interrupted before training began"), EXIT_STOPPED)
 
 
 def _fail(error: BaseException, code: int) -> int:
@@ -85,7 +86,7 @@ def _json_read(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); name a specification file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON ({error}); write the specification as JSON") from None
 
 

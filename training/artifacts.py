@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import RunResult, RunSpec
+from training.errors import BadInput
 from training.models import BaseModel, file_sha256, folder_files
 
 MANIFEST = "manifest.json"
@@ -70,6 +71,27 @@ def folder_replace(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def leftovers_remove(out: Path) -> None:
+    """Remove what an attempt that was killed while it wrote has left behind in its folder."""
+    for name in ("account.json", "result.json", MANIFEST, MODEL_FOLDER, "checkpoints/step-*"):
+        pattern = Path(name)
+        for kind in ("tmp", "old"):
+            for path in (out / pattern.parent).glob(f".{pattern.name}.{kind}"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def disk_check(out: Path, weight_bytes: int) -> None:
+    """Refuse before training what would not fit: the model, and two checkpoints and one in the making.
+
+    A checkpoint holds the trained weights and two moments of each. Raises BadInput.
+    """
+    need = weight_bytes * (1 + 3 * 3) + 50_000_000
+    free = shutil.disk_usage(out).free
+    if free < need:
+        raise BadInput(f"the disk of {out} has {free / 1e9:.2f} GB free, the run needs about {need / 1e9:.2f} GB; make "
+                       "room or name another folder")
+
+
 def manifest_write(folder: Path, facts: dict[str, Any]) -> None:
     """Write manifest.json last: SHA-256 and size of every file below `folder`."""
     digests = folder_files(folder, frozenset({MANIFEST}))
@@ -112,25 +134,49 @@ def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: Base
 
 def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict[str, Any]) -> None:
     """The model card, with the metadata block that model hubs read and only figures that were measured."""
+    import yaml
+
     licenses = snapshot.get("licenses") or {}
-    evaluation = result.evaluation
-    lines = ["---", f"base_model: {json.dumps(base.name)}"]
-    lines += ["library_name: peft" if spec.tuning == "lora" else "library_name: transformers"]
-    if licenses:
-        lines += ["license: other", f"license_name: {json.dumps(', '.join(sorted(licenses)))}"]
-    lines += ["datasets:", f"- {json.dumps(str(snapshot.get('name') or spec.snapshot.merkle_root[:12]))}"]
-    lines += ["pipeline_tag: text-generation", "---", "", f"# {spec.run_id}", ""]
+    head = yaml.safe_dump(_card_data(spec, base, result, snapshot), sort_keys=False, allow_unicode=True)
+    lines = ["---", head.rstrip(), "---", "", f"# {spec.run_id}", ""]
     lines += [f"{spec.method} with {spec.tuning} tuning of `{base.name}` (revision `{base.revision}`).", ""]
     lines += ["| | |", "|---|---|", f"| snapshot root | `{spec.snapshot.merkle_root}` |"]
     named = ", ".join(f"{name}: {count}" for name, count in sorted(licenses.items()))
     lines += [f"| licences of the rows | {named or 'not stated'} |"]
+    lines += [f"| licence of the base model | {base.license or 'not stated'} |"]
     lines += [f"| steps, epochs | {result.steps}, {result.epochs:.2f} |", f"| seed | {spec.seed} |"]
     lines += [f"| tokens kept / supervised | {result.tokens.get('kept', 0)} / {result.tokens.get('supervised', 0)} |"]
     lines += [f"| code, libraries | {result.code_version}; "
               + ", ".join(f"{k} {v}" for k, v in sorted(result.libraries.items())) + " |"]
-    if evaluation.get("tuned_loss") is not None:
-        where = f"{evaluation['split']} ({evaluation['rows']} rows)"
-        lines += [f"| loss on {where}, base | {evaluation['base_loss']:.4f} |",
-                  f"| the same, tuned | {evaluation['tuned_loss']:.4f} |"]
+    if result.evaluation.get("tuned_loss") is not None:
+        where = f"{result.evaluation['split']} ({result.evaluation['rows']} rows)"
+        lines += [f"| loss on {where}, base | {result.evaluation['base_loss']:.4f} |",
+                  f"| the same, tuned | {result.evaluation['tuned_loss']:.4f} |"]
     lines += ["", "Losses are nats per assistant token on rows that were never trained on."]
     bytes_write(out / MODEL_FOLDER / "README.md", ("\n".join(lines) + "\n").encode())
+
+
+def _card_data(spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict[str, Any]) -> dict[str, Any]:
+    """The card's metadata, after https://huggingface.co/docs/hub/model-cards."""
+    dataset = str(snapshot.get("name") or spec.snapshot.merkle_root[:12])
+    licenses = sorted({*(snapshot.get("licenses") or {}), base.license} - {""})
+    data: dict[str, Any] = {"license": licenses[0].lower() if licenses else "unknown"}
+    if len(licenses) > 1:
+        data = {"license": "other", "license_name": ", ".join(licenses)}
+    data |= {
+        "library_name": "peft" if spec.tuning == "lora" else "transformers", "pipeline_tag": "text-generation",
+        "base_model": base.name, "datasets": [dataset],
+    }
+    measured = result.evaluation
+    if measured.get("tuned_loss") is not None:
+        data["metrics"] = ["loss"]
+        data["model-index"] = [{"name": spec.run_id, "results": [{
+            "task": {"type": "text-generation"},
+            "dataset": {"name": dataset, "type": dataset, "split": measured["split"],
+                        "revision": spec.snapshot.merkle_root},
+            "metrics": [
+                {"type": "loss", "name": "nats per assistant token", "value": measured["tuned_loss"]},
+                {"type": "loss", "name": "the same of the base model", "value": measured["base_loss"]},
+            ],
+        }]}]
+    return data

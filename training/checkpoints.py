@@ -18,7 +18,7 @@ from typing import Any
 from training.artifacts import folder_replace, json_write, manifest_problems, manifest_write
 from training.contract import RunSpec
 from training.errors import BadInput
-from training.models import BaseModel
+from training.models import BaseModel, is_folder
 
 FOLDER = "checkpoints"
 KEPT = 2
@@ -67,7 +67,7 @@ def checkpoint_save(
 def checkpoints_list(out: Path) -> list[Path]:
     """Checkpoint folders by name, newest first; whether they are whole is not looked at."""
     folder = out / FOLDER
-    found = [p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir()] if folder.is_dir() else []
+    found = [p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir()] if is_folder(folder) else []
     return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
 
 
@@ -89,10 +89,11 @@ def checkpoint_find(out: Path, resume_from: str | None, mark: dict[str, Any]) ->
     source = Path(resume_from)
     candidates = [source] if NAME.fullmatch(source.name) else checkpoints_list(source)
     for path in candidates:
-        if not manifest_problems(path):
+        if is_folder(path) and not manifest_problems(path):
             _same_run(path, mark)
             return path, passed
-    raise BadInput(f"resume_from {resume_from!r} holds no whole checkpoint; name a step-NNNNNN folder or clear it")
+    raise BadInput(f"resume_from {resume_from[:200]!r} holds no whole checkpoint; name a step-NNNNNN folder or clear "
+                   "it")
 
 
 def _same_run(path: Path, mark: dict[str, Any]) -> None:

@@ -143,13 +143,13 @@ def conversation_encode(tokenizer: Any, row: Row, special_ids: set[int]) -> tupl
     naming the row, when the template rewrites earlier turns or closes the assistant's turn with no special token.
     """
     messages = [{"role": m.role, "content": m.content} for m in row.messages]
-    full = render(tokenizer, messages, prompt=False)
+    full = _render_row(tokenizer, row.id, messages)
     encoded = tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
     ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
     labels = [IGNORE] * len(ids)
     for position, message in enumerate(row.messages):
-        if message.role != "assistant" or message.weight != 1:
-            continue
+        if message.role != "assistant" or message.weight != 1 or not message.content.strip():
+            continue  # A blank reply would teach to say nothing.
         start, end = _turn(tokenizer, row.id, messages, position, full)
         inside = [i for i, (a, b) in enumerate(offsets) if a >= start and b <= end and b > a]
         last = next((i for i in reversed(inside) if ids[i] in special_ids), None)
@@ -164,14 +164,28 @@ def conversation_encode(tokenizer: Any, row: Row, special_ids: set[int]) -> tupl
     return ids, labels
 
 
+def _render_row(tokenizer: Any, row_id: str, messages: Sequence[dict[str, str]], *, prompt: bool = False) -> str:
+    try:
+        return render(tokenizer, messages, prompt=prompt)
+    except BadInput as error:
+        raise BadInput(f"row {row_id!r}: {error}; take the row out or use a template that knows such turns") from error
+
+
 def _turn(tokenizer: Any, row_id: str, messages: list[dict[str, str]], position: int, full: str) -> tuple[int, int]:
     """Where in `full` the assistant's message at `position` starts and ends, in characters."""
-    through = render(tokenizer, messages[: position + 1], prompt=False)
-    if position == 0:
-        # Many templates cannot open a turn in an empty conversation; the content itself marks the place.
-        before = through[: through.find(messages[0]["content"].strip())]
-    else:
-        before = render(tokenizer, messages[:position], prompt=True)
+    through = _render_row(tokenizer, row_id, messages[: position + 1])
+    # Many templates cannot open a turn in an empty conversation.
+    before = _render_row(tokenizer, row_id, messages[:position], prompt=True) if position else ""
+    if not position or before == _render_row(tokenizer, row_id, messages[:position]):
+        # Nothing opens the turn, so what stands before the content has to be found: all that stays the same with
+        # another content.
+        content = messages[position]["content"].strip()
+        other = dict(messages[position], content="\ue001" if content.startswith("\ue000") else "\ue000")
+        changed = _render_row(tokenizer, row_id, [*messages[:position], other])
+        same = (i for i, (a, b) in enumerate(zip(through, changed, strict=False)) if a != b)
+        before = through[: next(same, min(len(through), len(changed)))]
+        if through == changed:
+            raise BadInput(f"row {row_id!r}: the chat template leaves the assistant's reply out; mend the template")
     if not through.startswith(before) or not full.startswith(through):
         raise BadInput(
             f"row {row_id!r}: the chat template rewrites earlier turns, so that the loss mask cannot be trusted; use "

@@ -14,8 +14,8 @@ class SnapshotError(BadInput):
     """A snapshot that does not verify."""
 
 
-class StopRequested(Exception):
-    """Someone asked the run to stop (a signal): exit code 3."""
+class StopRequested(BaseException):
+    """Someone asked the run to stop (a signal): exit code 3. Like KeyboardInterrupt no error that a library handles."""
 
 
 class RunFailed(RuntimeError):
@@ -24,3 +24,7 @@ class RunFailed(RuntimeError):
 
 class Diverged(RunFailed):
     """The loss or the gradient is not a number any more, or far above where it began."""
+
+
+class LimitReached(Exception):
+    """Time or money is used up while the model is being measured; the run ends as stopped."""

@@ -11,9 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.artifacts import MODEL_FOLDER
 from training.contract import Row, RunSpec
-from training.data import Document, Encoder
+from training.data import Account, Document, Encoder
+from training.errors import BadInput
+from training.events import EventLog
 from training.models import BaseModel, model_load, tokenizer_load
+from training.snapshot import snapshot_rows
 
 LOSS_CAPACITY = 1024
 
@@ -41,13 +45,37 @@ def documents_loss(
 
 
 def tuned_load(base: BaseModel, folder: Path) -> Any:
-    """The tuned model: an adapter on its base, or full weights."""
-    if (folder / "adapter_config.json").is_file():
-        from peft import PeftModel
+    """The tuned model: an adapter on its base, or full weights. Raises BadInput."""
+    if not (folder / "adapter_config.json").is_file():
+        return model_load(folder)
+    # Without this file PEFT would look for a pickle.
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise BadInput(f"{folder} has no adapter_model.safetensors; only safetensors are read")
+    from peft import PeftModel
 
-        attach: Any = PeftModel.from_pretrained
-        return attach(model_load(base.path), str(folder))
-    return model_load(folder)
+    attach: Any = PeftModel.from_pretrained
+    model = model_load(base.path)
+    try:
+        return attach(model, str(folder), use_safetensors=True)
+    except Exception as error:  # PEFT checks an adapter with errors of many types.
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BadInput(f"the adapter of {folder} does not fit {base.name} ({first}); use the base it was trained on"
+                       ) from error
+
+
+def evaluation_check(spec: RunSpec, tokenizer: Any, rows: Sequence[Row]) -> Account:
+    """Where the tokens of the rows to be measured go, found out before training. Raises BadInput naming a row."""
+    from training.generate import prompt_ids
+
+    encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
+    encoder.encode(rows)
+    if tokenizer.chat_template:
+        for sample in _samples_begin(rows, spec):
+            try:
+                prompt_ids(tokenizer, sample["messages"], 1 << 30)
+            except BadInput as error:
+                raise BadInput(f"row {sample['id']!r} of the {spec.evaluation.split} split: {error}") from error
+    return encoder.account
 
 
 def evaluate(
@@ -74,6 +102,23 @@ def evaluate(
         "base_loss": losses["base"], "tuned_loss": losses["tuned"], "tokens": tokens,
         "samples": [{k: v for k, v in sample.items() if k != "messages"} for sample in samples],
     }
+
+
+def evaluation_of(
+    spec: RunSpec, base: BaseModel, out: Path, events: EventLog, check: Callable[[], None]
+) -> dict[str, Any]:
+    """Measure OUT_DIR/model against its base; {} when the split has no rows."""
+    split = spec.evaluation.split
+    rows = snapshot_rows(Path(spec.snapshot.path), split, spec.evaluation.max_rows)
+    if not rows:
+        events.emit("log", message=f"no evaluation: the {split} split has no rows")
+        return {}
+    evaluation = evaluate(spec, base, out / MODEL_FOLDER, rows, check)
+    if evaluation:
+        events.emit("evaluation", **evaluation)
+    else:
+        events.emit("log", message=f"no evaluation: no row of the {split} split can be measured")
+    return evaluation
 
 
 def _samples_begin(rows: Sequence[Row], spec: RunSpec) -> list[dict[str, Any]]:

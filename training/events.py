@@ -5,6 +5,7 @@ Who reads it and what is shown is left to the worker.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 from datetime import UTC, datetime
@@ -12,18 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import RunEvent
+from training.errors import BadInput
 
 EVENTS_FILE = "events.jsonl"
 
 
 class EventLog:
-    """Appends events. A line that a killed attempt left half-written is cut off before the next is added."""
+    """Appends events. A line that a killed attempt left half-written is cut off before the next is added.
+
+    Locks the file while it is open, so that two processes never work in one folder; the lock goes with its process.
+    Raises BadInput for a folder that cannot be written or that another process works in.
+    """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / EVENTS_FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"{str(folder)[:200]} cannot be written ({why}); name a folder that can") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise BadInput(f"another process works in {folder}; wait for its end or name another folder") from None
         self._seq = _repair(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
 
     def emit(self, kind: str, **data: Any) -> RunEvent:
         """Write one event. Numbers that JSON cannot hold (nan, inf) become null."""
@@ -46,8 +61,6 @@ class EventLog:
 
 def _repair(path: Path) -> int:
     """Cut a torn last line off; returns the last event's number, 0 for none."""
-    if not path.exists():
-        return 0
     whole, last = 0, 0
     with path.open("rb") as file:
         for line in file:
@@ -55,7 +68,7 @@ def _repair(path: Path) -> int:
                 break
             try:
                 last = RunEvent.from_json(json.loads(line)).seq
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             whole += len(line)
     with path.open("rb+") as file:

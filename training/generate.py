@@ -14,7 +14,8 @@ from training.contract import EXIT_DONE, EXIT_STOPPED, GenerateSpec
 from training.data import render
 from training.errors import BadInput, StopRequested
 from training.events import EventLog
-from training.models import BaseModel, base_find, model_load, tokenizer_load, vocabulary_check
+from training.models import BaseModel, base_find, is_folder, model_load, tokenizer_load, vocabulary_check
+from training.stopping import signals_caught
 
 SUGGESTIONS_FILE = "suggestions.jsonl"
 
@@ -36,7 +37,7 @@ def replies(
 ) -> list[Reply]:
     """Greedy replies to conversations, in their order. Long and short prompts are batched apart."""
     room = getattr(model.config, "max_position_embeddings", 0) or 1 << 30
-    prompts = [_prompt_ids(tokenizer, messages, room - max_new_tokens) for messages in conversations]
+    prompts = [prompt_ids(tokenizer, messages, room - max_new_tokens) for messages in conversations]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     found: dict[int, Reply] = {}
     model.eval()
@@ -49,7 +50,7 @@ def replies(
     return [found[i] for i in range(len(prompts))]
 
 
-def _prompt_ids(tokenizer: Any, messages: Sequence[dict[str, str]], room: int) -> list[int]:
+def prompt_ids(tokenizer: Any, messages: Sequence[dict[str, str]], room: int) -> list[int]:
     """Token ids of a prompt, its oldest tokens cut off where the model has no room for them."""
     if room < 1:
         raise BadInput("max_new_tokens leaves no room for a prompt; lower it")
@@ -119,8 +120,8 @@ def prompts_read(path: Path) -> list[dict[str, Any]]:
     prompts: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"prompts_path {path} cannot be read ({error}); name a JSONL file") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"prompts_path {str(path)[:200]} cannot be read ({error}); name a JSONL file") from None
     for number, line in enumerate(lines, 1):
         if line.strip():
             prompts.append(_prompt_check(f"{path}, line {number}", line))
@@ -134,7 +135,7 @@ def prompts_read(path: Path) -> list[dict[str, Any]]:
 def _prompt_check(where: str, line: str) -> dict[str, Any]:
     try:
         prompt = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadInput(f"{where} is not JSON; write one object a line") from None
     if not isinstance(prompt, dict) or not isinstance(prompt.get("id"), str):
         raise BadInput(f"{where} has no id; give a text")
@@ -150,13 +151,12 @@ def _prompt_check(where: str, line: str) -> dict[str, Any]:
 
 def generate(value: Any, out: Path) -> int:
     """`python -m training generate`: suggestions.jsonl and result.json in OUT_DIR. Returns the exit code."""
-    from training.run import signals_caught
-
     spec = GenerateSpec.from_json(value)
     prompts = prompts_read(Path(spec.prompts_path))
     base = base_find(spec.base_model, spec.base_revision)
-    if spec.adapter_path is not None and not Path(spec.adapter_path).is_dir():
-        raise BadInput(f"adapter_path {spec.adapter_path!r} is not a folder; name a run's model folder or clear it")
+    if spec.adapter_path is not None and not is_folder(spec.adapter_path):
+        raise BadInput(f"adapter_path {spec.adapter_path[:200]!r} is not a folder; name a run's model folder or clear "
+                       "it")
     events = EventLog(out)
     try:
         with signals_caught() as stop:

@@ -26,6 +26,15 @@ class BaseModel:
     name: str
     revision: str
     weight_bytes: int
+    license: str = ""
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder; a name that no file system takes (too long, a null byte) is none."""
+    try:
+        return bool(str(path)) and Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def models_dir() -> Path:
@@ -53,10 +62,10 @@ def folder_files(folder: Path, leave_out: frozenset[str] = frozenset()) -> dict[
 
 def base_find(name: str, expected_revision: str = "") -> BaseModel:
     """Find a base model by folder or name and check its files. Raises BadInput."""
-    path = Path(name) if Path(name).is_dir() else models_dir() / name
-    if not path.is_dir():
+    path = Path(name) if is_folder(name) else models_dir() / name
+    if not is_folder(path):
         raise BadInput(
-            f"base model {name!r} is neither a folder nor in {models_dir()}; make one with "
+            f"base model {name[:200]!r} is neither a folder nor in {models_dir()}; make one with "
             f"`python -m training base-model NAME {models_dir()}/NAME`"
         )
     weights = sorted(path.glob("*.safetensors"))
@@ -66,17 +75,19 @@ def base_find(name: str, expected_revision: str = "") -> BaseModel:
         raise BadInput(f"base model {path} has no tokenizer.json; save its fast tokenizer beside the weights")
     files = folder_files(path, frozenset({REVISION_FILE}))
     revision = files_revision(files)
-    _revision_check(path, files, revision, expected_revision)
-    return BaseModel(path, path.resolve().name, revision, sum(p.stat().st_size for p in weights))
+    stated_license = _revision_check(path, files, revision, expected_revision)
+    return BaseModel(path, path.resolve().name, revision, sum(p.stat().st_size for p in weights), stated_license)
 
 
-def _revision_check(path: Path, files: dict[str, str], revision: str, expected: str) -> None:
-    record = path / REVISION_FILE
+def _revision_check(path: Path, files: dict[str, str], revision: str, expected: str) -> str:
+    """Refuse files that differ from their record; returns the licence that the record states, "" for none."""
+    record, stated_license = path / REVISION_FILE, ""
     if record.is_file():
         try:
-            stated = json.loads(record.read_bytes()).get("files", {})
-        except (ValueError, AttributeError):
-            raise BadInput(f"{record} is not readable JSON; make the base model again") from None
+            facts = json.loads(record.read_bytes())
+            stated, stated_license = dict(facts["files"]), str(facts.get("license") or "")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise BadInput(f"{record} names no files' digests; make the base model again") from None
         changed = sorted(name for name in stated.keys() | files.keys() if stated.get(name) != files.get(name))
         if changed:
             raise BadInput(f"base model {path}: {changed[0]} differs from {REVISION_FILE}; make the base model again")
@@ -85,6 +96,7 @@ def _revision_check(path: Path, files: dict[str, str], revision: str, expected: 
             f"base model {path} has revision {revision}, the run asks for {expected}; name that one or clear "
             "base_revision"
         )
+    return stated_license
 
 
 def tokenizer_load(folder: Path) -> Any:
@@ -105,24 +117,54 @@ def tokenizer_load(folder: Path) -> Any:
     return tokenizer
 
 
+def config_load(folder: Path) -> Any:
+    """The configuration of a model folder. Raises BadInput."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # A configuration's class checks its values, with errors of many types.
+        raise BadInput(f"{folder / 'config.json'} cannot be read ({_first_line(error)}); make the base model again"
+                       ) from error
+    if not isinstance(getattr(config, "vocab_size", None), int):
+        raise BadInput(f"{folder / 'config.json'} names no vocab_size; only language models are trained")
+    return config
+
+
 def model_load(folder: Path, dtype: Any = None) -> Any:
-    """The causal language model of a folder, from safetensors. Raises BadInput."""
+    """The causal language model of a folder, from safetensors, every weight of it. Raises BadInput."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True,
-            trust_remote_code=False, attn_implementation="sdpa",
+            trust_remote_code=False, attn_implementation="sdpa", output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"the weights of {folder} cannot be loaded ({_first_line(error)})") from error
+    model, report = loaded
+    _weights_check(folder, model, report)
     # Where pad is EOS, a padding index would keep the end-of-turn token's embedding from learning. Padding never
     # has a gradient here, so none needs to be suppressed.
     embeddings: Any = model.get_input_embeddings()
     if getattr(embeddings, "padding_idx", None) is not None:
         embeddings.padding_idx = None
     return model
+
+
+def _weights_check(folder: Path, model: Any, report: dict[str, Any]) -> None:
+    """Refuse weights that fit config.json in part: what is missing would be random, what is not a number spreads."""
+    import torch
+
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BadInput(f"the weights of {folder} lack {missing[0]} (and {len(missing) - 1} more), which config.json "
+                       "asks for; make the base model again")
+    broken = next((n for n, p in model.named_parameters() if not bool(torch.isfinite(p).all())), None)
+    if broken is not None:
+        raise BadInput(f"the weights of {folder} are not all finite numbers ({broken}); make the base model again")
 
 
 def vocabulary_check(tokenizer: Any, config: Any, folder: Path) -> None:

@@ -7,150 +7,134 @@ evaluate; write result and manifest. Each step lives in its own module; this one
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training import checkpoints
-from training.artifacts import MANIFEST, MODEL_FOLDER, card_write, json_write, manifest_write, model_write
+from training.artifacts import (
+    MANIFEST,
+    MODEL_FOLDER,
+    card_write,
+    disk_check,
+    json_write,
+    leftovers_remove,
+    manifest_write,
+    model_write,
+)
 from training.contract import (
     EXIT_BAD_INPUT,
     EXIT_CRASH,
     EXIT_DONE,
     EXIT_STOPPED,
     ContractError,
-    Row,
     RowError,
     RunResult,
     RunSpec,
 )
-from training.errors import BadInput, Diverged, RunFailed, StopRequested
-from training.events import EventLog
-from training.models import BaseModel, base_find, model_load, tokenizer_load, vocabulary_check
+from training.errors import BadInput, Diverged, LimitReached, RunFailed, StopRequested
+from training.evaluate import evaluation_check, evaluation_of
+from training.events import EVENTS_FILE, EventLog
+from training.models import (
+    BaseModel,
+    base_find,
+    config_load,
+    is_folder,
+    model_load,
+    models_dir,
+    tokenizer_load,
+    vocabulary_check,
+)
+from training.results import RESULT_FILE, result_begin, result_of_same_run
 from training.snapshot import manifest_read, snapshot_check, snapshot_rows
+from training.stopping import Stop, signals_caught
 
 if TYPE_CHECKING:
     from training.data import Account, Document
     from training.trainer import Outcome, Plan
-
-RESULT_FILE = "result.json"
-LIBRARIES = ("torch", "transformers", "trl", "peft", "tokenizers", "safetensors", "pyarrow")
-
-
-class Stop:
-    """Remembers that SIGTERM or SIGINT came; what to do about it is decided where it is safe."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-
-    def note(self, number: int, _frame: object) -> None:
-        """Signal handler."""
-        self.reason = f"stopped on request ({signal.Signals(number).name})"
-
-    def asked(self) -> str:
-        """Why to stop, "" while nobody asked."""
-        return self.reason
-
-    def check(self) -> None:
-        """Stop between two parts of a run. Raises StopRequested."""
-        if self.reason:
-            raise StopRequested(self.reason)
-
-
-@contextmanager
-def signals_caught() -> Iterator[Stop]:
-    """SIGTERM and SIGINT are noted instead of ending the process."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 def run(value: Any, out: Path) -> int:
     """Carry out a RunSpec given as JSON. Returns the exit code; raises BadInput and ContractError."""
     started = time.monotonic()
     spec = RunSpec.from_json(value)
     spec_check(spec)
+    out_check(spec, out)
+    with signals_caught() as stop, EventLog(out) as events:
+        return _carry_out(Attempt(spec, out, events, result_begin(spec), stop, started))
+
+
+def _carry_out(attempt: Attempt) -> int:
+    """Run the attempt; whatever ends it is written into its folder before it is told further."""
+    out = attempt.out
     try:
-        events = EventLog(out)
-    except OSError as error:
-        raise BadInput(f"{out} cannot be written ({error.strerror}); name a folder that can") from None
-    result = RunResult(
-        spec.run_id, "failed", spec.snapshot.merkle_root, spec.base_model, method=spec.method, tuning=spec.tuning,
-        seed=spec.seed, libraries=libraries(), code_version=_version("flywheel"),
-    )
-    try:
-        with signals_caught() as stop:
-            return Attempt(spec, out, events, result, stop, started).run()
+        return attempt.run()
     except (BadInput, ContractError, RowError) as error:
-        _failed(out, events, result, error, EXIT_BAD_INPUT)
+        _failed(attempt, error, EXIT_BAD_INPUT)
         raise
     except StopRequested as error:
-        return _stopped(out, events, result, str(error))
+        return _stopped(attempt, str(error))
     except Diverged as error:
         last = next(iter(checkpoints.checkpoints_list(out)), None)
         kept = f"the last good checkpoint is {last.name}" if last else "no checkpoint had been written"
         told: RunFailed = Diverged(f"{error}; {kept}")
-        _failed(out, events, result, told, EXIT_CRASH)
+        _failed(attempt, told, EXIT_CRASH)
         raise told from error
     except Exception as error:
         # safetensors tells of a full disk with an error type of its own.
         if "No space left on device" in str(error):
             told = RunFailed(f"the disk of {out} is full; make room and run again: it goes on from its checkpoint")
-            _failed(out, events, result, told, EXIT_CRASH)
+            _failed(attempt, told, EXIT_CRASH)
             raise told from error
-        _failed(out, events, result, error, EXIT_CRASH)
+        _failed(attempt, error, EXIT_CRASH)
         raise
-    finally:
-        events.close()
 
 
-def _failed(out: Path, events: EventLog, result: RunResult, error: BaseException, code: int) -> None:
+def _failed(attempt: Attempt, error: BaseException, code: int) -> None:
     known = isinstance(error, (RunFailed, BadInput, ContractError, RowError))
     message = str(error) if known else f"{type(error).__name__}: {error}"
+    if code == EXIT_BAD_INPUT and (attempt.out / MANIFEST).is_file():
+        return  # What an earlier attempt finished here stays as it is, to the last event.
     try:
-        events.emit("failed", error=message, exit_code=code)
-        if code == EXIT_BAD_INPUT and (out / MANIFEST).is_file():
-            return  # What an earlier attempt finished here stays as it is.
-        json_write(out / RESULT_FILE, dataclasses.replace(result, error=message).to_json())
+        attempt.events.emit("failed", error=message, exit_code=code)
+        json_write(attempt.out / RESULT_FILE, dataclasses.replace(attempt.result, error=message).to_json())
     except OSError:
         return  # Nothing can be written any more; the exit code and stderr still tell.
 
 
-def _stopped(out: Path, events: EventLog, result: RunResult, reason: str) -> int:
-    result = dataclasses.replace(result, status="stopped", stop_reason=reason)
+def _stopped(attempt: Attempt, reason: str) -> int:
+    out = attempt.out
+    if (out / MANIFEST).is_file():
+        return EXIT_STOPPED  # Stopped before anything was done: what is finished here stays as it is.
+    result = dataclasses.replace(attempt.result, status="stopped", stop_reason=reason)
     json_write(out / RESULT_FILE, result.to_json())
-    events.emit("done", status="stopped", stop_reason=reason)
+    attempt.events.emit("done", status="stopped", stop_reason=reason)
     manifest_write(out, {"run_id": result.run_id, "status": "stopped"})
     return EXIT_STOPPED
 
 
 def spec_check(spec: RunSpec) -> None:
     """What the contract's types cannot say. Raises BadInput."""
-    if not Path(spec.snapshot.path).is_dir():
-        raise BadInput(f"snapshot.path {spec.snapshot.path!r} is not a folder; name a snapshot's folder")
+    if not is_folder(spec.snapshot.path):
+        raise BadInput(f"snapshot.path {spec.snapshot.path[:200]!r} is not a folder; name a snapshot's folder")
     if spec.limits.max_cost is not None and spec.limits.cost_per_hour == 0:
         raise BadInput("limits.max_cost is set and limits.cost_per_hour is 0; name the price of an hour")
+    h = spec.hyperparameters
+    if h.early_stopping_patience and not h.eval_every:
+        raise BadInput(f"hyperparameters.early_stopping_patience is {h.early_stopping_patience} and eval_every is 0, "
+                       "so that nothing would be watched; set eval_every")
 
 
-def libraries() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    return {name: _version(name) for name in LIBRARIES}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "unknown"
+def out_check(spec: RunSpec, out: Path) -> None:
+    """Refuse a folder that is no place for a run, before anything is written there. Raises BadInput."""
+    for name in (spec.snapshot.path, spec.base_model, str(models_dir() / spec.base_model)):
+        if is_folder(name) and out.resolve().is_relative_to(Path(name).resolve()):
+            raise BadInput(f"{out} lies in {name}, which the run reads; name a folder outside it")
+    if is_folder(out) and not (out / EVENTS_FILE).is_file():
+        ours = ("account.json", checkpoints.FOLDER, MODEL_FOLDER, RESULT_FILE, MANIFEST)
+        found = next((name for name in ours if (out / name).exists()), None)
+        if found:
+            raise BadInput(f"{out} holds {found} and no {EVENTS_FILE}, so it is no run's folder; name an empty or new "
+                           "one")
 
 
 class Attempt:
@@ -165,50 +149,46 @@ class Attempt:
 
     def run(self) -> int:
         """All steps. Returns the exit code."""
-        base = self.base_check()
+        base, tokenizer = self.base_check()
+        resume, passed = self.resume_find(base)
         self.snapshot_check()
-        tokenizer = tokenizer_load(base.path)
         documents, validation = self.tokenise(tokenizer)
-        resume = self.resume_find(base)
-        # A manifest means "finished"; from here on this folder is not.
-        (self.out / MANIFEST).unlink(missing_ok=True)
+        self.evaluation_check(tokenizer)
+        self.resume_tell(resume, passed)
         outcome = self.train(base, tokenizer, documents, validation, resume)
         self.take(outcome)
         if not outcome.keep_model:
-            return _stopped(self.out, self.events, self.result, outcome.stop_reason)
+            return _stopped(self, outcome.stop_reason)
         model_write(self.out, outcome.model, tokenizer, self.spec, base)
         outcome.model = None
         self.evaluate(base, outcome)
         return self.finish(base, outcome)
 
-    def base_check(self) -> BaseModel:
-        """Find the base model and its revision."""
-        from transformers import AutoConfig
-
+    def base_check(self) -> tuple[BaseModel, Any]:
+        """Find the base model, its revision and its tokenizer, and see that the run fits it."""
         base = base_find(self.spec.base_model, self.spec.base_revision)
-        config = AutoConfig.from_pretrained(str(base.path), local_files_only=True, trust_remote_code=False)
-        vocabulary_check(tokenizer_load(base.path), config, base.path)
+        config, tokenizer = config_load(base.path), tokenizer_load(base.path)
+        vocabulary_check(tokenizer, config, base.path)
         longest = getattr(config, "max_position_embeddings", None)
-        if longest is not None and self.spec.hyperparameters.max_length > longest:
-            raise BadInput(f"hyperparameters.max_length is {self.spec.hyperparameters.max_length}, {base.name} was "
-                           f"made for {longest} tokens; lower it")
-        self.disk_check(base)
+        plan, asked = self.spec.evaluation, self.spec.hyperparameters.max_length
+        if longest is not None and asked > longest:
+            raise BadInput(f"hyperparameters.max_length is {asked}, {base.name} was made for {longest} tokens; lower "
+                           "it")
+        if longest is not None and plan.generate_rows and plan.max_new_tokens >= longest:
+            raise BadInput(f"evaluation.max_new_tokens is {plan.max_new_tokens}, which leaves {base.name} with its "
+                           f"{longest} tokens no room for a prompt; lower it")
+        # An adapter's size is known once it is attached; then it is looked at again.
+        disk_check(self.out, int(base.weight_bytes * (1.0 if self.spec.tuning == "full" else 0.05)))
         self.result = dataclasses.replace(self.result, base_revision=base.revision)
-        return base
-
-    def disk_check(self, base: BaseModel) -> None:
-        """Refuse before training what would not fit: the model, and two checkpoints and one in the making."""
-        share = 1.0 if self.spec.tuning == "full" else 0.05
-        need = int(base.weight_bytes * share * (1 + 3 * 3)) + 50_000_000
-        free = shutil.disk_usage(self.out).free
-        if free < need:
-            raise BadInput(f"the disk of {self.out} has {free / 1e9:.2f} GB free, the run needs about "
-                           f"{need / 1e9:.2f} GB; make room or name another folder")
+        return base, tokenizer
 
     def snapshot_check(self) -> None:
         """Digests, Merkle root, order, ids, and no group in two splits."""
         began = time.monotonic()
         report = snapshot_check(self.snapshot, self.spec.snapshot.merkle_root)
+        # A manifest means "finished"; from here on this folder is not.
+        (self.out / MANIFEST).unlink(missing_ok=True)
+        leftovers_remove(self.out)
         self.events.emit("log", message=f"snapshot verified: {report.rows} rows, root {report.root}",
                          rows=report.rows, splits=report.splits, seconds=round(time.monotonic() - began, 3))
         self.stop.check()
@@ -225,6 +205,11 @@ class Attempt:
         if h.eval_every:
             rows = snapshot_rows(self.snapshot, "validation", self.spec.evaluation.max_rows)
             validation = Encoder(tokenizer, h.max_length, self.spec.method).encode(rows)
+            if not validation and h.early_stopping_patience:
+                raise BadInput("hyperparameters.early_stopping_patience is set and the validation split has no row to "
+                               "measure; clear it or freeze a snapshot with one")
+            if not validation:
+                self.events.emit("log", message="the validation split has no row to measure: eval_every does nothing")
         self.stop.check()
         return documents, validation
 
@@ -242,15 +227,29 @@ class Attempt:
             named = f" (row {why[0]!r} {why[1]})" if why else ""
             raise BadInput(f"the train split has no row to learn from{named}; freeze a snapshot with annotated replies")
 
-    def resume_find(self, base: BaseModel) -> Path | None:
-        """The checkpoint to go on from, if there is one."""
+    def evaluation_check(self, tokenizer: Any) -> None:
+        """See before training that the held-out rows can be measured. Raises BadInput naming a row that cannot."""
+        rows = snapshot_rows(self.snapshot, self.spec.evaluation.split, self.spec.evaluation.max_rows)
+        account = evaluation_check(self.spec, tokenizer, rows)
+        if account.refused:
+            self.events.emit("log", message=f"{len(account.refused)} rows of the {self.spec.evaluation.split} split "
+                             "cannot be measured", refused=account.refused)
+        self.stop.check()
+
+    def resume_find(self, base: BaseModel) -> tuple[Path | None, list[str]]:
+        """The checkpoint to go on from, if any, and what was passed over. Raises BadInput for another run's."""
         mark = checkpoints.fingerprint(self.spec, base)
         resume, passed = checkpoints.checkpoint_find(self.out, self.spec.resume_from, mark)
+        if not checkpoints.checkpoints_list(self.out) and (self.out / MANIFEST).is_file():
+            result_of_same_run(self.out, self.result)
+        return resume, passed
+
+    def resume_tell(self, resume: Path | None, passed: list[str]) -> None:
+        """Say where the run goes on."""
         for problem in passed:
             self.events.emit("log", message=f"checkpoint passed over: {problem}")
         if resume is not None:
             self.events.emit("log", message=f"resuming from {resume.name}")
-        return resume
 
     def train(
         self, base: BaseModel, tokenizer: Any, documents: list[Document], validation: list[Document],
@@ -267,11 +266,12 @@ class Attempt:
         model = model_load(base.path)
         self.estimate(plan, model)
         self.stop.check()
-        return train(
-            self.spec, base, model, tokenizer, plan, self.out, self.events, resume=resume, started=self.started,
-            should_stop=self.stop.asked,
-            eval_loss=(lambda m: documents_loss(m, tokenizer, validation)[0]) if validation else None,
-        )
+        with self.stop.deferred():
+            return train(
+                self.spec, base, model, tokenizer, plan, self.out, self.events, resume=resume, started=self.started,
+                should_stop=self.stop.asked,
+                eval_loss=(lambda m: documents_loss(m, tokenizer, validation)[0]) if validation else None,
+            )
 
     def estimate(self, plan: Plan, model: Any) -> None:
         """The event that says how much work lies ahead."""
@@ -291,19 +291,26 @@ class Attempt:
         p = outcome.progress
         self.result = dataclasses.replace(
             self.result, steps=outcome.steps, epochs=outcome.epochs, train_seconds=p.seconds,
-            cost=p.seconds / 3600 * self.spec.limits.cost_per_hour, first_loss=p.first_loss, last_loss=p.last_loss,
+            cost=self.spec.limits.cost(p.seconds), first_loss=p.first_loss, last_loss=p.last_loss,
             tokens={**self.result.tokens, "trained": p.tokens, "processed": p.processed}, speed=outcome.speed,
             resumed_from_step=outcome.resumed_from_step,
         )
 
     def evaluate(self, base: BaseModel, outcome: Outcome) -> None:
-        """Base and tuned model on the held-out split; left out when time or money has run out."""
-        if outcome.stop_reason.startswith(("max_seconds", "max_cost")):
-            self.events.emit("log", message=f"no evaluation: {outcome.stop_reason}")
-            return
-        self.result = dataclasses.replace(
-            self.result, evaluation=evaluation_of(self.spec, base, self.out, self.events, self.stop)
-        )
+        """Base and tuned model on the held-out split; left out, or cut off, when time or money runs out."""
+        def check() -> None:
+            self.stop.check()
+            limit = self.spec.limits.used_up(outcome.resumed_seconds + time.monotonic() - self.started)
+            if limit:
+                raise LimitReached(limit)
+
+        try:
+            check()
+            found = evaluation_of(self.spec, base, self.out, self.events, check)
+            self.result = dataclasses.replace(self.result, evaluation=found)
+        except LimitReached as limit:
+            self.events.emit("log", message=f"no evaluation: {limit}")
+            outcome.stop_reason = outcome.stop_reason or str(limit)
 
     def finish(self, base: BaseModel, outcome: Outcome) -> int:
         """Card, result, event, manifest: the manifest last."""
@@ -318,21 +325,6 @@ class Attempt:
         return EXIT_DONE if status == "done" else EXIT_STOPPED
 
 
-def evaluation_of(spec: RunSpec, base: BaseModel, out: Path, events: EventLog, stop: Stop) -> dict[str, Any]:
-    """Measure OUT_DIR/model against its base; {} when the split has no rows."""
-    from training.evaluate import evaluate
-
-    split = spec.evaluation.split
-    rows: list[Row] = snapshot_rows(Path(spec.snapshot.path), split, spec.evaluation.max_rows)
-    if not rows:
-        events.emit("log", message=f"no evaluation: the {split} split has no rows")
-        return {}
-    evaluation = evaluate(spec, base, out / MODEL_FOLDER, rows, stop.check)
-    if evaluation:
-        events.emit("evaluation", **evaluation)
-    return evaluation
-
-
 def evaluate_again(value: Any, out: Path) -> int:
     """`python -m training eval`: measure what a finished run wrote, and renew its result and manifest."""
     spec = RunSpec.from_json(value)
@@ -341,11 +333,13 @@ def evaluate_again(value: Any, out: Path) -> int:
         raise BadInput(f"{out} has no {MODEL_FOLDER} folder; run the specification first")
     base = base_find(spec.base_model, spec.base_revision)
     snapshot_check(Path(spec.snapshot.path), spec.snapshot.merkle_root)
-    result = _result_read(out, spec, base)
+    vocabulary_check(tokenizer_load(base.path), config_load(base.path), base.path)
+    asked = dataclasses.replace(result_begin(spec), status="done", base_revision=base.revision)
+    result = result_of_same_run(out, asked) or asked
     events = EventLog(out)
     try:
         with signals_caught() as stop:
-            evaluation = evaluation_of(spec, base, out, events, stop)
+            evaluation = evaluation_of(spec, base, out, events, stop.check)
         result = dataclasses.replace(result, evaluation=evaluation)
         card_write(out, spec, base, result, manifest_read(Path(spec.snapshot.path)))
         json_write(out / RESULT_FILE, result.to_json())
@@ -353,13 +347,3 @@ def evaluate_again(value: Any, out: Path) -> int:
     finally:
         events.close()
     return EXIT_DONE
-
-
-def _result_read(out: Path, spec: RunSpec, base: BaseModel) -> RunResult:
-    import json
-
-    try:
-        return RunResult.from_json(json.loads((out / RESULT_FILE).read_bytes()))
-    except (OSError, ValueError):
-        return RunResult(spec.run_id, "done", spec.snapshot.merkle_root, spec.base_model, base.revision, spec.method,
-                         spec.tuning, spec.seed, libraries=libraries(), code_version=_version("flywheel"))

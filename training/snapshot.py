@@ -17,6 +17,7 @@ from typing import Any
 from training.contract.merkle import MerkleTree, leaf_hash
 from training.contract.rows import SPLITS, Message, Row, RowError, row_from_json
 from training.errors import SnapshotError
+from training.models import is_folder
 
 MANIFEST = "manifest.json"
 DOCUMENTS = ("README.md", "tree.bin")
@@ -41,8 +42,10 @@ class Report:
 def manifest_read(folder: Path) -> dict[str, Any]:
     """The manifest as JSON values. Raises SnapshotError when it is absent or not of the schema."""
     path = folder / MANIFEST
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise SnapshotError(f"{folder} is not a folder; name a snapshot's folder")
+    if path.exists() and not path.is_file():
+        raise SnapshotError(f"{path} is no file; freeze or download the snapshot again")
     try:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -76,6 +79,8 @@ def file_rows(path: Path) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if path.exists() and not path.is_file():
+        raise SnapshotError(f"{path} is no file; download the snapshot again")
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             _schema_check(path, file.schema_arrow)
@@ -83,6 +88,9 @@ def file_rows(path: Path) -> Iterator[Row]:
                 yield from _batch_rows(batch)
     except FileNotFoundError:
         raise SnapshotError(f"{path} is missing; freeze or download the snapshot again") from None
+    except UnicodeDecodeError as error:
+        reason = error.reason
+        raise SnapshotError(f"{path} holds text that is not UTF-8 ({reason}); freeze the snapshot again") from None
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise SnapshotError(f"{path} cannot be read as Parquet ({reason}); download the snapshot again") from None
@@ -92,6 +100,9 @@ def _schema_check(path: Path, schema: Any) -> None:
     import pyarrow as pa
 
     known = set(schema.names)
+    if len(known) < len(schema.names):
+        twice = next(name for name in schema.names if schema.names.count(name) > 1)
+        raise SnapshotError(f"{path} has column {twice!r} twice; freeze the snapshot again")
     for name in (*TEXT_COLUMNS, "messages"):
         if name not in known:
             raise SnapshotError(f"{path} has no column {name!r}; freeze the snapshot again")
@@ -115,8 +126,8 @@ def _batch_rows(batch: Any) -> Iterator[Row]:
         text = record["extra"]
         try:
             record["extra"] = json.loads(text) if text and text != "{}" else {}
-        except (ValueError, TypeError):
-            raise RowError(f"row {record['id']!r} has extra {text!r}; give a JSON object as text") from None
+        except (ValueError, TypeError, RecursionError):
+            raise RowError(f"row {record['id']!r} has extra {text[:200]!r}; give a JSON object as text") from None
         yield row_from_json(record)
 
 
@@ -187,6 +198,10 @@ def _expect(report: Report, what: str, stated: object, found: object) -> None:
 
 
 def _file_verify(path: Path, entry: dict[str, Any], report: Report) -> None:
+    if path.exists() and not path.is_file():
+        # Reading a pipe or a device would never end.
+        report.problems.append(f"{path.name} is no file; download the snapshot again")
+        return
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from training import checkpoints
+from training.artifacts import disk_check
 from training.contract import RunSpec
 from training.data import IGNORE, Document
 from training.errors import Diverged
@@ -56,6 +57,7 @@ class Outcome:
     epochs: float
     progress: Progress
     resumed_from_step: int
+    resumed_seconds: float
     stop_reason: str
     keep_model: bool
     speed: dict[str, float]
@@ -113,6 +115,7 @@ def train(
     loop.prepare_for_run(watch, out)
     sizes = [(p.numel(), p.requires_grad) for p in loop.network().parameters()]
     trained, weights = sum(size for size, moves in sizes if moves), sum(size for size, _ in sizes)
+    disk_check(out, 4 * trained)
     events.emit("log", message=f"training {trained:,} of {weights:,} weights on {loop.args.device}",
                 trained_weights=trained)
     resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
@@ -124,7 +127,8 @@ def train(
     return Outcome(
         model=loop.model, steps=loop.state.global_step,
         epochs=loop.state.global_step / plan.steps_per_epoch, progress=watch.progress,
-        resumed_from_step=resumed_step, stop_reason=watch.stop_reason, keep_model=watch.keep_model,
+        resumed_from_step=resumed_step, resumed_seconds=watch.resumed_seconds,
+        stop_reason=watch.stop_reason, keep_model=watch.keep_model,
         speed={
             "real_tokens_per_s": done / seconds,
             "real_token_ratio": watch.progress.tokens / max(watch.progress.processed, 1),
@@ -183,10 +187,6 @@ class Watch(TrainerCallback):
         self.settled: dict[str, Any] = {}
         self.step_loss, self.grad_norm, self.learning_rate = 0.0, 0.0, 0.0
         self.step_seconds, self._step_started = 0.0, 0.0
-
-    def cost(self) -> float:
-        """What the run has cost so far, in the currency of cost_per_hour."""
-        return self.progress.seconds / 3600 * self.spec.limits.cost_per_hour
 
     def settle(self) -> None:
         """Keep what a checkpoint of the step just done needs, since a stop may come in the middle of the next."""
@@ -249,7 +249,7 @@ class Watch(TrainerCallback):
             "metric", step=state.global_step, total_steps=self.plan.total_steps, loss=sum(losses) / len(losses),
             learning_rate=self.learning_rate, grad_norm=self.grad_norm, tokens=p.tokens,
             tokens_per_second=round(speed, 2), epoch=round(state.global_step / self.plan.steps_per_epoch, 4),
-            seconds=round(p.seconds, 3), cost=round(self.cost(), 6),
+            seconds=round(p.seconds, 3), cost=round(self.spec.limits.cost(p.seconds), 6),
         )
         p.unlogged = []
 
@@ -272,11 +272,7 @@ class Watch(TrainerCallback):
             return self.stop_reason
         if limits.max_steps is not None and step >= limits.max_steps:
             return f"max_steps: {step} of {self.plan.total_steps} steps done"
-        if limits.max_seconds is not None and self.progress.seconds >= limits.max_seconds:
-            return f"max_seconds: {self.progress.seconds:.0f} s of {limits.max_seconds:g} s used"
-        if limits.max_cost is not None and self.cost() >= limits.max_cost:
-            return f"max_cost: {self.cost():.4f} of {limits.max_cost:g} spent"
-        return ""
+        return limits.used_up(self.progress.seconds)
 
     def check(self, loss: float, what: str, step: int) -> None:
         """Stop before a bad gradient reaches the weights. Raises Diverged."""

@@ -114,6 +114,50 @@ def test_a_template_that_leaves_the_reply_out_is_an_error_that_names_the_row(tok
         one(silent, builders.row(1))
 
 
+def test_a_template_that_cannot_open_a_turn_still_puts_the_loss_on_the_reply_alone(tokenizer: Any) -> None:
+    closed = with_template(tokenizer, "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+                                      "{% endfor %}")
+    record = builders.row(3)
+    record["messages"][2]["weight"] = 1
+    assert taught(closed, one(closed, record)) == (
+        "Hello, I look into it.<|im_end|>" + record["messages"][-1]["content"] + "<|im_end|>"
+    )
+
+
+def test_a_first_reply_that_the_templates_own_words_hold_is_not_mistaken_for_them(tokenizer: Any) -> None:
+    wordy = with_template(tokenizer, "<|im_start|>system\nYou are an assistant.<|im_end|>\n" + tokenizer.chat_template)
+    for content in ("assistant", "im_end", "You are an assistant."):
+        record = builders.row(1, messages=[builders.message("assistant", content, 1)])
+        document = one(wordy, record)
+        assert taught(wordy, document) == f"{content}<|im_end|>"
+        first = next(i for i, label in enumerate(document.labels) if label != IGNORE)
+        assert wordy.decode(document.input_ids[:first]).endswith("<|im_start|>assistant\n")
+
+
+def test_a_template_with_generation_markers_gives_the_same_mask(tokenizer: Any) -> None:
+    marked = with_template(tokenizer, "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}"
+                                      "{% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}{% else %}"
+                                      "{{ m['content'] }}<|im_end|>{% endif %}{{ '\n' }}{% endfor %}"
+                                      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    record = builders.row(3)
+    assert one(marked, record) == one(tokenizer, record)
+    theirs = marked.apply_chat_template(record["messages"], return_assistant_tokens_mask=True, return_dict=True)
+    last = len(theirs["input_ids"]) - 1 - theirs["assistant_masks"][::-1].index(1)
+    assert one(marked, record).labels[last] == marked.eos_token_id
+
+
+def test_a_template_that_refuses_a_conversation_names_its_row(tokenizer: Any) -> None:
+    strict = with_template(tokenizer, "{{ raise_exception('no system role') }}")
+    with pytest.raises(BadInput, match=r"row 'ex-00001': the chat template refuses the conversation \(no system role\)"):
+        one(strict, builders.row(1))
+
+
+def test_a_blank_turn_teaches_nothing(tokenizer: Any) -> None:
+    record = builders.row(3)
+    record["messages"][2] |= {"content": " \n", "weight": 1}
+    assert taught(tokenizer, one(tokenizer, record)) == record["messages"][-1]["content"] + "<|im_end|>"
+
+
 def test_a_tokenizer_without_a_template_is_refused(tokenizer: Any) -> None:
     with pytest.raises(BadInput, match="no chat template"):
         Encoder(with_template(tokenizer, None), 512)

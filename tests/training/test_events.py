@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from training.contract import RunEvent
+from training.errors import BadInput
 from training.events import EventLog
 
 
@@ -41,3 +44,13 @@ def test_an_event_can_be_read_as_soon_as_it_is_written(tmp_path: Path) -> None:
     with EventLog(tmp_path) as events:
         events.emit("log", message="now")
         assert len(lines(tmp_path)) == 1
+
+
+def test_two_processes_never_write_one_log(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as events:
+        events.emit("log", message="mine")
+        with pytest.raises(BadInput, match="another process works in"):
+            EventLog(tmp_path)
+    with EventLog(tmp_path) as events:
+        events.emit("log", message="free again")
+    assert [e.seq for e in lines(tmp_path)] == [1, 2]

@@ -83,6 +83,19 @@ def test_sigterm_stops_with_a_checkpoint_and_exit_3(spec_of: SpecOf, tmp_path: P
 
 
 @pytest.mark.slow
+def test_sigterm_while_the_libraries_load_is_exit_3(spec_of: SpecOf, tmp_path: Path) -> None:
+    path, out = spec_file(tmp_path, spec_of()), tmp_path / "out"
+    process = started("run", path, out)
+    while not (out / "events.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in stderr) == (3, False)
+    assert not (out / "checkpoints").exists()
+
+
+@pytest.mark.slow
 def test_bad_input_is_one_line_on_stderr_and_exit_2(spec_of: SpecOf, tmp_path: Path) -> None:
     done = trainer("run", spec_file(tmp_path, spec_of(base_model="nowhere")), tmp_path / "out")
     assert done.returncode == 2
@@ -111,7 +124,7 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[in
     return code, said.out, said.err
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": 1}', "[" * 100_000])
 def test_a_file_that_is_no_specification_is_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 
 from tests.training import builders
 from tests.training.outputs import events, result, weights
+from training import run as run_module
 from training.artifacts import manifest_problems
 from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
@@ -186,9 +191,103 @@ def test_a_refused_specification_leaves_a_finished_run_as_it_is(spec_of: SpecOf,
     out = tmp_path / "out"
     assert run(spec_of(), out) == 0
     before = (out / "result.json").read_bytes()
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="seed was 7, is 8"):
+        run(spec_of(seed=8), out)
+    spec = spec_of()
+    (Path(spec["snapshot"]["path"]) / "more").write_text("x")
+    with pytest.raises(BadInput, match="does not verify"):
+        run(spec, out)
+    shutil.rmtree(out / "checkpoints")
+    (Path(spec["snapshot"]["path"]) / "more").unlink()
+    with pytest.raises(BadInput, match="holds another run: seed was 7, is 8"):
         run(spec_of(seed=8), out)
     assert (out / "result.json").read_bytes() == before
+    assert [p for p in manifest_problems(out) if "checkpoints" not in p] == []
+
+
+def test_a_request_to_stop_while_measuring_keeps_the_model_and_its_figures(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import evaluate
+
+    def stop(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal was not obeyed at once")
+
+    monkeypatch.setattr(evaluate, "documents_loss", stop)
+    out = tmp_path / "out"
+    assert run(spec_of(), out) == 3
+    assert (result(out).status, result(out).stop_reason) == ("stopped", "stopped on request (SIGTERM)")
+    assert (result(out).steps, result(out).tokens["trained"] > 0) == (16, True)
+    assert (out / "model" / "adapter_model.safetensors").is_file()
+    assert manifest_problems(out) == []
+
+
+def test_a_budget_that_ends_while_measuring_ends_the_measuring(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.contract.spec import Limits
+
+    # Used up as soon as training is over.
+    monkeypatch.setattr(Limits, "used_up", lambda limits, _: "max_cost: all spent" if seen else "")
+    seen: list[int] = []
+    original = run_module.model_write
+    monkeypatch.setattr(run_module, "model_write", lambda *a: (seen.append(1), original(*a))[1])
+    out = tmp_path / "out"
+    assert run(spec_of(limits={"max_cost": 1, "cost_per_hour": 1}), out) == 3
+    assert (result(out).stop_reason, result(out).evaluation, result(out).steps) == ("max_cost: all spent", {}, 16)
+    assert manifest_problems(out) == []
+
+
+def test_what_a_kill_left_half_written_is_gone_after_the_next_attempt(spec_of: SpecOf, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(spec_of(limits={"max_steps": 2}), out) == 3
+    for name in (".model.tmp", "checkpoints/.step-000003.tmp", "checkpoints/.step-000003.old"):
+        (out / name).mkdir()
+        (out / name / "half").write_text("x")
+    (out / ".result.json.tmp").write_text("{")
+    assert run(spec_of(), out) == 0
+    assert list(out.rglob(".*")) == []
+
+
+def test_the_card_carries_the_metadata_that_hubs_read(spec_of: SpecOf, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    assert run(spec_of(), tmp_path / "out") == 0
+    card = ModelCard.load(tmp_path / "out" / "model" / "README.md").data
+    assert (card.license, card.library_name, card.base_model) == ("cc0-1.0", "peft", "tiny")
+    assert (card.datasets, card.metrics, card.model_name) == (["sample"], ["loss"], "run-1")
+    measured = result(tmp_path / "out").evaluation
+    values = {r.metric_name: r.metric_value for r in card.eval_results or []}
+    assert values == {"nats per assistant token": measured["tuned_loss"],
+                      "the same of the base model": measured["base_loss"]}
+    assert {r.dataset_split for r in card.eval_results or []} == {"test"}
+
+
+def test_no_pickle_is_read_or_written_from_start_to_end(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise AssertionError("a pickle")
+
+    for module, name in ((torch, "load"), (torch, "save"), (pickle, "load"), (pickle, "loads")):
+        monkeypatch.setattr(module, name, forbidden)
+    out, spec = tmp_path / "out", spec_of(evaluation={"generate_rows": 1})
+    assert run(spec | {"limits": {"max_steps": 3}}, out) == 3
+    assert run(spec, out) == 0
+    assert evaluate_again(spec, out) == 0
+    kinds = {p.suffix for p in out.rglob("*") if p.is_file()}
+    assert kinds == {".json", ".jsonl", ".jinja", ".md", ".safetensors"}
+
+
+def test_measuring_with_another_specification_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(spec_of(), out) == 0
+    with pytest.raises(BadInput, match="holds another run: method was 'sft', is 'continued_pretraining'"):
+        evaluate_again(spec_of(method="continued_pretraining"), out)
+    assert manifest_problems(out) == []
 
 
 def test_refused_rows_are_named_and_the_others_train(spec_of: SpecOf, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,43 @@ def test_a_file_that_is_no_parquet_is_found(whole: tuple[Path, str]) -> None:
 def test_a_column_of_another_type_is_found(whole: tuple[Path, str]) -> None:
     pq.write_table(pa.table({name: pa.array([1]) for name in builders.SCHEMA.names}), whole[0] / "test.parquet")
     assert any("must be text" in p for p in snapshot_verify(*whole).problems)
+
+
+def table_write(folder: Path, **columns: Any) -> None:
+    table = pq.read_table(folder / "test.parquet")
+    for name, column in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    pq.write_table(table, folder / "test.parquet")
+
+
+def test_hostile_columns_are_named(whole: tuple[Path, str]) -> None:
+    folder = whole[0]
+    table_write(folder, extra=pa.array(["[" * 100_000] * 6))
+    assert any("give a JSON object as text" in p for p in snapshot_verify(*whole).problems)
+    broken = pa.Array.from_buffers(pa.string(), 6, pa.array([b"\xff\xfe"] * 6, pa.binary()).buffers())
+    table_write(folder, extra=pa.array(["{}"] * 6), group=broken)
+    assert any("text that is not UTF-8" in p for p in snapshot_verify(*whole).problems)
+    table = pq.read_table(whole[0] / "validation.parquet")
+    pq.write_table(table.append_column("id", table["id"]), folder / "test.parquet")
+    assert any("column 'id' twice" in p for p in snapshot_verify(*whole).problems)
+
+
+@pytest.mark.parametrize("name", ["test.parquet", "manifest.json"])
+def test_a_pipe_in_a_files_place_is_not_waited_for(whole: tuple[Path, str], name: str) -> None:
+    (whole[0] / name).unlink()
+    os.mkfifo(whole[0] / name)
+    assert any("is no file" in p for p in snapshot_verify(*whole).problems)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_found(whole: tuple[Path, str]) -> None:
+    (whole[0] / ".hidden").write_text("x")
+    assert snapshot_verify(*whole).problems == [".hidden is not in the manifest; take it out of the folder"]
+
+
+def test_a_symbolic_link_is_found(whole: tuple[Path, str], tmp_path: Path) -> None:
+    (whole[0] / "test.parquet").rename(tmp_path / "elsewhere")
+    (whole[0] / "test.parquet").symlink_to(tmp_path / "elsewhere")
+    assert any("is a symbolic link" in p for p in snapshot_verify(*whole).problems)
 
 
 @pytest.mark.parametrize("name", ["../secret.parquet", "/etc/passwd", "..", ""])

@@ -76,6 +76,18 @@ class Limits:
     max_steps: int | None = None
     cost_per_hour: float = 0.0
 
+    def cost(self, seconds: float) -> float:
+        """What so many seconds of the run cost."""
+        return seconds / 3600 * self.cost_per_hour
+
+    def used_up(self, seconds: float) -> str:
+        """Which of time and money is used up after so many seconds, "" for neither."""
+        if self.max_seconds is not None and seconds >= self.max_seconds:
+            return f"max_seconds: {seconds:.0f} s of {self.max_seconds:g} s used"
+        if self.max_cost is not None and self.cost(seconds) >= self.max_cost:
+            return f"max_cost: {self.cost(seconds):.4f} of {self.max_cost:g} spent"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
@@ -118,12 +130,13 @@ class RunSpec:
         _one_of("evaluation.split", spec.evaluation.split, ("validation", "test"))
         _one_of("hyperparameters.scheduler", spec.hyperparameters.scheduler, ("cosine", "linear", "constant"))
         _one_of("hyperparameters.precision", spec.hyperparameters.precision, ("auto", "float32", "bfloat16"))
-        for name in ("run_id", "base_model"):
-            if not getattr(spec, name).strip():
-                raise ContractError(f"{name} is empty; name the {name.replace('_', ' ')}")
+        for name, text in (("run_id", spec.run_id), ("base_model", spec.base_model),
+                           ("snapshot.path", spec.snapshot.path)):
+            if not text.strip():
+                raise ContractError(f"{name} is empty; name the {name.replace('_', ' ').replace('.', ' ')}")
         if len(spec.snapshot.merkle_root) != 64 or set(spec.snapshot.merkle_root) - set("0123456789abcdef"):
             raise ContractError(
-                f"snapshot.merkle_root is {spec.snapshot.merkle_root!r}; give the manifest's root, 64 hex digits"
+                f"snapshot.merkle_root is {_short(spec.snapshot.merkle_root)}; give the manifest's root, 64 hex digits"
             )
         for name, low, high in _RANGES:
             _in_range(f"hyperparameters.{name}", getattr(spec.hyperparameters, name), low, high)
@@ -259,14 +272,21 @@ class RunResult:
 T = TypeVar("T")
 
 
+def _short(value: object) -> str:
+    """A value as an error shows it: what was sent may be of any length."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ContractError(f"{name} is {value!r}; use one of {', '.join(allowed)}")
+        raise ContractError(f"{name} is {_short(value)}; use one of {', '.join(allowed)}")
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ContractError(f"{name} is {value!r}; give a number from {low:g} to {high:g}")
+        ends = f"from {low:.10g} to {high:.10g}" if math.isfinite(high) else f"of {low:g} or more"
+        raise ContractError(f"{name} is {_short(value)}; give a number {ends}")
 
 
 _PLAIN: dict[str, tuple[type, ...]] = {
@@ -278,14 +298,14 @@ _NESTED: dict[str, type] = {
 }
 
 
-def _build(cls: type[T], value: Any, what: str) -> T:
-    """Build dataclass `cls` from JSON `value`, refusing unknown, missing and mistyped fields by name."""
+def _build(cls: type[T], value: Any, what: str, prefix: str = "") -> T:
+    """Build dataclass `cls` from JSON `value`, refusing unknown, missing and mistyped fields by their full name."""
     if not isinstance(value, dict):
         raise ContractError(f"{what} is {type(value).__name__}; give an object")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(value) - set(fields))
     if unknown:
-        raise ContractError(f"{what} has unknown field {unknown[0]!r}; known are {', '.join(fields)}")
+        raise ContractError(f"{what} has unknown field {_short(unknown[0])}; known are {', '.join(fields)}")
     built: dict[str, Any] = {}
     for name, spec in fields.items():
         required = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
@@ -294,14 +314,17 @@ def _build(cls: type[T], value: Any, what: str) -> T:
                 raise ContractError(f"{what} lacks {name!r}; add it")
             continue
         kind = str(spec.type)
-        built[name] = _build(_NESTED[kind], value[name], name) if kind in _NESTED else _plain(name, kind, value[name])
+        if kind in _NESTED:
+            built[name] = _build(_NESTED[kind], value[name], prefix + name, f"{prefix}{name}.")
+        else:
+            built[name] = _plain(prefix + name, kind, value[name])
     return cls(**built)
 
 
 def _plain(name: str, kind: str, value: Any) -> Any:
     allowed = _PLAIN.get(kind, (dict,))
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise ContractError(f"{name} is {value!r} ({type(value).__name__}); give {kind}")
+        raise ContractError(f"{name} is {_short(value)} ({type(value).__name__}); give {kind}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ContractError(f"{name} is {value!r}; give a finite number")
     return value
