@@ -22,7 +22,14 @@ from provenance.services.judging import (
     records_touch,
     verdicts_expire,
 )
-from provenance.services.recording import record_provenance, record_provenance_bulk, subjects_ensure
+from provenance.services.recording import (
+    StoredRecords,
+    record_provenance,
+    record_provenance_bulk,
+    records_store,
+    records_tell,
+    subjects_ensure,
+)
 from provenance.services.stewarding import (
     source_retention_change,
     source_terms_change,
@@ -39,10 +46,11 @@ from provenance.services.withdrawing import (
 )
 
 __all__ = [
-    "ConsentReport", "RecordDraft", "clear_or_refuse", "clearance_count", "consent_event_add", "consent_import",
-    "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
+    "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "clearance_count", "consent_event_add",
+    "consent_import", "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
     "lawful_basis_revoke", "ledger_verify_request", "ledger_verify_run",
-    "record_provenance", "record_provenance_bulk", "records_judge", "records_touch", "refusal_due",
+    "record_provenance", "record_provenance_bulk", "records_judge", "records_store", "records_tell", "records_touch",
+    "refusal_due",
     "source_retention_change", "source_terms_change", "steward_clear_personal_data", "steward_quarantine",
     "steward_release", "subjects_ensure", "verdicts_expire", "withdrawal_complete", "withdrawal_receipt_add",
 ]

@@ -7,6 +7,7 @@ something newer changes the facts and has the record judged again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -80,29 +81,50 @@ def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, Provenan
 
     A draft that stands twice counts as its last. One ledger entry names all that were made or changed.
     """
-    drafts = _checked(records)
-    found: dict[str, ProvenanceRecord] = {}
-    made: list[int] = []
-    changed: list[int] = []
     with transaction.atomic():
-        for chunk in _chunks(list(drafts.values())):
-            existing = _existing(chunk)
-            new = [d for d in chunk if d.source_record_id not in existing]
-            fresh = _create(new)
-            # Somebody else may have made some of them in between: those are taken as existing.
-            existing |= {k: v for k, v in fresh.items() if v.judge_due is False}
-            made += [record.pk for key, record in fresh.items() if key not in existing]
-            changed += _update([d for d in chunk if d.source_record_id in existing], existing)
-            found |= fresh | existing
-        if made or changed:
-            outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
-            source = next(iter(drafts.values())).source_system
-            ledger_append(
-                actor="system", action="provenance.record", object=f"source:{source}",
-                payload={"made": made, "records": changed},
-            )
-            late_follow(record_ids=[*made, *changed])
-    return found
+        stored = records_store(records)
+        records_tell(stored)
+    return stored.found
+
+
+@dataclass(slots=True)
+class StoredRecords:
+    """Records of one source system by source_record_id, and the keys of those that were made or changed."""
+
+    source_system: str
+    found: dict[str, ProvenanceRecord] = field(default_factory=dict)
+    made: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+
+
+def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
+    """The first half of `record_provenance_bulk`, in the caller's transaction, which has to end with `records_tell`.
+
+    Apart from it because telling locks the ledger until commit: whoever has slow work to do does it in between.
+    """
+    drafts = _checked(records)
+    stored = StoredRecords(next((d.source_system for d in drafts.values()), ""))
+    for chunk in _chunks(list(drafts.values())):
+        existing = _existing(chunk)
+        new = [d for d in chunk if d.source_record_id not in existing]
+        fresh = _create(new)
+        # Somebody else may have made some of them in between: those are taken as existing.
+        existing |= {k: v for k, v in fresh.items() if v.judge_due is False}
+        stored.made += [record.pk for key, record in fresh.items() if key not in existing]
+        stored.changed += _update([d for d in chunk if d.source_record_id in existing], existing)
+        stored.found |= fresh | existing
+    return stored
+
+
+def records_tell(stored: StoredRecords) -> None:
+    """Have stored records judged, ledgered, and handed on where somebody in them has said no."""
+    if stored.made or stored.changed:
+        outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+        ledger_append(
+            actor="system", action="provenance.record", object=f"source:{stored.source_system}",
+            payload={"made": stored.made, "records": stored.changed},
+        )
+        late_follow(record_ids=[*stored.made, *stored.changed])
 
 
 def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:

@@ -18,6 +18,9 @@ ROWS = 8
 PERMUTATIONS = BANDS * ROWS
 _AT_ONCE = 20_000
 
+COMPARED = 100_000
+"""Characters of a text that are looked at: no conversation is longer, and what pastes of logs cost is bounded."""
+
 _WORDS = re.compile(r"<[A-Z][A-Z_]*_\d+>|\w+")
 _NUMBERED = re.compile(r"^<([A-Z][A-Z_]*)_\d+>$")
 
@@ -34,7 +37,8 @@ def text_sha256(text: str) -> str:
 
 
 def shingles(text: str) -> set[bytes]:
-    """All runs of `SHINGLE` characters; the text itself when it is shorter."""
+    """All runs of `SHINGLE` characters among the first `COMPARED`; the text itself when it is shorter."""
+    text = text[:COMPARED]
     if len(text) <= SHINGLE:
         return {text.encode()}
     return {text[i : i + SHINGLE].encode() for i in range(len(text) - SHINGLE + 1)}
@@ -42,7 +46,13 @@ def shingles(text: str) -> set[bytes]:
 
 def near(a: str, b: str) -> bool:
     """Whether two comparable texts are near-duplicates."""
-    one, other = shingles(a), shingles(b)
+    return near_shingles(shingles(a), shingles(b))
+
+
+def near_shingles(one: set[bytes], other: set[bytes]) -> bool:
+    """The same for texts whose shingles are taken already."""
+    if min(len(one), len(other)) < NEAR * max(len(one), len(other)):
+        return False
     common = len(one & other)
     return common >= NEAR * (len(one) + len(other) - common)
 

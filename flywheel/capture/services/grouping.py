@@ -17,10 +17,17 @@ from django.db.models.functions import RowNumber
 
 from flywheel.capture.domain import similarity
 from flywheel.capture.models import Example, MinHashBand
+from provenance.selectors import chunks
 
 CROWD = 64
 """Candidates looked at per band: more than that share a band only when texts are made from one template, and then the
 first ones already lead to the group."""
+
+TEXTS = 500
+"""Candidates whose texts are in memory at once."""
+
+SHINGLES_HELD = 2_000_000
+"""About 200 MB of a batch's own shingles."""
 
 _LOCK = 0x666C7977686565  # any number that nobody else uses: "flywhee"
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -115,6 +122,10 @@ def _place(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
     return holders, groups
 
 
+Pair = tuple[int, str, str, list[int]]
+"""A holder, its group, another group, and that group's examples that share a band, the likeliest last."""
+
+
 def _join_near(holders: dict[int, str], groups: _Groups) -> None:
     bands = dict(zip(holders, similarity.band_digests(list(holders.values())), strict=True))
     MinHashBand.objects.bulk_create(
@@ -123,18 +134,43 @@ def _join_near(holders: dict[int, str], groups: _Groups) -> None:
             for pk, digests in bands.items() for band, digest in enumerate(digests)
         ]
     )
+    ours = _Shingles(holders)
     open_pairs = _candidates(bands, holders, groups)
     while open_pairs:
         # One candidate of each group at a time: the first that is near settles it for the whole group.
-        texts = _texts({queue[-1] for _, _, _, queue in open_pairs}, holders)
-        for pk, own, other, queue in open_pairs:
-            if groups.key(own) != groups.key(other) and similarity.near(holders[pk], texts[queue.pop()]):
-                groups.join(own, other)
+        by_candidate: dict[int, list[Pair]] = defaultdict(list)
+        for pair in open_pairs:
+            by_candidate[pair[3].pop()].append(pair)
+        for candidates in chunks(by_candidate, TEXTS):
+            texts = _texts(set(candidates), holders)
+            for candidate in candidates:
+                _join_candidate(similarity.shingles(texts[candidate]), by_candidate[candidate], ours, groups)
         open_pairs = [pair for pair in open_pairs if pair[3] and groups.key(pair[1]) != groups.key(pair[2])]
 
 
-Pair = tuple[int, str, str, list[int]]
-"""A holder, its group, another group, and that group's examples that share a band, the likeliest last."""
+def _join_candidate(theirs: set[bytes], pairs: list[Pair], ours: _Shingles, groups: _Groups) -> None:
+    for pk, own, other, _ in pairs:
+        if groups.key(own) != groups.key(other) and similarity.near_shingles(ours.of(pk), theirs):
+            groups.join(own, other)
+
+
+class _Shingles:
+    """The shingles of a batch's texts, each text's taken once as long as there is room for them."""
+
+    def __init__(self, texts: dict[int, str]) -> None:
+        self._texts = texts
+        self._held: dict[int, set[bytes]] = {}
+        self._size = 0
+
+    def of(self, pk: int) -> set[bytes]:
+        held = self._held.get(pk)
+        if held is None:
+            held = similarity.shingles(self._texts[pk])
+            self._size += len(held)
+            if self._size > SHINGLES_HELD:
+                self._held, self._size = {}, len(held)
+            self._held[pk] = held
+        return held
 
 
 def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _Groups) -> list[Pair]:

@@ -29,9 +29,8 @@ from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
 from provenance.domain.vocabulary import RecordDraft
 from provenance.ledger import ledger_append
-from provenance.models import ProvenanceRecord
 from provenance.pii import Detector, default_detector
-from provenance.services import record_provenance_bulk
+from provenance.services import StoredRecords, records_store, records_tell
 
 log = logging.getLogger(__name__)
 
@@ -213,9 +212,13 @@ def _store(prepared: Prepared) -> None:
         .select_related("capture").select_for_update(of=("self",))
     }
     drafts = [d for d in prepared.drafts if d.capture.pk in mine and _counts(d, held.get(d.uid))]
-    new, changed = _examples(drafts, held, _records(drafts))
+    records = _records(drafts)
+    new, changed = _examples(drafts, held, records)
     examples_regroup(new=new, changed=changed)
     _suggest(drafts, new + changed)
+    # From here on the ledger is locked, which everybody else's changes wait for: what takes long is done.
+    for stored in records:
+        records_tell(stored)
     counted = {d.capture.pk for d in drafts}
     unread = [(capture, reason) for capture, reason in prepared.dead if capture.pk in mine]
     now = timezone.now()
@@ -257,15 +260,11 @@ def _counts(draft: Draft, held: Example | None) -> bool:
     return held.status != Example.Status.ERASED and draft.capture.order_key > held.capture.order_key
 
 
-def _records(drafts: list[Draft]) -> dict[tuple[str, str], ProvenanceRecord]:
+def _records(drafts: list[Draft]) -> list[StoredRecords]:
     by_source: dict[str, list[RecordDraft]] = {}
     for draft in drafts:
         by_source.setdefault(draft.capture.source.name, []).append(_record(draft))
-    return {
-        (source, external_id): record
-        for source, records in sorted(by_source.items())
-        for external_id, record in record_provenance_bulk(records).items()
-    }
+    return [records_store(records) for _, records in sorted(by_source.items())]
 
 
 def _record(draft: Draft) -> RecordDraft:
@@ -297,13 +296,14 @@ def _record(draft: Draft) -> RecordDraft:
 
 
 def _examples(
-    drafts: list[Draft], held: dict[UUID, Example], records: dict[tuple[str, str], ProvenanceRecord]
+    drafts: list[Draft], held: dict[UUID, Example], stored: list[StoredRecords]
 ) -> tuple[list[Example], list[Example]]:
+    records = {one.source_system: one.found for one in stored}
     new: list[Example] = []
     changed: list[Example] = []
     for draft in drafts:
         example = held.get(draft.uid)
-        record = records[draft.capture.source.name, draft.capture.external_id]
+        record = records[draft.capture.source.name][draft.capture.external_id]
         if example is None:
             example = Example(
                 uid=draft.uid, source=draft.capture.source, external_id=draft.capture.external_id, provenance=record

@@ -17,8 +17,10 @@ from flywheel.capture.services import processing
 from flywheel.core.errors import Conflict
 from flywheel.core.models import OutboxMessage
 from flywheel.core.outbox import outbox_drain
+from provenance import ledger as ledger_entries
 from provenance.ledger import ledger_verify
 from provenance.models import LedgerEntry, ProvenanceRecord, Subject
+from provenance.services import recording
 from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
@@ -365,3 +367,24 @@ def test_the_head_of_a_crowd_changes_without_sketching_the_crowd_again(source, m
     assert len(sketched) == 2
     assert Example.objects.filter(duplicate_of=None).count() == 2
     assert Example.objects.values("group_key").distinct().count() == 2
+
+
+def test_a_huge_text_among_a_crowd_is_taken_apart_once_and_not_for_each_neighbour(source, monkeypatch):
+    taken = []
+    shingles = similarity.shingles
+    monkeypatch.setattr(similarity, "shingles", lambda text: taken.append(len(text)) or shingles(text))
+    alike = [ticket(f"T-{n:02d}", f"text {n} " + "word " * 30) for n in range(40)]
+    deliver(source, ticket("T-long", "word " * 60_000), *alike)
+    # Once for its bands and once to compare it.
+    assert sum(length > similarity.COMPARED for length in taken) <= 2
+    assert Example.objects.count() == 41
+
+
+def test_the_ledger_is_locked_only_when_the_slow_work_is_done(source, monkeypatch):
+    order = []
+    regroup, append = processing.examples_regroup, ledger_entries.ledger_append
+    monkeypatch.setattr(processing, "examples_regroup", lambda **rest: order.append("group") or regroup(**rest))
+    for module in (processing, recording):
+        monkeypatch.setattr(module, "ledger_append", lambda **rest: order.append(rest["action"]) or append(**rest))
+    deliver(source, ticket())
+    assert order == ["group", "provenance.record", "capture.process"]
