@@ -22,7 +22,7 @@ BAD_ROWS_KEPT = 1000
 
 def file_import(
     *, path: Path, source: Source | None, by: User | None, format: str = "auto", encoding: str = "utf-8",
-    limit: int | None = None, read: Callable[[FileImport], None] | None = None,
+    limit: int | None = None, read: Callable[[FileImport, bool], None] | None = None,
     skipped: Callable[[str], None] | None = None,
 ) -> Iterator[Outcome]:
     """Capture the rows of a file, or of all files in a folder, and tell for each row what became of it.
@@ -30,9 +30,9 @@ def file_import(
     Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
     A finished file that had bad rows is read once more, since what made them bad may be mended: an encoding, a source;
     its good rows are repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the
-    rest waits for the next. `read` is called with the import of each file that was read, `skipped` with the reason for
-    each file of a folder or zip that holds no conversations. The iterator has to be read to its end. Raises Invalid for
-    a file that cannot be read.
+    rest waits for the next. `read` is called with the import of each file and whether an earlier call had finished it,
+    `skipped` with the reason for each file of a folder or zip that holds no conversations. The iterator has to be read
+    to its end. Raises Invalid for a file that cannot be read.
     """
     taken = found = 0
     for file in _files(path):
@@ -65,14 +65,15 @@ def _files(path: Path) -> list[Path]:
 
 def _one(
     path: Path, *, source: Source | None, by: User | None, format: str, encoding: str, limit: int | None,
-    read: Callable[[FileImport], None] | None, skipped: Callable[[str], None] | None,
+    read: Callable[[FileImport, bool], None] | None, skipped: Callable[[str], None] | None,
 ) -> Iterator[Outcome]:
     try:
         opened = files.open_file(path, format=format, encoding=encoding)
         for reason in opened.skipped:
             (skipped or _nobody)(reason)
         done = _begin(path=path, source=source, by=by, format=opened.format)
-        if done.finished_at is None:
+        before = done.finished_at is not None
+        if not before:
             stop = None if limit is None else done.position + limit
             yield from capture_bulk(
                 source=source, lines=_rows(opened, done, stop), by=by, after_chunk=lambda told: _count(done, told)
@@ -82,7 +83,7 @@ def _one(
     except (files.UnreadableFile, OSError, LookupError) as error:
         raise Invalid(str(error), field="path") from None
     if read is not None:
-        read(done)
+        read(done, before)
 
 
 def _nobody(reason: str) -> None:

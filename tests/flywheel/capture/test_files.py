@@ -155,6 +155,31 @@ def test_bad_rows_of_a_table_are_reported_by_line(write, source):
     assert "latin-1" in done.bad_rows[2]["reason"]
 
 
+@pytest.mark.parametrize("open_cell", ['5,"not closed, x', '5,"x" y', '6,"', '"'])
+def test_a_quote_that_is_not_closed_costs_its_own_line_only(write, source, open_cell):
+    rows = ['external_id,message', "1,one", open_cell, "2,two", '3,"three', 'lines"', '4,"four ""quoted"""', "5,five"]
+    done = load(write("t.csv", "\n".join(rows)), source)
+    assert [bad["line"] for bad in done.bad_rows] == [3]
+    assert [p["external_id"] for p in payloads()] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_quote_that_is_never_closed_again_keeps_no_later_row(write, source, monkeypatch):
+    monkeypatch.setattr(files.reading, "MAX_RECORD", 3000)
+    rows = "".join(f"{n},message {n}\n" for n in range(500))
+    done = load(write("t.csv", f'external_id,message\nx,"open\n{rows}y,"open too\n'), source)
+    assert (done.rows_captured, [bad["line"] for bad in done.bad_rows]) == (500, [2, 503])
+
+
+def test_a_table_without_a_header_that_can_be_read_is_not_read_by_its_first_row(write, source):
+    done = load(write("t.csv", 'message,"reply" x\nhello,bye\nagain,so\n'), source, format="table")
+    assert (done.rows_captured, [bad["line"] for bad in done.bad_rows]) == (0, [1])
+
+
+def test_line_ends_of_old_macs_are_named(write, source):
+    with pytest.raises(Invalid, match="CR alone"):
+        load(write("t.csv", "message,label\rhello,x\rthere,y\r"), source)
+
+
 def test_latin_1_is_read_when_it_is_asked_for(write, source):
     done = load(write("t.csv", b"text,category\ncaf\xe9,latin\n"), source, encoding="latin-1")
     assert (done.rows_captured, payloads()[0]["messages"][0]["text"]) == (1, "café")
@@ -188,8 +213,9 @@ def test_a_list_that_breaks_off_keeps_what_came_before(write, source):
 
 
 def test_a_list_with_something_else_in_it_reports_that(write, source):
-    done = load(write("t.json", json.dumps([ticket("A"), 5, None, TASKMASTER[0]])), source)
-    assert (done.rows_captured, [bad["line"] for bad in done.bad_rows]) == (1, [2, 3, 4])
+    records = ",\n".join(json.dumps(record) for record in (ticket("A"), 5, None, TASKMASTER[0]))
+    done = load(write("t.json", f"[\n{records}\n]"), source)
+    assert (done.rows_captured, [bad["line"] for bad in done.bad_rows]) == (1, [3, 4, 5])
 
 
 def test_a_line_that_is_too_long_is_reported(write, source, monkeypatch):
@@ -282,6 +308,17 @@ def test_the_command_tells_what_it_did_and_names_bad_lines(write, source, capsys
     assert "3 rows read, 2 captured, 0 repeated, 1 bad; finished" in out.out
     assert "line 2: this is not JSON" in out.err
     assert Capture.objects.first().received_by.username == "ada"
+
+
+def test_the_command_says_that_a_file_was_read_before(write, source, capsys):
+    path = write("t.jsonl", lines(ticket("A"), ticket("B")))
+    call_command("capture_file", str(path), "--source", "acme")
+    capsys.readouterr()
+    call_command("capture_file", str(path), "--source", "acme")
+    out = capsys.readouterr().out
+    assert "all 2 rows were read" in out
+    assert "nothing was added" in out
+    assert "captured" not in out
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Iterator
 from itertools import chain
 
 import pytest
@@ -21,7 +22,11 @@ VALUES = st.recursive(
 
 
 def records(content: bytes, *, block: int = 7, limit: int = 1000) -> list[bytes | BadPayload]:
-    return list(list_records((content[i : i + block] for i in range(0, len(content), block)), limit=limit))
+    return [record for _, record in list_records(cut(content, block), limit=limit)]
+
+
+def cut(content: bytes, block: int) -> Iterator[bytes]:
+    return (content[i : i + block] for i in range(0, len(content), block))
 
 
 @given(st.lists(VALUES, max_size=6), st.integers(1, 40), st.booleans(), st.booleans())
@@ -59,6 +64,13 @@ def test_a_record_that_is_too_long_is_passed_over() -> None:
     assert [type(record) for record in found] == [bytes, BadPayload, bytes]
     assert isinstance(found[1], BadPayload)
     assert "5003 bytes" in found[1].reason
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_a_record_comes_with_the_line_that_it_begins_on(block: int) -> None:
+    content = b'\n[\n{"a":\n"x\\ny"},\n\n  5, [1,\n2],\n' + b'"' + b"z\n" * 300 + b'"\n,\n{}\n, {"b"'
+    lines = [line for line, _ in list_records(cut(content, block), limit=200)]
+    assert lines == [3, 6, 6, 8, 310, 311]
 
 
 @pytest.mark.sweep

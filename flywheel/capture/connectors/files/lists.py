@@ -18,7 +18,11 @@ _INSIDE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
 _STRING = re.compile(rb'["\\]')
 
 
-def list_records(blocks: Iterable[bytes], *, limit: int) -> Iterator[bytes | BadPayload]:
+Found = tuple[int, bytes | BadPayload]
+"""A record, or why it cannot be read, with the line that it begins on."""
+
+
+def list_records(blocks: Iterable[bytes], *, limit: int) -> Iterator[Found]:
     """The records of a list, without the commas between them; a BadPayload for one longer than `limit` bytes.
 
     Where the list breaks off or something follows it, a BadPayload is the last.
@@ -40,8 +44,10 @@ class _Scanner:
         self._in_string = self._escaped = False
         self._parts: list[bytes] = []
         self._size = 0
+        # The line that the scanner is on, and the one that the record began on: 0 while only blanks have been seen.
+        self._line, self._began = 1, 0
 
-    def feed(self, block: bytes) -> Iterator[bytes | BadPayload]:
+    def feed(self, block: bytes) -> Iterator[Found]:
         if self.depth == -1:
             self._after(block)
             return
@@ -60,7 +66,9 @@ class _Scanner:
                 self._in_string = True
             elif mark in b"[{":
                 self.depth += 1
-                start = at if self.depth == 1 else start
+                if self.depth == 1:
+                    self._line += block.count(b"\n", start, at)
+                    start = at
             elif mark == b"," or self.depth == 1:
                 yield from self._record(block[start : at - 1], last=mark != b",")
                 start = at
@@ -86,6 +94,9 @@ class _Scanner:
         return found.end()
 
     def _keep(self, piece: bytes) -> None:
+        if not self._began and (text := piece.lstrip()):
+            self._began = self._line + piece.count(b"\n", 0, len(piece) - len(text))
+        self._line += piece.count(b"\n")
         self._size += len(piece)
         if self._size <= self.limit:
             self._parts.append(piece)
@@ -93,23 +104,25 @@ class _Scanner:
             # What is too long anyway is not kept.
             self._parts.clear()
 
-    def _record(self, piece: bytes, *, last: bool) -> Iterator[bytes | BadPayload]:
+    def _record(self, piece: bytes, *, last: bool) -> Iterator[Found]:
         self._keep(piece)
-        content, size = b"".join(self._parts), self._size
-        self._parts, self._size = [], 0
+        content, size, line = b"".join(self._parts), self._size, self._began or self._line
+        self._parts, self._size, self._began = [], 0, 0
         if last and not self.count and not content.strip() and size <= self.limit:
             return
         self.count += 1
         if size > self.limit:
-            yield BadPayload(f"the record has {size} bytes, at most {self.limit} are taken; split the conversation")
+            reason = f"the record has {size} bytes, at most {self.limit} are taken; split the conversation"
+            yield line, BadPayload(reason)
         else:
-            yield content
+            yield line, content
 
     def _after(self, rest: bytes) -> None:
         self.depth = -2 if rest.strip() else -1
 
-    def end(self) -> Iterator[BadPayload]:
+    def end(self) -> Iterator[Found]:
         if self.depth == -2:
-            yield BadPayload(f"something follows the list of {self.count} records; it is not read")
+            yield self._line, BadPayload(f"something follows the list of {self.count} records; it is not read")
         elif self.depth >= 0:
-            yield BadPayload(f"the JSON breaks off after record {self.count}; the file is not whole")
+            reason = f"the JSON breaks off after record {self.count}; the file is not whole"
+            yield self._began or self._line, BadPayload(reason)

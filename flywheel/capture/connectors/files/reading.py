@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ _SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".zip"}
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One record: its line (or its number in a JSON list) and the payload, or why there is none."""
+    """One record: the line that it begins on (in a list on one line its number) and the payload, or why there is none.
+    """
 
     line: int
     content: dict[str, Any] | BadPayload
@@ -169,21 +171,25 @@ def _open_list(opener: Opener, name: str, format: str, encoding: str) -> Opened:
     kind = _chosen(format, mapper_for(first) if first else None, name, seen)
 
     def rows() -> Iterator[FileRow]:
-        for number, record in _items(opener, encoding):
-            yield FileRow(number, record) if isinstance(record, BadPayload) else _mapped(number, record, MAPPERS[kind])
+        for line, record in _items(opener, encoding):
+            yield FileRow(line, record) if isinstance(record, BadPayload) else _mapped(line, record, MAPPERS[kind])
 
     return Opened(kind, rows)
 
 
 def _items(opener: Opener, encoding: str) -> Iterator[tuple[int, dict[str, Any] | BadPayload]]:
-    """The records of a JSON list, numbered from 1; one that cannot be read comes as a BadPayload."""
+    """The records of a JSON list with their lines; one that cannot be read comes as a BadPayload.
+
+    A list written on one line is counted in records instead, which tells more than "line 1" each time.
+    """
     with closing(opener()) as file:
         blocks = iter(partial(_buffered(file).read, BLOCK), b"")
-        for number, raw in enumerate(list_records(blocks, limit=MAX_RECORD), start=1):
+        for number, (line, raw) in enumerate(list_records(blocks, limit=MAX_RECORD), start=1):
+            line = line if line > 1 else number
             try:
-                yield number, _parsed(raw, encoding)
+                yield line, _parsed(raw, encoding)
             except BadPayload as bad:
-                yield number, bad
+                yield line, bad
 
 
 def _open_lines(opener: Opener, name: str, format: str, start: bytes, encoding: str) -> Opened:
@@ -255,6 +261,8 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | BadPayload]]:
 
 # --- tables ---------------------------------------------------------------------------------------------------
 def _open_table(opener: Opener, name: str, format: str, head: bytes, encoding: str) -> Opened:
+    if b"\r" in head and b"\n" not in head:
+        raise UnreadableFile(f"{name} ends its lines with CR alone, as old Macs did; save it with LF or CRLF")
     line = head.removeprefix(b"\xef\xbb\xbf").splitlines()[0].decode(encoding, "replace")
     delimiter = max(",;\t", key=line.count)
     columns = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=delimiter))]
@@ -273,45 +281,83 @@ def _open_table(opener: Opener, name: str, format: str, head: bytes, encoding: s
 def _table_rows(
     file: BinaryIO, delimiter: str, encoding: str, mapper: Callable[[Record], dict[str, Any]]
 ) -> Iterator[FileRow]:
-    faults: dict[int, BadPayload] = {}
     csv.field_size_limit(MAX_RECORD)
-    reader = csv.reader(_text_lines(file, encoding, faults), delimiter=delimiter, strict=True)
+    table = _Table(file, delimiter, encoding)
     header: list[str] | None = None
-    while True:
-        before = reader.line_num
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield FileRow(before + 1, BadPayload(f"this is not CSV: {error}; is a quote not closed here?"))
-            continue
-        if cells is None:
-            return
-        if header is None:
+    while (found := table.row()) is not None:
+        line, cells = found
+        if isinstance(cells, BadPayload):
+            yield FileRow(line, cells)
+            if header is None:
+                return
+        elif header is None:
             header = [cell.strip().lower() for cell in cells]
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        line = before + 1
-        fault = next((faults.pop(n) for n in range(line, reader.line_num + 1) if n in faults), None)
-        if fault is None and len(cells) != len(header):
-            fault = BadPayload(
-                f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}"
-            )
-        yield FileRow(line, fault) if fault else _mapped(line, dict(zip(header, cells, strict=True)), mapper)
+        elif any(cell.strip() for cell in cells):
+            yield _table_row(line, header, cells, delimiter, mapper)
 
 
-def _text_lines(file: BinaryIO, encoding: str, faults: dict[int, BadPayload]) -> Iterator[str]:
+def _table_row(
+    line: int, header: list[str], cells: list[str], delimiter: str, mapper: Callable[[Record], dict[str, Any]]
+) -> FileRow:
+    if len(cells) != len(header):
+        return FileRow(line, BadPayload(
+            f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}"
+        ))
+    return _mapped(line, dict(zip(header, cells, strict=True)), mapper)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    text: str
+    fault: BadPayload | None = None
+
+
+class _Table:
+    """The rows of a table, each with the number of its first line.
+
+    A quote that is not closed reaches over good rows, up to the next quote or the file's end: only the line that it
+    stands on is bad then, and the others are read anew.
+    """
+
+    def __init__(self, file: BinaryIO, delimiter: str, encoding: str) -> None:
+        self._lines = _text_lines(file, encoding)
+        self._delimiter = delimiter
+        self._again: deque[_Line] = deque()
+
+    def row(self) -> tuple[int, list[str] | BadPayload] | None:
+        """The next row's cells, or why it has none; None at the end."""
+        used: list[_Line] = []
+        try:
+            cells = next(csv.reader(self._texts(used), delimiter=self._delimiter, strict=True), None)
+        except csv.Error as error:
+            self._again.extendleft(reversed(used[1:]))
+            return used[0].number, BadPayload(f"this is not CSV: {error}; is a quote not closed here?")
+        if cells is None:
+            return None
+        fault = next((line.fault for line in used if line.fault), None)
+        return used[0].number, fault or cells
+
+    def _texts(self, used: list[_Line]) -> Iterator[str]:
+        size = 0
+        while line := self._again.popleft() if self._again else next(self._lines, None):
+            used.append(line)
+            size += len(line.text)
+            if size > MAX_RECORD:
+                raise csv.Error(f"the row is longer than {MAX_RECORD} characters")
+            yield line.text
+
+
+def _text_lines(file: BinaryIO, encoding: str) -> Iterator[_Line]:
     for number, raw in _lines(file):
         if isinstance(raw, BadPayload):
-            faults[number] = raw
-            yield "\n"
+            yield _Line(number, "\n", raw)
             continue
         if number == 1:
             raw = raw.removeprefix(b"\xef\xbb\xbf")
         try:
-            yield _decoded(raw, encoding)
+            yield _Line(number, _decoded(raw, encoding))
         except BadPayload as bad:
-            faults[number] = bad
-            yield raw.decode(encoding, "replace")
+            yield _Line(number, raw.decode(encoding, "replace"), bad)
 
 

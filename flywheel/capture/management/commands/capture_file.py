@@ -52,7 +52,13 @@ class Command(BaseCommand):
             raise CommandError(f"there is no user {name!r}; leave --by out to use the source's owner")
         return user
 
-    def _tell(self, done: FileImport) -> None:
+    def _tell(self, done: FileImport, before: bool) -> None:
+        if before:
+            self.stdout.write(
+                f"{done.path} ({done.format}): all {done.rows_read} rows were read before, until "
+                f"{done.finished_at:%Y-%m-%d %H:%M}; nothing was added"
+            )
+            return
         state = "finished" if done.finished_at else f"stopped after row {done.position}; run again for the rest"
         self.stdout.write(
             f"{done.path} ({done.format}): {done.rows_read} rows read, {done.rows_captured} captured, "
