@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
@@ -15,6 +15,8 @@ REVIEW: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
 READ: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
 MANAGE: tuple[str, ...] = (Membership.Role.LEAD,)
 ANY: tuple[str, ...] = tuple(Membership.Role)
+
+Row = TypeVar("Row", Task, Annotation, Flag)
 
 _WORDS = {ANNOTATE: "annotate in", REVIEW: "review in or read the tasks of", MANAGE: "change", ANY: "open"}
 
@@ -89,20 +91,29 @@ def access_assignment(user: Any, assignment_id: int) -> Assignment:
 
 def access_task(user: Any, task_id: int, roles: tuple[str, ...] = REVIEW) -> Task:
     """A task of a project in which the person has one of these roles. Raises NotFound or Refused."""
-    task = Task.objects.select_related("project").filter(pk=task_id).first()
-    if task is None:
-        raise NotFound(f"there is no task {task_id}")
-    access_project(user, task.project.slug, roles)
-    return task
+    return _of_own_project(
+        user, Task.objects.select_related("project").filter(pk=task_id).first(), f"task {task_id}", roles
+    )
 
 
 def access_annotation(user: Any, annotation_id: int, roles: tuple[str, ...]) -> Annotation:
     """An annotation of a project in which the person has one of these roles. Raises NotFound or Refused."""
-    annotation = Annotation.objects.select_related("project").filter(pk=annotation_id).first()
-    if annotation is None:
-        raise NotFound(f"there is no annotation {annotation_id}")
-    access_project(user, annotation.project.slug, roles)
-    return annotation
+    return _of_own_project(
+        user, Annotation.objects.select_related("project").filter(pk=annotation_id).first(),
+        f"annotation {annotation_id}", roles,
+    )
+
+
+def _of_own_project(user: Any, row: Row | None, called: str, roles: tuple[str, ...]) -> Row:
+    """The row, when its project lets the person. To people outside the project it is as if there were none: the same
+    words, and not the project's name."""
+    if row is None:
+        raise NotFound(f"there is no {called}")
+    try:
+        access_project(user, row.project.slug, roles)
+    except NotFound as error:
+        raise NotFound(f"there is no {called}") from error
+    return row
 
 
 def access_flaggable(user: Any, task_id: int) -> Task:
@@ -121,8 +132,6 @@ def access_flaggable(user: Any, task_id: int) -> Task:
 
 def access_flag(user: Any, flag_id: int) -> Flag:
     """A flag in a project that the person reviews or leads. Raises NotFound, and Refused to its other members."""
-    flag = Flag.objects.select_related("project").filter(pk=flag_id).first()
-    if flag is None:
-        raise NotFound(f"there is no flag {flag_id}")
-    access_project(user, flag.project.slug, REVIEW)
-    return flag
+    return _of_own_project(
+        user, Flag.objects.select_related("project").filter(pk=flag_id).first(), f"flag {flag_id}", REVIEW
+    )

@@ -146,33 +146,57 @@ def _supported(root: ElementTree.Element) -> None:
                 )
 
 
+_SHOWN = ("Text", "Paragraphs")
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+
+
+def _titled(root: ElementTree.Element) -> list[tuple[ElementTree.Element, str]]:
+    """What is shown and what is asked, in order, each with the Headers that stand between it and the one before."""
+    found: list[tuple[ElementTree.Element, str]] = []
+    headers: list[str] = []
+    for element in root.iter():
+        if element.tag == "Header":
+            headers.append(_header(element))
+        elif element.tag in _SHOWN or element.tag in TYPES:
+            found.append((element, " – ".join(filter(None, headers))))
+            headers = []
+    return found
+
+
+def _header(element: ElementTree.Element) -> str:
+    """Its words, which Label Studio takes from the value or from between the tags."""
+    words = " ".join((element.get("value") or element.text or "").split())
+    _no_variable(words, f'<Header value="{words[:80]}">')
+    return words
+
+
+def _no_variable(words: str, where: str) -> None:
+    if found := _VARIABLE.search(words):
+        raise _invalid(f"{where} has {found[0][:40]} among its words, which is not filled in here; show it with "
+                       f'<Text name="…" value="{found[0][:40]}"/>')
+
+
 def _documents(root: ElementTree.Element) -> list[Document]:
-    return [_document(element) for element in root.iter() if element.tag in ("Text", "Paragraphs")]
+    return [_document(element, title) for element, title in _titled(root) if element.tag in _SHOWN]
 
 
-def _document(element: ElementTree.Element) -> Document:
+def _document(element: ElementTree.Element, title: str) -> Document:
     name, value = _name(element), element.get("value", "")
     if not value:
         raise _invalid(f"<{element.tag} name=\"{name}\"> needs a value, such as value=\"$text\"")
     if not value.startswith("$"):
-        return Document(name=name, tag=element.tag, fixed=value)
+        _no_variable(value, f'<{element.tag} name="{name}">')
+        return Document(name=name, tag=element.tag, fixed=value, title=title)
     if value[1:] not in TASK_VARIABLES:
         known = ", ".join(f"${variable}" for variable in TASK_VARIABLES)
         raise _invalid(f"<{element.tag} name=\"{name}\"> shows {value}, which no task has; there are: {known}")
     if element.tag == "Paragraphs" and value != "$conversation":
         raise _invalid(f"<Paragraphs name=\"{name}\"> shows {value}; it has to be $conversation, use <Text> for text")
-    return Document(name=name, tag=element.tag, variable=value[1:])
+    return Document(name=name, tag=element.tag, variable=value[1:], title=title)
 
 
 def _controls(root: ElementTree.Element) -> list[Control]:
-    controls, title = [], ""
-    for element in root.iter():
-        if element.tag == "Header":
-            title = element.get("value", "")
-        elif element.tag in TYPES:
-            controls.append(_control(element, title))
-            title = ""
-    return controls
+    return [_control(element, title) for element, title in _titled(root) if element.tag in TYPES]
 
 
 def _control(element: ElementTree.Element, title: str) -> Control:

@@ -37,6 +37,8 @@ from flywheel.capture.models import Suggestion
 
 FIELD_PREFIX = "c-"
 LABEL_TONES = 6
+FAR = 8
+"""Messages before the reply to correct from which on the workbench links to it."""
 
 
 @lru_cache(maxsize=128)
@@ -131,6 +133,11 @@ class TaskView:
     @property
     def target(self) -> int | None:
         return self.data.target
+
+    @property
+    def target_is_far(self) -> bool:
+        """Whether the reply to correct is so far down a shown conversation that a link to it saves scrolling."""
+        return (self.target or 0) >= FAR and any(document.is_chat for document in self.documents)
 
 
 def task_view(

@@ -36,8 +36,9 @@ def task_data(example: Example) -> TaskData:
 
 
 def suggestions_of(example_id: int) -> list[Suggestion]:
-    """Suggestions to show, the best first: the newest model's, then the agent's own reply."""
+    """Suggestions to show, the best first: the newest model's, then the agent's own reply. A blank one is none."""
     found = list(Suggestion.objects.filter(example_id=example_id, withdrawn_at=None).order_by("-pk")[:10])
+    found = [suggestion for suggestion in found if suggestion.text.strip()]
     return sorted(found, key=lambda suggestion: suggestion.origin != Suggestion.Origin.MODEL)
 
 

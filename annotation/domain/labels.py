@@ -40,17 +40,19 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is shown: a Text or Paragraphs tag bound to one of TASK_VARIABLES, or to fixed text."""
+    """What is shown: a Text or Paragraphs tag bound to one of TASK_VARIABLES, or to fixed text. `title` is as a
+    control's."""
 
     name: str
     tag: str
     variable: str = ""
     fixed: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What is asked: one TextArea, Choices, Rating or Labels tag. `title` is the Header that stands before it."""
+    """What is asked: one TextArea, Choices, Rating or Labels tag. `title` is the Header before it, several joined."""
 
     name: str
     tag: str

@@ -52,9 +52,13 @@ def task_peek(*, project: Project, user: User, current_id: int | None = None) ->
 
 def _membership(project: Project, user: User) -> Membership:
     membership = access_membership(user, project, ANNOTATE)
+    _not_paused(project)
+    return membership
+
+
+def _not_paused(project: Project) -> None:
     if project.archived_at is not None:
         raise Conflict(f"'{project.name}' is paused; its lead can resume it", code="paused")
-    return membership
 
 
 def _held(project: Project, user: User, *, other_than: int | None = None) -> Assignment | None:
@@ -257,9 +261,11 @@ def regain(task: Task, assignment: Assignment) -> None:
 def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     """Activity: this and the other leases this person holds in the project last on. Takes a lost place again if free.
 
-    Raises NotFound, and Conflict when the place is taken or the task was answered.
+    Raises NotFound, Refused to who may no longer annotate here, and Conflict when the place is taken, the task was
+    answered, or the project is paused and the place would have to be taken anew.
     """
     assignment = access_assignment(user, assignment_id)
+    access_membership(user, assignment.project, ANNOTATE)
     if assignment.status == Assignment.Status.ACTIVE:
         # A sweep may end the lease meanwhile, so the state is asked again by the update itself.
         if _renew(assignment):
@@ -270,6 +276,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     if assignment.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {task.pk}", code="answered")
     if assignment.status not in states.HOLDING:
+        _not_paused(assignment.project)
         regain(task, assignment)
     _lease(assignment, routing.OWN_ACTIVE)
     ledger_append(
@@ -330,7 +337,8 @@ class DraftSaved:
 def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version: int) -> DraftSaved:
     """Keep what was typed so far. An older version never overwrites a newer one. Saving renews the lease.
 
-    A lost lease does not lose the draft: it is stored, and `held` is False with a message when the place is taken.
+    A lost lease does not lose the draft: it is stored, and `held` is False with a message when the place is taken, or
+    when the person may no longer annotate here.
     Drafts are not ledgered: they change no task. Raises NotFound, Invalid, and Conflict once answered or withdrawn.
     """
     pk = assignment if isinstance(assignment, int) else assignment.pk

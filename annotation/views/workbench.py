@@ -83,7 +83,7 @@ def _context(request: HttpRequest, project: Project) -> dict[str, Any]:
 
 def _empty_page(request: HttpRequest, project: Project, error: UserError | None) -> HttpResponse:
     context = _context(request, project) | _empty(request, project, error)
-    return render(request, "annotation/workbench_empty.html", context)
+    return render(request, "annotation/workbench.html", context)
 
 
 def _empty(request: HttpRequest, project: Project, error: UserError | None) -> dict[str, Any]:

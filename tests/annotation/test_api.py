@@ -173,3 +173,20 @@ def test_a_token_does_the_hot_path_in_few_queries(held, annotator, answer, api_o
         client.post("/api/v1/projects/support-replies/next/")
     with django_assert_max_num_queries(26):
         client.post(f"/api/v1/assignments/{held.pk}/submit/", {"result": answer}, format="json")
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("annotations/{}/review/", {"decision": "accept"}),
+    ("annotations/{}/spans/", {"control": "reply", "start": 0, "keep": True}),
+    ("tasks/{}/reopen/", {}), ("flags/{}/resolve/", {"decision": "return"}),
+])
+def test_to_a_stranger_what_there_is_and_what_is_not_look_the_same(project, given, annotator, stranger, api_of, path, body):
+    flag = services.task_flag(task_id=given.task_id, user=annotator, reason="unsafe", comment="")
+    there = {"annotations": given.pk, "tasks": given.task_id, "flags": flag.pk}[path.split("/")[0]]
+    words = []
+    for number in (there, 999_999):
+        response = api_of(stranger).post(f"/api/v1/{path.format(number)}", body, format="json")
+        assert response.status_code == 404
+        words.append(response.json()["error"]["message"].replace(str(number), "N"))
+    assert words[0] == words[1]
+    assert project.slug not in words[0]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from annotation.domain.labels import LabelConfig
 from annotation.label_config import DEFAULT, label_config_parse
 from flywheel.core.errors import Invalid
 
@@ -35,6 +36,24 @@ def test_all_controls_of_the_first_version_are_read():
     first, choices, rating, _ = config.controls
     assert (first.title, first.rows, choices.multiple, rating.max_rating) == ("Say", 3, True, 7)
     assert (choices.options[0].value, choices.options[0].label, choices.options[0].hotkey) == ("x", "X", "q")
+
+
+def test_a_header_names_what_stands_after_it_be_it_shown_or_asked():
+    config = label_config_parse(
+        '<View><Header value="Read this"/><Text name="t" value="$text"/><Text name="s" value="$subject"/>'
+        '<Header value="Part 2"/><View><Header>  What is\n it worth? $5 </Header>'
+        '<Rating name="r" toName="t"/></View><TextArea name="a" toName="t"/><Header value="The end"/></View>'
+    )
+    assert [document.title for document in config.documents] == ["Read this", ""]
+    assert [control.title for control in config.controls] == ["Part 2 – What is it worth? $5", ""]
+    assert LabelConfig.from_json(config.to_json()) == config
+
+
+def test_a_configuration_stored_before_documents_had_titles_is_read():
+    stored = label_config_parse(DEFAULT).to_json()
+    for document in stored["documents"]:
+        del document["title"]
+    assert LabelConfig.from_json(stored) == label_config_parse(DEFAULT)
 
 
 @pytest.mark.parametrize("start", ['<?xml version="1.0" encoding="UTF-16"?>', "\ufeff", "\n<?XML version='1.0'?>\n", "<!-- a -->"])
@@ -72,6 +91,8 @@ def test_what_stands_before_the_first_tag_in_files_is_no_fault(start):
     ("<View><Paragraphs name='t' value='$text'/><TextArea name='a' toName='t'/></View>", "has to be $conversation"),
     ("<View><Paragraphs name='p' value='$conversation'/><Labels name='l' toName='p'><Label value='a'/></Labels></View>",
      "needs a <Text>"),
+    (f"<View>{BODY}<Header value='On: $subject'/><TextArea name='a' toName='t'/></View>", 'value="$subject"/>'),
+    ("<View><Text name='t' value='On: $subject'/><TextArea name='a' toName='t'/></View>", 'value="$subject"/>'),
     (f"<View>{BODY}<TextArea name='a' toName='t' perRegion='true'/></View>", "perRegion"),
     (f"<View>{BODY}<View visibleWhen='choice-selected'><TextArea name='a' toName='t'/></View></View>", "visibleWhen"),
     ("<!DOCTYPE x [<!ENTITY a 'aaaa'>]><View/>", "document type"),

@@ -12,6 +12,7 @@ from annotation import services
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Membership, Project, Task
+from annotation.selectors import suggestions_of
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from provenance.ledger import ledger_verify
@@ -356,3 +357,38 @@ def test_a_reviewed_answer_cannot_be_undone(project, stock, annotator, reviewer,
     services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
     with pytest.raises(Conflict, match="can no longer be undone"):
         services.annotation_undo(project=project, user=annotator)
+
+
+# -- people who leave, projects that are paused ------------------------------------------------------------------------
+def test_who_is_taken_out_of_the_project_keeps_their_draft_and_no_lease(project, stock, annotator, annotator2, lead, answer):
+    stock(1)
+    held = services.task_next(project=project, user=annotator)
+    services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
+    saved = services.draft_save(assignment=held, user=annotator, draft=answer, version=5)
+    assert (saved.saved, saved.held) == (True, False)
+    assert "you may not annotate" in saved.message
+    with pytest.raises(Refused, match="you may not annotate"):
+        services.lease_renew(assignment_id=held.pk, user=annotator)
+    assert Assignment.objects.get().expires_at == held.expires_at
+    expire(held)
+    assert services.task_next(project=project, user=annotator2).task == held.task
+
+
+def test_in_a_paused_project_a_lease_lasts_on_and_a_lost_one_is_not_taken_anew(project, stock, annotator, lead, answer):
+    stock(1)
+    held = services.task_next(project=project, user=annotator)
+    project = services.project_archive(project=project, by=lead, archived=True)
+    assert services.lease_renew(assignment_id=held.pk, user=annotator).expires_at > held.expires_at
+    expire(held)
+    services.leases_sweep()
+    with pytest.raises(Conflict) as caught:
+        services.lease_renew(assignment_id=held.pk, user=annotator)
+    assert caught.value.code == "paused"
+    # Nobody else can have it meanwhile, so work that is done already counts.
+    assert services.annotation_submit(assignment_id=held.pk, user=annotator, result=answer).state == "submitted"
+
+
+def test_a_blank_suggestion_is_none(project, stock, annotator):
+    task = stock(1)[0]
+    Suggestion.objects.filter(example=task.example).update(text=" \n")
+    assert suggestions_of(task.example_id) == []

@@ -11,6 +11,7 @@ from django.test import Client
 from annotation import services
 from annotation.models import Annotation, Assignment, Project, Review
 from annotation.numbers import gauges_refresh
+from flywheel.capture.models import Example
 from tests.annotation.conftest import ANSWER, MESSAGES, make_examples
 from tests.annotation.test_services import submit
 
@@ -358,3 +359,22 @@ def test_personal_data_found_in_the_original_never_reaches_the_pages(project, so
     for page in pages:
         assert page.status_code == 200
         assert "jane@" not in page.content.decode()
+
+
+def test_texts_of_every_direction_and_headers_and_a_far_reply_are_shown(source, lead, annotator, client_of):
+    xml = ('<View><Header value="Read all of it"/><Paragraphs name="c" value="$conversation"/>'
+           '<TextArea name="a" toName="c"/></View>')
+    made = services.project_create(by=lead, name="Far", label_config=xml, sources=[source])
+    services.membership_set(project=made, user=annotator, role="annotator")
+    said = {"role": "customer", "author": "Customer", "at": "2025-03-01T09:05:00Z", "text": "مرحبا"}
+    make_examples(source, 1, messages=[*[said] * 12, {"role": "agent", "author": "Mia", "at": None, "text": "שלום"}])
+    Example.objects.update(context_length=12)
+    services.tasks_make(project=made)
+    page = client_of(annotator).get("/annotate/far/").content.decode()
+    assert '<h3 class="task-header">Read all of it</h3>' in page
+    assert page.count('<div class="bubble-text" dir="auto">') == 13
+    assert '<a href="#reply-to-correct">' in page
+    assert page.count('id="reply-to-correct"') == 1
+    assert "01 Mar 2025, 09:05</time>" in page
+    assert "<span>Customer</span>" not in page
+    assert "<span>Mia</span>" in page

@@ -109,6 +109,19 @@ def moment(value: Any) -> SafeString:
     )
 
 
+@register.simple_tag
+def said_at(value: Any) -> SafeString:
+    """A <time> with day and minute: in a conversation it matters how long one waited for the other."""
+    at = parse_datetime(value) if isinstance(value, str) else value
+    if not isinstance(at, datetime):
+        return conditional_escape(value or "")
+    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        at.isoformat(timespec="seconds"), f"{at:%d %b %Y, %H:%M:%S}", f"{at:%d %b %Y, %H:%M}",
+    )
+
+
 def ago(at: datetime, *, now: datetime) -> str:
     """How long ago, in the largest unit that says enough."""
     seconds = (now - at).total_seconds()

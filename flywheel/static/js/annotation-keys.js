@@ -2,9 +2,12 @@
 
 const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
 
+const idle = (target) => !target.closest?.("a, button, summary, input, select, textarea");
+
+/* A key that is held down acts once: it must not answer the tasks that come after. */
 function act(event, action) {
   event.preventDefault();
-  action();
+  if (!event.repeat) action();
 }
 
 /* A digit, or a hotkey of the label configuration, chooses an answer or puts a label. */
@@ -17,7 +20,7 @@ function press(shown, key, changed) {
 }
 
 /* alt: by event.code, plain: by event.key when not typing. */
-export function keysInit({ shown, submit, undo, changed, alt, plain }) {
+export function keysInit({ shown, submit, undo, accept, changed, alt, plain }) {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) act(event, submit);
@@ -27,7 +30,8 @@ export function keysInit({ shown, submit, undo, changed, alt, plain }) {
     } else if (event.ctrlKey || event.metaKey) {
       if (event.key === "z") act(event, undo);
     } else if (plain[event.key]) act(event, plain[event.key]);
-    else if (event.key.length === 1 && press(shown, event.key, changed)) event.preventDefault();
+    else if (event.key === "Enter" && idle(event.target)) act(event, accept);
+    else if (event.key.length === 1 && !event.repeat && press(shown, event.key, changed)) event.preventDefault();
   });
 
   /* A browser scrolls a text field until its caret is seen, which leaves the rest of it below the edge. */
@@ -38,7 +42,8 @@ export function keysInit({ shown, submit, undo, changed, alt, plain }) {
   });
 
   function withAlt(event) {
-    if (alt[event.code] && shown()) act(event, alt[event.code]);
-    else if (/^Digit[1-9]$/.test(event.code) && press(shown, event.code.slice(5), changed)) event.preventDefault();
+    // An answer can be taken back when there is no task left, too.
+    if (alt[event.code] && (shown() || alt[event.code] === undo)) act(event, alt[event.code]);
+    else if (/^Digit[1-9]$/.test(event.code) && !event.repeat && press(shown, event.code.slice(5), changed)) event.preventDefault();
   }
 }

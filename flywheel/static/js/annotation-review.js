@@ -28,6 +28,7 @@ const KEYS = {
   r: () => chosen?.querySelector("[data-comment]")?.focus(),
   n: () => document.querySelector("[data-later]")?.click(),
   g: () => document.getElementById("guidelines").togglePopover(),
+  Escape: () => document.getElementById("guidelines").hidePopover(),
   "?": () => document.getElementById("keys").showModal(),
 };
 
@@ -38,6 +39,7 @@ document.addEventListener("keydown", (event) => {
   const form = event.target.closest?.("form");
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && form) {
     event.preventDefault();
+    if (event.repeat) return;
     // In the comment of a decision it means reject, which is what needs one.
     form.requestSubmit(form.querySelector("[data-reject]") ?? undefined);
     return;
@@ -50,7 +52,8 @@ document.addEventListener("keydown", (event) => {
   const key = event.key;
   if (KEYS[key]) {
     event.preventDefault();
-    KEYS[key]();
+    // A key that is held down must not decide about the tasks that come after.
+    if (!event.repeat) KEYS[key]();
   } else if (/^[1-9]$/.test(key)) choose(answers[Number(key) - 1]);
 });
 

@@ -334,19 +334,34 @@ const flagOpen = reasonInit("flag", {
 });
 
 /* -- keys and clicks ------------------------------------------------------------------------------------------------------ */
+/* Accept a suggestion: its text becomes the reply, and what is still to be answered gets the focus, else Submit. */
 function useSuggestion(text) {
   const field = replyField();
-  if (!field) return;
-  field.value = text;
-  changed();
+  if (!field || task.busy) return;
+  if (!text) {
+    toast("There is no suggestion for this task.");
+    return;
+  }
+  if (field.value !== text) replace(field, text);
   const open = missing(task.form)[0];
-  (open?.querySelector("input, textarea") ?? field).focus();
+  (open?.querySelector("input:not([type=hidden]), textarea, button") ?? task.form.querySelector("[data-submit]")).focus();
 }
 
+/* As if it were typed, so that Ctrl+Z in the field brings back what stood there. */
+function replace(field, text) {
+  field.focus();
+  field.select();
+  if (document.execCommand("insertText", false, text) && field.value === text) return;
+  field.value = text;
+  changed();
+}
+
+const accept = () => useSuggestion(suggestionText());
+
 keysInit({
-  shown: () => task, submit, undo, changed,
+  shown: () => task, submit, undo, accept, changed,
   alt: {
-    KeyA: () => useSuggestion(suggestionText()),
+    KeyA: accept,
     KeyS: skipOpen,
     KeyF: flagOpen,
     KeyZ: undo,
@@ -356,6 +371,7 @@ keysInit({
   plain: {
     "?": () => document.getElementById("keys").showModal(),
     g: () => document.getElementById("guidelines").togglePopover(),
+    Escape: () => document.getElementById("guidelines").hidePopover(),
     e: () => replyField()?.focus(),
   },
 });
@@ -363,7 +379,7 @@ keysInit({
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-use-suggestion], [data-use-other], [data-skip], [data-flag], [data-clear]");
   if (!button) return;
-  if ("useSuggestion" in button.dataset) useSuggestion(suggestionText());
+  if ("useSuggestion" in button.dataset) accept();
   else if ("useOther" in button.dataset) useOther(button);
   else if ("clear" in button.dataset) {
     clear(button);
@@ -383,6 +399,7 @@ function useOther(button) {
   task.form.elements.suggestion_id.value = id;
   task.form.querySelector("template[data-suggestion]").content.textContent = text;
   task.form.querySelector(".control-origin strong").textContent = button.dataset.origin;
+  task.form.querySelector("[data-score]").textContent = button.dataset.otherScore;
   useSuggestion(text);
 }
 

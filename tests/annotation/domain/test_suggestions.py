@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from annotation.domain.quality import quality_reasons_of
 from annotation.domain.routing import reviewer_offset, why_of
-from annotation.domain.suggestions import edit_distance, suggestion_use, word_diff
+from annotation.domain.suggestions import DIFF_LIMIT, edit_distance, suggestion_use, word_diff
 
 
 @pytest.mark.parametrize(("suggestion", "answer", "use"), [
@@ -31,6 +31,25 @@ def test_a_difference_holds_both_texts(before, after):
     pieces = word_diff(before, after)
     assert "".join(p.text for p in pieces if p.kind != "ins") == before
     assert "".join(p.text for p in pieces if p.kind != "del") == after
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    # Where every word occurs thousands of times, looking for the longest blocks alike would take hours.
+    ("x " * 9_000, "x y " * 5_000),
+    ("x " * 5_000, "x " * 4_999),
+])
+def test_long_texts_that_repeat_themselves_have_a_difference_too(before, after):
+    pieces = word_diff(before, after)
+    assert "".join(p.text for p in pieces if p.kind != "ins") == before
+    assert "".join(p.text for p in pieces if p.kind != "del") == after
+
+
+def test_texts_too_long_to_compare_are_replaced_between_what_they_begin_and_end_with_alike():
+    old, new = "a b " * 6_000, "b c " * 6_000
+    assert len(old.split()) ** 2 * 4 > DIFF_LIMIT
+    assert [(p.kind, p.text) for p in word_diff(f"start {old}end", f"start {new}end")] == [
+        ("same", "start "), ("del", old.rstrip()), ("ins", new.rstrip()), ("same", " end"),
+    ]
 
 
 def test_a_placeholder_is_one_word():
