@@ -52,6 +52,12 @@ export function missing(form) {
   return [...form.querySelectorAll("[data-control][data-required]")].filter((control) => !value(control).length);
 }
 
+/* Whether something was answered before the scripts came. */
+export function touched(form) {
+  return [...form.querySelectorAll("[data-control] textarea, [data-control] input:not([type=hidden])")]
+    .some((field) => field.type === "textarea" ? field.value !== field.defaultValue : field.checked !== field.defaultChecked);
+}
+
 export function showError(control, message) {
   const box = control.querySelector("[data-error]");
   if (!box) return;

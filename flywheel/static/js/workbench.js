@@ -6,7 +6,7 @@ import { keysInit } from "./annotation-keys.js";
 import { leaseInit } from "./annotation-lease.js";
 import { kept, post } from "./annotation-net.js";
 import { reasonInit } from "./annotation-reason.js";
-import { clear, clearErrors, clearsShow, collect, missing, restore, showError } from "./annotation-result.js";
+import { clear, clearErrors, clearsShow, collect, missing, restore, showError, touched } from "./annotation-result.js";
 import { spansInit } from "./annotation-spans.js";
 import { toast } from "./toast.js";
 
@@ -55,6 +55,7 @@ function start() {
   form.addEventListener("submit", submitted);
   diff();
   if (data.saved) say(`Draft saved ${clock(data.saved)}`);
+  if (touched(form)) changed();
   lease.show();
   ahead = fetchAhead();
 }

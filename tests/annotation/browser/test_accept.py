@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation import services
-from annotation.models import Annotation
+from annotation.models import Annotation, Assignment
 from flywheel.capture.models import Suggestion
 from tests.annotation.browser.conftest import shown
 from tests.annotation.conftest import make_examples
@@ -16,7 +16,7 @@ REPLY = ".control-reply textarea"
 
 
 def test_enter_accepts_the_suggestion_and_what_stood_there_can_be_brought_back(project, stock, annotator, page_of):
-    first, second = stock(2)
+    _, second = stock(2)
     page = page_of(annotator)
     page.goto("/annotate/support-replies/")
     page.locator(REPLY).fill("Something else that took a while to write")
@@ -122,3 +122,18 @@ def test_on_a_phone_a_long_conversation_does_not_scroll_the_controls_away(projec
     expect(page.locator(REPLY)).to_be_in_viewport()
     page.locator(".bubble").last.scroll_into_view_if_needed()
     expect(page.locator(REPLY)).to_be_in_viewport()
+
+
+def test_what_was_typed_before_the_scripts_came_is_a_draft_too(project, stock, annotator, page_of):
+    stock(1)
+    page = page_of(annotator)
+    waiting = []
+    page.route("**/workbench*.js", lambda route: waiting.append(route))
+    page.goto("/annotate/support-replies/", wait_until="commit")
+    page.locator(REPLY).fill("Typed early")
+    page.check("input[value=good]")
+    for route in waiting:
+        route.continue_()
+    expect(page.locator("[data-state]")).to_contain_text("Draft saved")
+    texts = [item["value"] for item in Assignment.objects.get().draft]
+    assert texts == [{"text": ["Typed early"]}, {"choices": ["good"]}]
