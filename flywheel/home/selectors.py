@@ -14,6 +14,7 @@ from knox.models import AuthToken
 from annotation.models import Assignment, Membership, Project, Task
 from flywheel.core import access
 from flywheel.core.models import Gauge, Job, User
+from flywheel.curation.access import snapshots_for
 from flywheel.home import domain
 from flywheel.home.models import OneTimePassword
 from flywheel.runs import access as runs_access
@@ -22,6 +23,9 @@ from flywheel.runs.selectors import budget_now as runs_budget_now
 from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
 from provenance.services.counting import gate_scope
+
+SNAPSHOTS_WATCHED = 200
+"""Of the newest snapshots of the projects that a lead leads, the jobs are theirs to watch."""
 
 
 @dataclass(slots=True)
@@ -255,11 +259,15 @@ def runs_recent(count: int = 5) -> list[TrainingRun]:
 
 
 def jobs_for(user: User) -> QuerySet[Job]:
-    """Jobs that the person may see: their own, and all for lead, steward and admin."""
+    """Jobs that the person may see: their own, for a lead those on snapshots of projects led, all for the others."""
     jobs = Job.objects.select_related("requested_by")
-    if access.has_role(user, access.LEAD, access.STEWARD, access.ADMIN):
+    if access.has_role(user, access.STEWARD, access.ADMIN):
         return jobs
-    return jobs.filter(requested_by=user)
+    mine = Q(requested_by=user)
+    if access.has_role(user, access.LEAD):
+        newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:SNAPSHOTS_WATCHED]
+        mine |= Q(object_ref__in=[f"snapshot:{uid}" for uid in newest])
+    return jobs.filter(mine)
 
 
 def people(*, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:

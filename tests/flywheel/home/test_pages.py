@@ -232,6 +232,21 @@ def test_one_sees_ones_own_jobs_and_deciders_see_all(
         assert client_of(user).get("/jobs/").content.decode().count(f'id="job-{job.uid}"') == count
 
 
+def test_a_lead_watches_the_snapshots_of_the_projects_led_and_of_no_other(
+    turn: Turn, member: Project, steward: User, lead: User, client_of: ClientOf
+) -> None:
+    snapshot = turn.model.run.snapshot
+    job = Job.objects.create(
+        kind="freeze", title="Freeze", requested_by=steward, object_ref=f"snapshot:{snapshot.uid}"
+    )
+    other = make_user("other-lead", "lead")
+    assert client_of(lead).get(f"/jobs/{job.uid}/").status_code == 200
+    assert client_of(other).get(f"/jobs/{job.uid}/").status_code == 404
+    assert client_of(other).post(f"/jobs/{job.uid}/cancel/").status_code == 404
+    job.refresh_from_db()
+    assert job.cancel_requested_at is None
+
+
 def test_a_jobs_row_refreshes_itself_until_it_has_ended(job: Job, lead: User, client_of: ClientOf) -> None:
     client = client_of(lead)
     row = client.get(f"/jobs/{job.uid}/", headers={"HX-Request": "true"}).content.decode()
