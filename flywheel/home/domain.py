@@ -209,9 +209,10 @@ def ring(count: int, *, centre_x: float, centre_y: float, radius: float, gap_deg
 
 def _place(angle: float, step: float, *, centre_x: float, centre_y: float, radius: float, gap: float) -> Place:
     x, y = _polar(centre_x, centre_y, radius, angle)
-    label_x, label_y = _polar(centre_x, centre_y, radius + 24, angle)
     sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     anchor = "middle" if abs(sine) < 0.1 else "start" if sine > 0 else "end"
+    # Beside the ring three lines of words stand where it curves towards them.
+    label_x, label_y = _polar(centre_x, centre_y, radius + (24 if anchor == "middle" else 36), angle)
     # Words stand outside the ring: above it at the top, below it at the bottom, beside it elsewhere.
     name_y = round(label_y - 12 if anchor != "middle" else label_y - 12 - 26 * cosine, 2)
     start = _polar(centre_x, centre_y, radius, angle + gap)

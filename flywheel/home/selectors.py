@@ -192,6 +192,12 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
     ]
 
 
+def sole_project(user: Any) -> Project | None:
+    """The project that the person sees, when it is the only one."""
+    found = list(runs_access.projects_seen(user).filter(archived_at=None)[:2])
+    return found[0] if len(found) == 1 else None
+
+
 def models_open_to(user: Any, pks: list[int]) -> set[int]:
     """Which of these models the person may open."""
     return set(runs_access.models_of(user).filter(pk__in=pks).values_list("pk", flat=True))

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -57,6 +57,12 @@ def month_of(day: date | None = None) -> date:
 def budget_now() -> Budget | None:
     """This month's budget, None when nobody set one."""
     return Budget.objects.filter(month=month_of()).first()
+
+
+def batches_of_month(month: date) -> dict[str, Any]:
+    """What batches of suggestions took of a month's budget: {count, cost, currency}."""
+    booked = SuggestionBatch.objects.filter(budget__month=month).order_by()
+    return booked.aggregate(count=Count("pk"), cost=Sum("cost"), currency=Max("budget__currency"))
 
 
 def tokens_of(snapshot: Snapshot, split: str) -> int:
@@ -136,30 +142,36 @@ def rows_of(model: ModelVersion) -> QuerySet[SnapshotRow]:
     return SnapshotRow.objects.filter(snapshot=model.run.snapshot).select_related("example__source")
 
 
+LATEST_MESSAGES = 3
+"""How many messages of a sample stand open above the replies to it."""
+
 SPEAKERS = {"user": "customer", "assistant": "agent", "system": "note"}
 """A training row's roles, by the word that pages use for them."""
 
 
 def samples_of(run: TrainingRun) -> list[dict[str, Any]]:
-    """A run's samples for a page: `messages` of role and text, `base_reply`, `tuned_reply`, `reference`.
+    """A run's samples for a page: `latest` messages of role and text, `earlier` ones to unfold, `base_reply`,
+    `tuned_reply`, `reference`.
 
     What a trainer sent in any other shape is shown as text and never breaks the page; no evaluation is no sample.
     """
     evaluation = getattr(run, "evaluation", None)
     told = evaluation.samples if evaluation is not None else []
     return [
-        {"messages": _messages_shown(sample.get("prompt"))}
+        _conversation_shown(sample.get("prompt"))
         | {key: str(sample.get(key) or "") for key in ("base_reply", "tuned_reply", "reference")}
         for sample in told if isinstance(sample, dict)
     ]
 
 
-def _messages_shown(prompt: Any) -> list[dict[str, str]]:
+def _conversation_shown(prompt: Any) -> dict[str, Any]:
+    """The end of a conversation is what the replies answer: it is always in sight, what came before it unfolds."""
     turns = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
-    return [
+    messages = [
         {"role": SPEAKERS.get(str(turn.get("role")), "customer"), "text": str(turn.get("content") or "")}
         for turn in turns if isinstance(turn, dict)
     ]
+    return {"earlier": messages[:-LATEST_MESSAGES], "latest": messages[-LATEST_MESSAGES:]}
 
 
 def verdict_of(model: ModelVersion) -> domain.PromotionVerdict:

@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from annotation.models import Annotation, Assignment, Flag, Membership, Task
 from flywheel.capture.models import Capture
-from flywheel.core.models import Job, User
-from flywheel.runs.models import ModelVersion, RunArtifact
-from provenance.models import ConsentRecord, Subject, Withdrawal
 from flywheel.core.access import ROLES
+from flywheel.core.models import Job, User
+from flywheel.runs.models import RunArtifact
+from provenance.models import ConsentRecord, Subject, Withdrawal
 from tests.conftest import make_user
 from tests.flywheel.home.conftest import Turn, member, project, source, turn  # noqa: F401
 

@@ -39,7 +39,8 @@ def _annotator(user: User) -> dict[str, Any]:
         "week_delta": mine.delta("home.week"),
         "accepted_share": (mine.get("home.accepted") or 0) / decided if decided else None,
         "decided_text": f"of {decided:,} decided in 7 days" if decided else "nothing decided in 7 days",
-        "seconds": mine.get("home.seconds") or 0,
+        # Answers that came by the API may have no time; a mean of none is no number.
+        "seconds": mine.get("home.seconds") or None, "seconds_unit": "s" if mine.get("home.seconds") else "",
         "returned": selectors.returned_to(user),
         "left": sum(item.open for item in projects),
         "as_of": mine.as_of or next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
@@ -109,9 +110,18 @@ def _admin(user: User) -> dict[str, Any]:
 _SECTIONS = {ANNOTATOR: _annotator, REVIEWER: _reviewer, LEAD: _lead, STEWARD: _steward, ADMIN: _admin}
 
 STATION_LINKS = {
-    "captured": "examples", "annotated": "projects", "settled": "projects", "cleared": "clearance",
-    "snapshot": "snapshots", "trained": "runs", "promoted": "models", "suggested": "projects",
+    "captured": ("examples", ""), "annotated": ("projects", ""), "settled": ("projects", "?state=settled"),
+    "cleared": ("clearance", ""), "snapshot": ("snapshots", ""), "trained": ("runs", "?status=done"),
+    "promoted": ("models", "?status=champion"), "suggested": ("projects", ""),
 }
+"""Where the examples that have passed a station are listed."""
+
+WAITING_LINKS = {
+    "annotated": ("projects", "?state=open"), "settled": ("projects", "?state=in_review"), "cleared": ("clearance", ""),
+    "snapshot": ("clearance", ""), "trained": ("snapshots", ""), "promoted": ("models", "?status=candidate"),
+    "suggested": ("projects", "?state=open"),
+}
+"""Where those that wait before one are."""
 
 
 @role_required(LEAD, STEWARD, ADMIN)
@@ -120,10 +130,21 @@ def wheel(request: HttpRequest) -> HttpResponse:
     found, roles = selectors.wheel(), roles_of(request.user)
     opened = selectors.models_open_to(request.user, [row.model_id for row in found.acceptance if row.model_id])
     places = domain.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
+    project = selectors.sole_project(request.user)
+
+    def url(links: dict[str, tuple[str, str]], station: str) -> str:
+        key, query = links.get(station, ("", ""))
+        page = link_for(roles, key) if key else ""
+        if key == "projects" and page:
+            # With one project its tasks are the list; with more, the projects' own list has their counts.
+            return f"{link('projects', project.slug, 'tasks')}{query}" if project else page
+        return page and page + query
+
     context = {
         "wheel": found,
         "ring": [
-            {"station": station, "place": place, "url": link_for(roles, STATION_LINKS[station.kind.key])}
+            {"station": station, "place": place, "url": url(STATION_LINKS, station.kind.key),
+             "waiting_url": url(WAITING_LINKS, station.kind.key)}
             for station, place in zip(found.stations, places, strict=True)
         ],
         "acceptance": [

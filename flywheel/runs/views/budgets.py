@@ -19,6 +19,10 @@ from flywheel.runs.views.runs import person
 
 FORMS: dict[str, Any] = {"budget": BudgetForm, "device": DeviceForm, "provider": ProviderForm}
 
+DEVICE_IDS, PROVIDER_IDS = "id_device_%s", "id_provider_%s"
+IDS = {"budget": "id_%s", "device": DEVICE_IDS, "provider": PROVIDER_IDS}
+"""The forms stand on one page and share a field's name, so each has ids of its own."""
+
 
 @role_required(ADMIN)
 @require_GET
@@ -28,13 +32,14 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> HttpResponse:
-    budget = selectors.budget_now()
+    budget, month = selectors.budget_now(), selectors.month_of()
     known = Device.objects.filter(name=request.GET.get("device", "")).first()
     forms = {
-        "budget": BudgetForm(instance=budget), "device": DeviceForm(instance=known), "provider": ProviderForm(),
+        "budget": BudgetForm(instance=budget), "device": DeviceForm(instance=known, auto_id=DEVICE_IDS),
+        "provider": ProviderForm(auto_id=PROVIDER_IDS),
     } | filled
     context = {
-        "budget": budget, "month": selectors.month_of(), "months": list(Budget.objects.order_by("-month")[:12]),
+        "budget": budget, "month": month, "month_key": f"{month:%Y-%m}", "months": list(Budget.objects.order_by("-month")[:12]),
         "left": domain.budget_left(cap=budget.cap, reserved=budget.reserved, spent=budget.spent) if budget else None,
         "devices": Device.objects.order_by("-default", "name"), "providers": ManagedProvider.objects.order_by("name"),
         "forms": forms, "zone": settings.FLYWHEEL["BUDGET_TIME_ZONE"].key,
@@ -47,7 +52,7 @@ def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> Ht
 @require_POST
 def change(request: HttpRequest, what: str) -> HttpResponse:
     """Set the budget, a device's price or a provider's."""
-    form = FORMS[what](request.POST)
+    form = FORMS[what](request.POST, auto_id=IDS[what])
     if form.is_valid():
         try:
             _set(what, form.cleaned_data, person(request))

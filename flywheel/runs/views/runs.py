@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, cast
 from uuid import UUID
 
@@ -41,10 +42,13 @@ def listing(request: HttpRequest) -> HttpResponse:
         runs = runs.filter(status=status)
     if snapshot := _uuid(request.GET.get("snapshot", "")):
         runs = runs.filter(snapshot__uid=snapshot)
+    if month := _month(request.GET.get("month", "")):
+        runs = runs.filter(budget__month=month)
     if subject := subject_asked(request.user, request.GET):
         runs = runs.filter(snapshot__in=selectors.snapshots_holding(subject.uid))
     context = {
-        "snapshot": snapshot, "subject": subject,
+        "snapshot": snapshot, "subject": subject, "month": month,
+        "batches": selectors.batches_of_month(month) if month and has_role(request.user, ADMIN) else {},
         "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
         "statuses": TrainingRun.Status.choices, "may_request": has_role(request.user, *access.REQUESTERS),
     }
@@ -54,6 +58,13 @@ def listing(request: HttpRequest) -> HttpResponse:
 def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
+    except ValueError:
+        return None
+
+
+def _month(text: str) -> date | None:
+    try:
+        return date.fromisoformat(f"{text}-01")
     except ValueError:
         return None
 

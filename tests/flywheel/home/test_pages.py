@@ -111,11 +111,22 @@ def test_the_wheel_is_read_from_gauges_alone(
 ) -> None:
     count_all()
     client = client_of(admin)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         page = client.get("/wheel/").content.decode()
     assert "In a snapshot" in page
     assert "Counted" in page
     assert "gen-1" in page
+
+
+def test_each_number_of_the_wheel_opens_its_list(admin: User, client_of: ClientOf, turn: Turn) -> None:
+    count_all()
+    client = client_of(admin)
+    page = client.get("/wheel/").content.decode()
+    links = set(re.findall(r'href="(/[^"#]*)"', page.split("<main")[1]))
+    assert {"/projects/replies/tasks/?state=open", "/projects/replies/tasks/?state=settled", "/examples/",
+            "/models/?status=champion", "/runs/?status=done"} <= links
+    for path in links:
+        assert client.get(path).status_code == 200, path
 
 
 def test_an_uncounted_wheel_says_so(admin: User, client_of: ClientOf) -> None:

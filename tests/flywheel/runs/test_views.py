@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from flywheel.runs.models import (
     SuggestionBatch,
     TrainingRun,
 )
+from flywheel.runs.templatetags.runs import duration, money
 from provenance.models import LedgerEntry
 from tests.conftest import make_user
 from tests.flywheel.runs import builders
@@ -172,8 +174,8 @@ def test_a_finished_run_shows_estimate_beside_actual_samples_tokens_and_files(
         ([{"role": "user", "content": "Where is <b>it</b>?"}, {"role": "assistant", "content": "There."}],
          ["Where is &lt;b&gt;it&lt;/b&gt;?", "bubble-customer", "There.", "bubble-agent"]),
         ("Plain words", ["Plain words", "bubble-customer"]),
-        ([7, None, {"role": "tool"}], ["What was asked"]),
-        (None, ["What was asked"]),
+        ([7, None, {"role": "tool"}], ["Conversation 1"]),
+        (None, ["Conversation 1"]),
     ],
 )
 def test_a_sample_is_shown_as_a_conversation_whatever_the_trainer_sent(
@@ -187,6 +189,46 @@ def test_a_sample_is_shown_as_a_conversation_whatever_the_trainer_sent(
         page = client_of(lead).get(path).content.decode()
         assert all(words in page for words in shown)
         assert "&#x27;role&#x27;" not in page
+
+
+def test_what_a_reply_answers_is_in_sight_and_what_came_before_unfolds(
+    client_of: ClientOf, run: TrainingRun, trained: Trained, lead: User
+) -> None:
+    trained(run)
+    prompt = [{"role": "user", "content": f"Message {number}"} for number in range(1, 8)]
+    Evaluation.objects.filter(run=run).update(samples=[{"prompt": prompt, "base_reply": "a", "tuned_reply": "b"}])
+    page = client_of(lead).get(f"/runs/{run.uid}/").content.decode()
+    unfolds, in_sight = page.split("4 earlier messages")[1].split("</details>")[:2]
+    assert "Message 4" in unfolds and "Message 5" not in unfolds
+    assert "Message 5" in in_sight and "Message 7" in in_sight
+
+
+def test_the_list_shows_what_was_estimated_under_what_it_took(
+    client_of: ClientOf, run: TrainingRun, trained: Trained, lead: User
+) -> None:
+    trained(run)
+    page = client_of(lead).get("/runs/").content.decode()
+    assert duration(run.estimate["seconds_high"]) in page
+    assert money(run.estimate["cost_high"]) in page
+
+
+def test_what_a_months_budget_was_spent_on_is_listed(
+    client_of: ClientOf, run: TrainingRun, trained: Trained, admin: User
+) -> None:
+    trained(run)
+    month = f"{builders.budget_now().month:%Y-%m}"
+    client = client_of(admin)
+    assert f'href="/runs/?month={month}"' in client.get("/budgets/").content.decode()
+    assert run.name in client.get(f"/runs/?month={month}").content.decode()
+    assert run.name not in client.get("/runs/?month=1999-01").content.decode()
+    assert run.name in client.get("/runs/?month=soon").content.decode()
+
+
+def test_no_two_fields_of_the_budgets_page_share_an_id(client_of: ClientOf, admin: User) -> None:
+    ids = re.findall(r' id="([^"]+)"', client_of(admin).get("/budgets/").content.decode())
+    assert len(ids) == len(set(ids))
+    for_labels = re.findall(r'<label for="([^"]+)"', client_of(admin).get("/budgets/").content.decode())
+    assert set(for_labels) <= set(ids)
 
 
 def test_files_and_the_whole_model_can_be_downloaded(
