@@ -15,7 +15,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from flywheel.core.access import ADMIN, has_role
@@ -37,6 +37,9 @@ MAX_FAILURES = 5
 
 CANCEL_GRACE = timedelta(seconds=30)
 """How long a trainer that still answers may take to stop; then its token is void and the run is cancelled."""
+
+SILENCE = timedelta(seconds=10)
+"""Five heartbeats that did not come: whoever is to be cancelled is not waited for any longer."""
 
 TAINTED = "consent to rows of its snapshot was withdrawn"
 
@@ -223,7 +226,7 @@ def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> 
 
 
 def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
-    """Cancel a job: at once while nobody works on it, else through the worker's next heartbeat (2 s).
+    """Cancel a job: at once while nobody works on it or its worker has gone silent, else through the next heartbeat.
 
     By its requester or an admin (a process, such as a withdrawal's, may as well). Raises Refused and Conflict.
     """
@@ -237,7 +240,7 @@ def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
         if job.status == Status.CANCELLING:
             return job
         job.cancel_requested_at, job.error = timezone.now(), reason
-        if job.status != Status.RUNNING:
+        if job.status != Status.RUNNING or _silent(job):
             finish(job, Status.CANCELLED, actor=by, payload={"reason": reason})
             return job
         job.status = Status.CANCELLING
@@ -255,7 +258,8 @@ def _sweep_leases(kind: str, limit: int) -> int:
     now = timezone.now()
     leased = KINDS[kind].objects.filter(status__in=domain.LEASED)
     expired = leased.filter(lease_expires_at__lte=now)
-    stubborn = leased.filter(status=Status.CANCELLING, cancel_requested_at__lte=now - CANCEL_GRACE)
+    cancelling = leased.filter(status=Status.CANCELLING)
+    stubborn = cancelling.filter(Q(cancel_requested_at__lte=now - CANCEL_GRACE) | Q(metered_at__lte=now - SILENCE))
     dear = leased.filter(status=Status.RUNNING, reserved__gt=0, cost__gt=F("reserved"))
     found = {job.pk: job for group in (expired, stubborn, dear) for job in group.order_by("lease_expires_at")[:limit]}
     return sum(_sweep_one(job) for job in found.values())
@@ -283,12 +287,17 @@ def _sweep_one(job: Leased) -> bool:
 
 
 def _gone(job: Leased) -> bool:
-    """Whether the worker's lease has run out, or it does not stop although it was told to long ago."""
+    """Whether the worker's lease has run out, or it does not stop although it was told to, or cannot."""
     now = timezone.now()
     if job.lease_expires_at is not None and job.lease_expires_at <= now:
         return True
     told = job.cancel_requested_at
-    return job.status == Status.CANCELLING and told is not None and told <= now - CANCEL_GRACE
+    return job.status == Status.CANCELLING and (_silent(job) or (told is not None and told <= now - CANCEL_GRACE))
+
+
+def _silent(job: Leased) -> bool:
+    """Whether several heartbeats in a row did not come."""
+    return job.metered_at is not None and job.metered_at <= timezone.now() - SILENCE
 
 
 def _sweep_queue(kind: str, limit: int) -> int:

@@ -129,6 +129,25 @@ def test_the_run_of_a_dead_worker_is_queued_again_with_a_new_token(leased: Lease
     assert services.run_lease(run=run, token=fresh, worker="b").attempt == 2
 
 
+def test_a_run_whose_worker_has_gone_silent_is_cancelled_at_once(leased: Leased, admin: User) -> None:
+    run, token = leased
+    back(run, metered_at=timezone.now() - timedelta(seconds=11))
+    assert services.run_cancel(run=run, by=admin).status == "cancelled"
+    assert builders.budget_now().reserved == 0
+    with pytest.raises(services.LeaseLost):
+        services.run_heartbeat(run=run, token=token)
+
+
+def test_a_worker_that_falls_silent_while_it_is_to_stop_is_not_waited_for(leased: Leased, admin: User) -> None:
+    run, _ = leased
+    services.run_cancel(run=run, by=admin)
+    assert services.runs_sweep() == 0
+    back(run, metered_at=timezone.now() - timedelta(seconds=11))
+    assert services.runs_sweep() == 1
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+
+
 def test_a_cancelled_run_whose_worker_is_gone_ends_all_the_same(leased: Leased, admin: User) -> None:
     run, _ = leased
     services.run_cancel(run=run, by=admin)
