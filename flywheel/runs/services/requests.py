@@ -9,13 +9,14 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Invalid, Refused
 from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
 from flywheel.curation.models import Snapshot
 from flywheel.curation.selectors import unusable
 from flywheel.runs import access, domain, selectors
-from flywheel.runs.models import Device, ManagedProvider, Recipe, TrainingRun
+from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import money
 from flywheel.runs.services.setup import EMPTY_ROOT_HEX, admin_only
 from provenance.ledger import ledger_append
@@ -147,11 +148,7 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
         _trainable(run)
         budget = money.budget_locked(run.device)
         amount = run.max_cost or Decimal(0)
-        refusal = domain.second_person_refusal(
-            high=amount, threshold=budget.second_person_above, requester=run.requested_by_id, approver=by.pk,
-            currency=budget.currency,
-        )
-        if refusal:
+        if refusal := _second_person_refusal(run, by, budget):
             raise Refused(refusal)
         money.reserve(run, budget, amount)
         run.spec["limits"] |= {"max_cost": float(amount), "cost_per_hour": float(run.device.price_per_hour)}
@@ -166,6 +163,21 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
             "reserved": str(run.reserved), "currency": budget.currency, "budget": f"{budget.month:%Y-%m}",
         })
     return run
+
+
+def approval_refusal(*, run: TrainingRun, by: User) -> str:
+    """Why this admin may not approve a requested run that another may; "" when they may, or when no admin asks."""
+    budget = selectors.budget_now()
+    if run.status != TrainingRun.Status.REQUESTED or budget is None or not has_role(by, ADMIN):
+        return ""
+    return _second_person_refusal(run, by, budget)
+
+
+def _second_person_refusal(run: TrainingRun, by: User, budget: Budget) -> str:
+    return domain.second_person_refusal(
+        high=run.max_cost or Decimal(0), threshold=budget.second_person_above, requester=run.requested_by_id,
+        approver=by.pk, currency=budget.currency,
+    )
 
 
 def _trainable(run: TrainingRun) -> None:

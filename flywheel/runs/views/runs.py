@@ -23,6 +23,8 @@ from flywheel.runs.services.artifacts import stored_open
 from provenance.access import subject_asked
 
 EVENTS_SHOWN = 60
+EVENTS_LIVE = 12
+"""Of a run under way, so that the list that comes anew every two seconds needs no scrolling."""
 
 
 def person(request: HttpRequest) -> User:
@@ -112,23 +114,26 @@ def estimate(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
     """One run: live progress and curve, estimate beside actual, samples, tokens, files, events."""
     run = access.run_of(request.user, uid)
-    events = list(run.events.order_by("-seq")[:EVENTS_SHOWN])
+    refusal = services.approval_refusal(run=run, by=person(request))
     context = _live(run) | {
         "evaluation": getattr(run, "evaluation", None), "samples": selectors.samples_of(run),
-        "model": getattr(run, "model", None), "artifacts": list(run.artifacts.order_by("path")), "events": events,
+        "model": getattr(run, "model", None), "artifacts": list(run.artifacts.order_by("path")),
         "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
-        "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED,
+        "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED and not refusal,
+        "approval_refusal": refusal,
         "may_cancel": _may_cancel(request.user, run), "problems": _problems(run), "spec": run.spec,
-        "tokens": run.result.get("tokens") or _tokens_told(run),
     }
     return render(request, "runs/run.html", context)
 
 
 def _live(run: TrainingRun) -> dict[str, Any]:
     newest = run.events.filter(kind="metric", data__has_key="loss").order_by("-seq").first()
+    ended = run.status in ENDED
     return {
-        "run": run, "ended": run.status in ENDED, "steps_unit": f"of {run.total_steps:,}",
-        "cost_label": "Cost" if run.status in ENDED else "Cost so far", "metric": newest.data if newest else {},
+        "events": list(run.events.order_by("-seq")[: EVENTS_SHOWN if ended else EVENTS_LIVE]),
+        "tokens": run.result.get("tokens") or _tokens_told(run),
+        "run": run, "ended": ended, "steps_unit": f"of {run.total_steps:,}",
+        "cost_label": "Cost" if ended else "Cost so far", "metric": newest.data if newest else {},
         "ratio": selectors.ratio_of(run), "left": _seconds_left(run, newest.data if newest else {}),
     }
 
@@ -161,7 +166,7 @@ def _problems(run: TrainingRun) -> list[str]:
 def live(request: HttpRequest, uid: UUID) -> HttpResponse:
     """The part of a run's page that changes while it runs. A run that has ended asks for the whole page."""
     run = access.run_of(request.user, uid)
-    response = render(request, "runs/live.html", _live(run))
+    response = render(request, "runs/live.html", _live(run) | {"live": True})
     if run.status != request.GET.get("status", run.status):
         response["HX-Refresh"] = "true"
     return response

@@ -319,4 +319,35 @@ def test_a_runs_page_costs_the_same_however_many_events_it_has(
     client = client_of(admin)
     with django_assert_max_num_queries(14):
         page = client.get(f"/runs/{run.uid}/").content.decode()
+    assert page.count('<span class="tag">metric</span>') == 12
+    builders.back(run, status="done", finished_at=run.created_at)
+    page = client.get(f"/runs/{run.uid}/").content.decode()
     assert page.count('<span class="tag">metric</span>') == 60
+
+
+def test_what_a_run_has_taken_its_tokens_and_its_events_follow_while_it_runs(
+    client_of: ClientOf, run: TrainingRun, lead: User, django_assert_max_num_queries: Any
+) -> None:
+    builders.back(run, status="running", seconds=75, cost="0.0123", last_seq=2)
+    RunEvent.objects.create(run=run, seq=1, at=run.created_at, kind="log", data={"tokens": {"total": 987, "kept": 980}})
+    RunEvent.objects.create(run=run, seq=2, at=run.created_at, kind="metric", data={"step": 3, "loss": 1.25})
+    client = client_of(lead)
+    with django_assert_max_num_queries(10):
+        part = client.get(f"/runs/{run.uid}/live/?status=running").content.decode()
+    assert part.count('hx-swap-oob="true"') == 4
+    for words in ('id="actual-time" hx-swap-oob="true">1 min 15 s<', 'id="actual-cost" hx-swap-oob="true">0.0123<', "987",
+                  "step 3, loss 1.2500"):
+        assert words in part
+    assert "hx-swap-oob" not in client.get(f"/runs/{run.uid}/").content.decode()
+
+
+def test_who_requested_a_dear_run_is_told_that_another_admin_approves_it(
+    client_of: ClientOf, snapshot: Any, admin: User
+) -> None:
+    builders.budget(admin, threshold="0")
+    run = builders.requested(admin, of=snapshot)
+    page = client_of(admin).get(f"/runs/{run.uid}/").content.decode()
+    assert "another admin has to approve it" in page
+    assert "Approve and queue" not in page
+    page = client_of(make_user("second", "admin")).get(f"/runs/{run.uid}/").content.decode()
+    assert "Approve and queue" in page
