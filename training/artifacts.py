@@ -15,7 +15,7 @@ from typing import Any
 
 from training.contract import RunResult, RunSpec
 from training.errors import BadInput
-from training.models import BaseModel, file_sha256, folder_files
+from training.models import BaseModel, file_sha256
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "flywheel.manifest/1"
@@ -92,10 +92,15 @@ def disk_check(out: Path, weight_bytes: int) -> None:
                        "room or name another folder")
 
 
+def file_entry(path: Path) -> dict[str, Any]:
+    """A file as a manifest names it."""
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+
+
 def manifest_write(folder: Path, facts: dict[str, Any]) -> None:
     """Write manifest.json last: SHA-256 and size of every file below `folder`."""
-    digests = folder_files(folder, frozenset({MANIFEST}))
-    files = {name: {"sha256": digest, "bytes": (folder / name).stat().st_size} for name, digest in digests.items()}
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    files = {name: file_entry(folder / name) for name in names if name != MANIFEST}
     json_write(folder / MANIFEST, {"schema": MANIFEST_SCHEMA, **facts, "files": files})
 
 
@@ -141,7 +146,7 @@ def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, sna
     lines = ["---", head.rstrip(), "---", "", f"# {spec.run_id}", ""]
     lines += [f"{spec.method} with {spec.tuning} tuning of `{base.name}` (revision `{base.revision}`).", ""]
     lines += ["| | |", "|---|---|", f"| snapshot root | `{spec.snapshot.merkle_root}` |"]
-    named = ", ".join(f"{name}: {count}" for name, count in sorted(licenses.items()))
+    named = ", ".join(f"{name or 'not stated'}: {count}" for name, count in sorted(licenses.items()))
     lines += [f"| licences of the rows | {named or 'not stated'} |"]
     lines += [f"| licence of the base model | {base.license or 'not stated'} |"]
     lines += [f"| steps, epochs | {result.steps}, {result.epochs:.2f} |", f"| seed | {spec.seed} |"]
@@ -159,10 +164,11 @@ def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, sna
 def _card_data(spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict[str, Any]) -> dict[str, Any]:
     """The card's metadata, after https://huggingface.co/docs/hub/model-cards."""
     dataset = str(snapshot.get("name") or spec.snapshot.merkle_root[:12])
-    licenses = sorted({*(snapshot.get("licenses") or {}), base.license} - {""})
-    data: dict[str, Any] = {"license": licenses[0].lower() if licenses else "unknown"}
+    licenses = sorted({name or "not stated" for name in (*(snapshot.get("licenses") or [""]), base.license)})
     if len(licenses) > 1:
-        data = {"license": "other", "license_name": ", ".join(licenses)}
+        data: dict[str, Any] = {"license": "other", "license_name": ", ".join(licenses)}
+    else:
+        data = {"license": "unknown" if licenses == ["not stated"] else licenses[0].lower()}
     data |= {
         "library_name": "peft" if spec.tuning == "lora" else "transformers", "pipeline_tag": "text-generation",
         "base_model": base.name, "datasets": [dataset],

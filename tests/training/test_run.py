@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -262,6 +263,37 @@ def test_the_card_carries_the_metadata_that_hubs_read(spec_of: SpecOf, tmp_path:
     assert values == {"nats per assistant token": measured["tuned_loss"],
                       "the same of the base model": measured["base_loss"]}
     assert {r.dataset_split for r in card.eval_results or []} == {"test"}
+
+
+@pytest.mark.parametrize(("rows", "base", "head"), [
+    ("CC0-1.0", "", ("other", "CC0-1.0, not stated")), ("", "Apache-2.0", ("other", "Apache-2.0, not stated")),
+    ("MIT", "Apache-2.0", ("other", "Apache-2.0, MIT")), ("Apache-2.0", "Apache-2.0", ("apache-2.0", None)),
+    ("", "", ("unknown", None)),
+])
+def test_the_card_states_no_licence_that_only_a_part_has(
+    spec_of: SpecOf, tiny: Path, tmp_path: Path, rows: str, base: str, head: tuple[str, str | None]
+) -> None:
+    from huggingface_hub import ModelCard
+
+    from training.artifacts import card_write
+    from training.contract import RunSpec
+    from training.models import base_find
+    from training.results import result_begin
+
+    (tmp_path / "model").mkdir()
+    spec = RunSpec.from_json(spec_of())
+    found = dataclasses.replace(base_find(str(tiny)), license=base)
+    card_write(tmp_path, spec, found, result_begin(spec), {"licenses": {rows: 3}})
+    card = ModelCard.load(tmp_path / "model" / "README.md").data
+    assert (card.license, card.license_name) == head
+    assert card.eval_results is None  # Nothing was measured.
+
+
+def test_a_run_of_one_step_learns(spec_of: SpecOf, tmp_path: Path) -> None:
+    spec = spec_of(builders.rows(2, 0, 2), hyperparameters={"epochs": 1, "gradient_accumulation": 8})
+    assert run(spec, tmp_path / "out") == 0
+    done = result(tmp_path / "out")
+    assert (done.steps, done.evaluation["tuned_loss"] < done.evaluation["base_loss"]) == (1, True)
 
 
 def test_no_pickle_is_read_or_written_from_start_to_end(
