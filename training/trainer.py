@@ -144,7 +144,8 @@ def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
         per_device_train_batch_size=plan.micro_rows, gradient_accumulation_steps=plan.micro_steps,
         max_steps=plan.total_steps, learning_rate=h.learning_rate, lr_scheduler_type=h.scheduler,
         # The first warm-up step has rate 0: a run of one step would learn nothing.
-        warmup_steps=min(math.ceil(h.warmup_ratio * plan.total_steps), plan.total_steps - 1), weight_decay=h.weight_decay,
+        warmup_steps=min(math.ceil(h.warmup_ratio * plan.total_steps), plan.total_steps - 1),
+        weight_decay=h.weight_decay,
         max_grad_norm=h.max_grad_norm, gradient_checkpointing=h.gradient_checkpointing,
         # SFTTrainer must neither tokenise, nor pack, nor cut, nor drop: all that is done and accounted for.
         dataset_kwargs={"skip_prepare_dataset": True}, packing=False, max_length=None, remove_unused_columns=False,

@@ -169,6 +169,7 @@ def test_a_base_model_that_is_not_whole_is_refused(
 @pytest.mark.parametrize(("changes", "named"), [
     ({"base_model": "x" * 5000}, "base model 'x+' is neither a folder"),
     ({"snapshot": {"path": "x" * 5000}}, "snapshot.path 'x+' is not a folder"),
+    ({"snapshot": {"path": ""}}, "snapshot.path '' is not a folder"),
     ({"snapshot": {"path": "a\0b"}}, "snapshot.path .* is not a folder"),
     ({"resume_from": "x" * 5000}, "holds no whole checkpoint"),
     ({"evaluation": {"generate_rows": 1, "max_new_tokens": 2048}}, "leaves tiny with its 2048 tokens no room"),

@@ -130,10 +130,9 @@ class RunSpec:
         _one_of("evaluation.split", spec.evaluation.split, ("validation", "test"))
         _one_of("hyperparameters.scheduler", spec.hyperparameters.scheduler, ("cosine", "linear", "constant"))
         _one_of("hyperparameters.precision", spec.hyperparameters.precision, ("auto", "float32", "bfloat16"))
-        for name, text in (("run_id", spec.run_id), ("base_model", spec.base_model),
-                           ("snapshot.path", spec.snapshot.path)):
-            if not text.strip():
-                raise ContractError(f"{name} is empty; name the {name.replace('_', ' ').replace('.', ' ')}")
+        for name in ("run_id", "base_model"):
+            if not getattr(spec, name).strip():
+                raise ContractError(f"{name} is empty; name the {name.replace('_', ' ')}")
         if len(spec.snapshot.merkle_root) != 64 or set(spec.snapshot.merkle_root) - set("0123456789abcdef"):
             raise ContractError(
                 f"snapshot.merkle_root is {_short(spec.snapshot.merkle_root)}; give the manifest's root, 64 hex digits"
