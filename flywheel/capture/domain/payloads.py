@@ -269,16 +269,18 @@ def _explained(error: ValidationError) -> BadPayload:
 def delivery_of(payload: dict[str, Any]) -> Delivery:
     """Check a payload and work out its identity. Raises BadPayload.
 
-    The key `source` belongs to the delivery and not to the content, so it is not part of what is stored.
+    The key `source` belongs to the delivery and not to the content, so it is not part of what is stored. An identifier
+    or version that is a number is stored as text, so that 7 and "7" are one delivery and not two with other content.
     """
     parsed = parse_payload(payload)
     source = payload.get("source", "")
     if not isinstance(source, str):
         raise BadPayload(f"source: expected a source's name, found {_kind_of(source)}", field="source")
+    content = {k: v for k, v in payload.items() if k != "source"} | {"external_id": parsed.external_id}
+    if parsed.version is not None:
+        content["version"] = parsed.version
     try:
-        canonical = json.dumps(
-            {k: v for k, v in payload.items() if k != "source"}, sort_keys=True, separators=(",", ":"), allow_nan=False
-        )
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError:
         raise BadPayload("a number is too large for JSON; send it as text") from None
     digest = sha256(canonical.encode("ascii")).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from provenance.pii import PiiSpan
@@ -20,11 +20,13 @@ Given = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Redacted texts and authors in the order given, and the spans as Example.pii stores them."""
+    """Redacted texts and authors in the order given, and the spans as Example.pii stores them. `marks` are the redacted
+    label and tags, whose spans are kept nowhere."""
 
     texts: list[str]
     authors: list[str]
     pii: list[dict[str, Any]]
+    marks: list[str] = field(default_factory=list)
 
 
 class _Names:

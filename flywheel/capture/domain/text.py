@@ -17,7 +17,10 @@ _HTML = re.compile(
 _BREAK = re.compile(r"<\s*(?:br\s*/?|/p|/div|/li|/tr|/h[1-6]|/blockquote|/pre|hr\s*/?)\s*>", re.IGNORECASE)
 _CELL = re.compile(r"<\s*/t[dh]\s*>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*_\d+)>")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+# With what nobody sees and what turns the reading direction: inside a number or a name they would hide it.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
+)
 _BLANKS = re.compile(r"[ \t\u00a0]+\n")
 _GAPS = re.compile(r"\n{3,}")
 

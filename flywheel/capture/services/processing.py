@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from flywheel.core.models import User
 from flywheel.core.outbox import outbox_add
 from provenance.domain.vocabulary import RecordDraft
 from provenance.ledger import ledger_append
-from provenance.pii import Detector, default_detector
+from provenance.pii import Detector, PiiSpan, default_detector
 from provenance.services import StoredRecords, records_store, records_tell
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,11 @@ AGENT = "agent"
 OF_THE_CONTENT = (DataError, IntegrityError, ValueError, TypeError, ArithmeticError, LookupError)
 """Errors that come back however often the same capture is stored. Others, such as a lost connection, may not."""
 
-CLASSES = {"CARD": "pci", "IBAN": "pfi", "ACCOUNT": "pfi"}
+CLASSES = {"CARD": "pci", "IBAN": "pfi", "ACCOUNT": "pfi", "SECRET": "spi"}
 """Placeholder types that are more than pii (Data & Trust Alliance classification)."""
+
+GUESSED = frozenset({"PERSON", "LOCATION"})
+"""Placeholder types that the model decides about."""
 
 EXAMPLE_FIELDS = (
     "kind", "capture", "subject_line", "conversation", "redacted", "redacted_subject_line", "pii", "context_length",
@@ -169,14 +172,31 @@ def _redactions(read: list[Read], detector: Detector | None) -> list[Redaction |
 def _redacted(read: list[Read], detector: Detector) -> Iterable[Redaction]:
     conversations = [conversation for _, conversation in read]
     texts = [[c.subject_line, *(m["text"] for m in c.messages)] for c in conversations]
-    found = detector.find(
-        texts, names=[c.names for c in conversations], things=[capture.source.product_names for capture, _ in read]
-    )
-    for conversation, own, spans in zip(conversations, texts, found, strict=True):
-        yield redact(
+    words = [[c.label, *c.tags] for c in conversations]
+    names = [c.names for c in conversations]
+    things = [capture.source.product_names for capture, _ in read]
+    found = detector.find(texts, names=names, things=things)
+    in_words = detector.find(words, names=names, things=things)
+    for conversation, own, spans, marks, seen in zip(conversations, texts, found, words, in_words, strict=True):
+        redaction = redact(
             own, spans, people=conversation.names,
             authors=[m["author"] for m in conversation.messages], first_message=SUBJECT,
         )
+        yield replace(redaction, marks=_marks(conversation, redaction, own, marks, seen))
+
+
+def _marks(
+    conversation: Conversation, redaction: Redaction, texts: list[str], marks: list[str], seen: list[list[PiiSpan]]
+) -> list[str]:
+    """Label and tags without personal data. Names that the model guesses in them count only when the conversation knows
+    them: labels are full of capitalised words."""
+    known = {word for name in conversation.names for word in name.casefold().split()}
+    spans = [
+        [s for s in own if s.type not in GUESSED or set(mark[s.start : s.end].casefold().split()) <= known]
+        for mark, own in zip(marks, seen, strict=True)
+    ]
+    given = [(s["type"], texts[s["message"] - SUBJECT][s["start"] : s["end"]], s["placeholder"]) for s in redaction.pii]
+    return redact(marks, spans, people=conversation.names, given=given).texts
 
 
 def _finish(captures: list[Capture], prepared: Prepared) -> int:
@@ -278,7 +298,9 @@ def _record(draft: Draft) -> RecordDraft:
         retention = since + timedelta(days=source.retention_days)
     kinds = {span["type"] for span in pii}
     named = draft.redaction.authors != [m["author"] for m in conversation.messages]
-    result = f"{len(pii)} spans redacted" + (", authors replaced" if named else "")
+    marked = draft.redaction.marks != [conversation.label, *conversation.tags]
+    result = f"{len(pii)} spans redacted" + ", authors replaced" * named + ", label and tags redacted" * marked
+    present = bool(pii) or named or marked
     return RecordDraft(
         source_system=source.name, source_record_id=capture.external_id, content_sha256=capture.payload_sha256,
         captured_at=capture.received_at, captured_by=str(capture.received_by or "system")[:200],
@@ -286,8 +308,8 @@ def _record(draft: Draft) -> RecordDraft:
         intended_purposes=conversation.purposes if conversation.purposes is not None else source.purposes,
         prohibited_purposes=source.prohibited_purposes,
         origin_geography=source.region,
-        personal_data="redacted" if pii or named else "none",
-        classification=sorted({"pii", *(CLASSES[k] for k in kinds & set(CLASSES))}) if pii or named else [],
+        personal_data="redacted" if present else "none",
+        classification=sorted({"pii", *(CLASSES[k] for k in kinds & set(CLASSES))}) if present else [],
         privacy_enhancing=[{"tool": "flywheel redaction", "parameters": {"types": sorted(kinds)}, "result": result}],
         subject_refs=[(namespace, ref) for ref in conversation.customer_refs],
         retention_until=retention, storage_allowed=[source.region], processing_included=[source.region],
@@ -331,7 +353,8 @@ def _fill(example: Example, draft: Draft) -> None:
     ]
     example.pii = redaction.pii
     example.context_length = conversation.context_length
-    example.label, example.tags, example.language = conversation.label, conversation.tags, conversation.language
+    example.label, *example.tags = redaction.marks
+    example.label, example.language = example.label[:200], conversation.language
     example.occurred_at = conversation.occurred_at
     example.text_sha256 = similarity.text_sha256(examples_comparable(example))
     example.changed_at = timezone.now()

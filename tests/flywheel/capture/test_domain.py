@@ -80,6 +80,21 @@ def test_any_bytes_are_either_an_object_or_refused(raw):
             raise
 
 
+def test_what_nobody_sees_and_what_turns_the_reading_direction_is_dropped():
+    assert clean_text("call +44\u200b 7700\u00ad 900\u2060123, 4111\u200e1111\u202e11111111") == (
+        "call +44 7700 900123, 4111111111111111"
+    )
+    family = "\U0001f468\u200d\U0001f469"
+    assert clean_text(f"{family} می\u200cخواهم") == f"{family} می\u200cخواهم"
+
+
+def test_a_number_and_the_same_number_as_text_are_one_delivery():
+    number = delivery_of({**ticket("T"), "external_id": 7, "version": 3})
+    text = delivery_of({**ticket("T"), "external_id": "7", "version": "3"})
+    assert number == text
+    assert json.loads(text.canonical)["version"] == "3"
+
+
 def test_the_same_conversation_has_the_same_identifier_everywhere():
     assert example_uid(source="acme", external_id="T-1") == example_uid(source="acme", external_id="T-1")
     assert example_uid(source="acme", external_id="T-1") != example_uid(source="acm", external_id="eT-1")

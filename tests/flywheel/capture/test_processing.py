@@ -388,3 +388,14 @@ def test_the_ledger_is_locked_only_when_the_slow_work_is_done(source, monkeypatc
         monkeypatch.setattr(module, "ledger_append", lambda **rest: order.append(rest["action"]) or append(**rest))
     deliver(source, ticket())
     assert order == ["group", "provenance.record", "capture.process"]
+
+
+def test_label_and_tags_carry_no_personal_data(source):
+    deliver(source, ticket(
+        "T-1", "I am Cora Customer at cora@example.com", label="for cora@example.com",
+        tags=["Iced Latte", "escalated by Cora Customer", "London", "ann@example.com"],
+    ))
+    example = Example.objects.get()
+    assert example.label == "for <EMAIL_1>"
+    assert example.tags == ["Iced Latte", "escalated by <PERSON_1>", "London", "<EMAIL_2>"]
+    assert "label and tags redacted" in example.provenance.privacy_enhancing[0]["result"]
