@@ -84,6 +84,9 @@ _PRESIDIO_TYPES = {
 }
 _LINE_BREAK = re.compile(r"(?<=[^\n])\n(?=[^\n])")
 _CAPITALS = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+LEAST_REPEATED = 5
+"""Characters of a value that is looked for in the rest of its conversation."""
+
 SALUTED = 0.8
 """The score of a name that a greeting, a signature or a header gives."""
 
@@ -109,9 +112,15 @@ class PresidioDetector:
         for texts, known, other in zip(looked_at, names, things, strict=True):
             model = _without_things(texts, [_plausible(text, next(entities)) for text in texts], known=other)
             people = _name_pattern([plain(name) for name in known], texts, model)
-            found.append([
-                _resolved(text, [*self._patterns(text), *_named(text, people), *guessed])
+            candidates = [
+                [*self._patterns(text), *_named(text, people), *guessed]
                 for text, guessed in zip(texts, model, strict=True)
+            ]
+            spans = [_resolved(text, own) for text, own in zip(texts, candidates, strict=True)]
+            repeated = _repeated(texts, spans)
+            found.append([
+                _resolved(text, [*own, *more]) if more else done
+                for text, own, more, done in zip(texts, candidates, repeated, spans, strict=True)
             ])
         return found
 
@@ -269,6 +278,27 @@ def _name_pattern(known: Sequence[str], texts: Sequence[str], guesses: list[list
     # A whole name counts in any case, a part of one only as it is written.
     choices = [f"(?i:{_loose(w)})" if " " in w else re.escape(w.strip(EDGE)) for w in words]
     return re.compile(rf"(?<!\w)(?:{'|'.join(choices)})(?!\w)")
+
+
+def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Found]]:
+    """What was found once in a conversation, wherever it stands again: a date after "born" is a birthday further down
+    too. People have their own way, and short values mean too many things."""
+    kinds = {
+        text[s.start : s.end].casefold(): s.type for text, own in zip(texts, spans, strict=True) for s in own
+        if s.type != "PERSON" and s.end - s.start >= LEAST_REPEATED
+    }
+    whole = "\n".join(texts).casefold()
+    often = sorted((v for v in kinds if whole.count(v) > 1), key=lambda v: (-len(v), v))
+    if not often:
+        return [[] for _ in texts]
+    anywhere = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, often))})(?!\w)", re.IGNORECASE)
+    return [
+        [
+            _Found(m.start(), m.end(), kind, 0.9, 1 if kind == "LOCATION" else 2) for m in anywhere.finditer(text)
+            if (kind := kinds.get(m.group().casefold()))
+        ]
+        for text in texts
+    ]
 
 
 def _loose(name: str) -> str:

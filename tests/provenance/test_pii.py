@@ -134,6 +134,16 @@ def test_a_name_that_a_greeting_gives_is_found_through_the_whole_conversation(de
     assert [[t[s.start : s.end] for s in own] for t, own in zip(texts, spans, strict=True)] == [["Björn"], ["Björn"]]
 
 
+def test_what_is_found_once_is_found_wherever_it_stands_again(detector):
+    texts = ["born 4 March 1961", "noted: 4 March 1961, account number 12345678", "12345678 and 4 march 1961, not 123456789"]
+    spans = detector.find([texts], names=[[]], things=[[]])[0]
+    assert [[(t[s.start : s.end], s.type) for s in own] for t, own in zip(texts, spans, strict=True)] == [
+        [("4 March 1961", "BIRTHDATE")],
+        [("4 March 1961", "BIRTHDATE"), ("12345678", "ACCOUNT")],
+        [("12345678", "ACCOUNT"), ("4 march 1961", "BIRTHDATE")],
+    ]
+
+
 def test_names_of_products_are_left(detector):
     text = "Mossbeck sent a Nibble to Rustle in London"
     assert found(detector, text, things=["Mossbeck", "Nibble", "Rustle"]) == [("London", "LOCATION")]
