@@ -14,6 +14,8 @@ _STREET = (
     r"Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Close|Court|Ct|Way|Place|Pl|Square|Sq|Boulevard|Blvd|Terrace"
     r"|Crescent|Gardens|Grove|Hill|Row|Mews|Walk|Parkway|Pkwy|Highway|Hwy|Circle|Quay|Park"
 )
+# The full stop of an abbreviation belongs to it, that of a sentence does not.
+_SHORT = r"(?:(?<= (?:St|Rd|Ln|Dr|Ct|Pl|Sq))\.|(?<= Ave)\.|(?<= (?:Blvd|Pkwy))\.|(?<= Hwy)\.)?"
 _PLAIN_STREET = r"street|road|avenue|lane|boulevard|crescent|terrace"
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Unit|Suite|Ste|No)\.? ?#?\w{1,5})?"
 _NO_NAME = r"(?:not|on|in|the|a|an|wrong|spelled|misspelled|missing|different|now|still|also|correct)\b"
@@ -75,7 +77,7 @@ PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     )),
     ("ADDRESS", 2, re.compile(
         rf"\b(?:(?:Apt|Apartment|Flat|Unit|Suite|Ste)\.? ?\w{{1,5}},? )?"
-        rf"\d{{1,5}}[A-Za-z]?,? (?:(?:[A-Z][\w'’.-]*|of|the|de|la) ){{1,4}}(?:{_STREET})\b\.?{_UNIT}"
+        rf"\d{{1,5}}[A-Za-z]?,? (?:(?:[A-Z][\w'’.-]*|of|the|de|la) ){{1,4}}(?:{_STREET})\b{_SHORT}{_UNIT}"
     )),
     ("ADDRESS", 2, re.compile(rf"\b(?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Terrace) \d{{1,4}}[a-z]?\b")),
     ("ADDRESS", 2, re.compile(

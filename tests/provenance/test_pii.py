@@ -60,6 +60,7 @@ def found(detector, text, names=(), things=()):
     ("call 425\u2011555\u20110133", [("425\u2011555\u20110133", "PHONE")]),
     ("card \uff14111 1111 1111 1111", [("\uff14111 1111 1111 1111", "CARD")]),
     ("at 14\u202fElm\u00a0Street", [("14\u202fElm\u00a0Street", "ADDRESS")]),
+    ("send it to 14 Elm Street. Or to 3 Oak St. Louis", [("14 Elm Street", "ADDRESS"), ("3 Oak St.", "ADDRESS")]),
     ("I live at 14 Elm\nStreet in town", [("14 Elm\nStreet", "ADDRESS")]),
     ("cora\uff20example.com", [("cora\uff20example.com", "EMAIL")]),
     ("to jane@müller.de", [("jane@müller.de", "EMAIL")]),
