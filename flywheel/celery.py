@@ -9,8 +9,11 @@ import os
 
 from celery import Celery
 
+from flywheel.core.broker import broker_use
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flywheel.settings.dev")
 
+broker_use()
 app = Celery("flywheel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(related_name="jobs")

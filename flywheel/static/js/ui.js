@@ -95,3 +95,5 @@ document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
 
 themeShow();
 prepare(document);
+// A form that was refused begins where it has to be mended, which may be far down.
+document.querySelector("main form [aria-invalid='true']")?.focus();

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+from kombu import Connection
+from kombu.transport.virtual import Empty
 
 from tests.stack import ROOT
 
@@ -51,3 +53,37 @@ def test_the_trainer_listens_where_the_web_sends(tmp_path, prefix: str) -> None:
     assert web["sends"] == f"{prefix}default"
     for name, word in (("control", "celery"), ("events", "celeryev"), ("replies", "celeryev"), ("keys", "")):
         assert web[name] == trainer[name] == f"{prefix}{word}"
+
+
+def test_a_message_in_the_embedded_broker_is_seen_only_when_it_is_whole(tmp_path, monkeypatch):
+    from flywheel.core import broker
+
+    broker.broker_use()
+    options = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "control_folder": str(tmp_path / "c")}
+    seen = []
+    replace = os.replace
+
+    def look_first(part, target):
+        # All that a reader could find before the message has its name.
+        with connection.channel() as reader, pytest.raises(Empty):
+            reader._get("default")
+        seen.append(json.loads(part.read_text()))
+        replace(part, target)
+
+    monkeypatch.setattr(broker.os, "replace", look_first)
+    with Connection("filesystem://", transport_options=options) as connection, connection.channel() as channel:
+        assert isinstance(channel, broker.Channel)
+        for number in range(3):
+            channel._put("default", {"number": number, "text": "\u00e4"})
+            assert channel._get("default") == {"number": number, "text": "\u00e4"}
+        with pytest.raises(Empty):
+            channel._get("default")
+    assert [message["number"] for message in seen] == [0, 1, 2]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_web_and_worker_use_the_broker_whose_messages_are_whole():
+    from flywheel.celery import app
+    from flywheel.core import broker
+
+    assert app.connection_for_write("filesystem://").get_transport_cls() is broker.Transport
