@@ -32,6 +32,13 @@ const KEYS = {
   "?": () => document.getElementById("keys").showModal(),
 };
 
+/* A digit, or a hotkey of the label configuration, chooses an answer of the fix or puts a label. */
+function press(fixing, key) {
+  const target = fixing.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  target?.click();
+  return Boolean(target);
+}
+
 const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
 
 document.addEventListener("keydown", (event) => {
@@ -44,13 +51,17 @@ document.addEventListener("keydown", (event) => {
     form.requestSubmit(form.querySelector("[data-reject]") ?? undefined);
     return;
   }
+  const fixing = form?.matches("[data-fix-form]") ? form : null;
+  if (fixing && event.altKey && /^Digit[1-9]$/.test(event.code) && press(fixing, event.code.slice(5))) event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing(event.target)) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
   const key = event.key;
-  if (KEYS[key]) {
+  // Who is at a fix chooses its answers; no key there throws the fix away.
+  if (fixing && (press(fixing, key) || "afrn".includes(key))) event.preventDefault();
+  else if (KEYS[key]) {
     event.preventDefault();
     // A key that is held down must not decide about the tasks that come after.
     if (!event.repeat) KEYS[key]();

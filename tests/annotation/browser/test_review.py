@@ -77,6 +77,31 @@ def test_a_fix_may_change_every_control_however_it_is_opened(everything, annotat
     assert all(TEXT[s["start"] : s["end"]] == s["text"] for s in spans)
 
 
+def test_at_a_fix_the_keys_choose_what_it_says_and_none_throws_it_away(everything, annotator, reviewer, page_of):
+    services.membership_set(project=everything, user=reviewer, role="reviewer")
+    submit(everything, annotator, [
+        {"from_name": "reply", "value": {"text": ["Hello"]}}, {"from_name": "quality", "value": {"choices": ["Bad"]}},
+    ])
+    page = page_of(reviewer)
+    page.goto("/review/everything/")
+    page.keyboard.press("f")
+    page.keyboard.type("Fixed: ")
+    good = page.locator("[data-control=quality] input[value=Good]")
+    page.keyboard.press(f"Alt+{good.get_attribute('data-key')}")
+    expect(good).to_be_checked()
+    bad = page.locator("[data-control=quality] input[value=Bad]")
+    good.focus()
+    page.keyboard.press(bad.get_attribute("data-key"))
+    expect(bad).to_be_checked()
+    for key in "arn":
+        page.keyboard.press(key)
+    expect(page.locator("[data-fix-form] textarea").first).to_have_value("Fixed: Hello")
+    assert not Review.objects.exists()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/?after=*")
+    assert Annotation.objects.get(parent__isnull=False).result[0]["value"] == {"text": ["Fixed: Hello"]}
+
+
 def test_with_two_answers_the_text_shows_the_marks_of_the_one_being_fixed(
     everything, annotator, annotator2, reviewer, page_of
 ):
