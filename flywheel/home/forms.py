@@ -8,6 +8,7 @@ from django import forms
 
 from annotation.models import Membership, Project
 from flywheel.core.access import ROLES
+from flywheel.home.domain import SCOPES
 from flywheel.home.services import EXPIRY_DAYS
 
 ROLE_WORDS = {
@@ -61,7 +62,15 @@ class TokenForm(forms.Form):
         max_length=80, help_text="What will use it, such as 'zendesk importer'.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    scope = forms.ChoiceField(
+        label="For", choices=list(SCOPES.items()), initial="all", required=False,
+        help_text="No token allows more than your roles do.",
+    )
     expires_days = forms.TypedChoiceField(
         label="Lasts", coerce=lambda value: int(value) or None, initial=90,
         choices=[*((days, f"{days} days") for days in EXPIRY_DAYS), (0, "until it is revoked")],
     )
+
+    def clean_scope(self) -> str:
+        """A form without the choice asks for the usual."""
+        return self.cleaned_data["scope"] or "all"

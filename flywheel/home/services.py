@@ -20,7 +20,7 @@ from flywheel.core import access
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from flywheel.core.gauges import gauges_set
 from flywheel.core.models import User
-from flywheel.home import counts
+from flywheel.home import counts, domain
 from flywheel.home.models import OneTimePassword, TokenName
 from provenance.ledger import ledger_append
 
@@ -160,20 +160,25 @@ class NewToken:
 
 
 @transaction.atomic
-def token_create(*, actor: User, name: str, expires_days: int | None) -> NewToken:
-    """Create an API token of one's own. Raises Invalid for a missing name or expiry, Conflict above the limit."""
+def token_create(*, actor: User, name: str, expires_days: int | None, scope: str = "all") -> NewToken:
+    """Create an API token of one's own. Raises Invalid for a name, an expiry or a scope that is none, Conflict above
+    the limit."""
     name = name.strip()
     if not name or len(name) > 80:
         raise Invalid("a token needs a name of 1 to 80 characters, such as the machine that will use it", field="name")
     if expires_days is not None and expires_days not in EXPIRY_DAYS:
         raise Invalid(f"a token lasts {', '.join(map(str, EXPIRY_DAYS))} days or for ever", field="expires_days")
+    if scope not in domain.SCOPES:
+        raise Invalid(f"there is no scope {scope[:40]!r}; choose from {', '.join(domain.SCOPES)}", field="scope")
     if AuthToken.objects.filter(user=actor).count() >= MAX_TOKENS:
         raise Conflict(f"you have {MAX_TOKENS} tokens already; revoke one that is no longer used")
-    token, secret = AuthToken.objects.create(actor, expiry=timedelta(days=expires_days) if expires_days else None)
+    token, secret = AuthToken.objects.create(
+        actor, expiry=timedelta(days=expires_days) if expires_days else None, prefix=domain.token_prefix(scope)
+    )
     TokenName.objects.create(token=token, name=name)
     ledger_append(
         actor=actor, action="token.create", object=f"token:{token.token_key}",
-        payload={"name": name, "expires": token.expiry.isoformat() if token.expiry else None},
+        payload={"name": name, "scope": scope, "expires": token.expiry.isoformat() if token.expiry else None},
     )
     return NewToken(token, secret)
 

@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
+from knox.models import AuthToken
 
 from flywheel.core.errors import UserError
 from flywheel.core.models import User
-from flywheel.home import selectors, services
+from flywheel.home import domain, selectors, services
 from flywheel.home.forms import TokenForm
 
 
@@ -30,9 +31,14 @@ def listing(request: HttpRequest) -> HttpResponse:
             form = TokenForm()
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
-    context = {"tokens": selectors.tokens_of(user), "form": form, "made": made}
+    context = {"tokens": _with_words(user), "form": form, "made": made}
     status = 201 if made else 422 if form.errors else 200
     return render(request, "home/tokens.html", context, status=status)
+
+
+def _with_words(user: User) -> list[tuple[AuthToken, str]]:
+    """The person's tokens, each with what it is for."""
+    return [(token, domain.SCOPES[domain.token_scope(token.token_key)]) for token in selectors.tokens_of(user)]
 
 
 @login_required

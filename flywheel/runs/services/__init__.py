@@ -21,7 +21,14 @@ from flywheel.runs.services.leases import (
 )
 from flywheel.runs.services.promotion import model_promote
 from flywheel.runs.services.reports import run_complete, run_report
-from flywheel.runs.services.requests import RunEstimate, approval_refusal, problems_of, run_approve, run_estimate, run_request
+from flywheel.runs.services.requests import (
+    RunEstimate,
+    approval_refusal,
+    problems_of,
+    run_approve,
+    run_estimate,
+    run_request,
+)
 from flywheel.runs.services.setup import (
     budget_carry,
     budget_set,
@@ -46,10 +53,11 @@ from flywheel.runs.services.withdrawal import (
 )
 
 __all__ = [
-    "LeaseLost", "RunEstimate", "TokenRefused", "adapter_files", "approval_refusal", "artifact_store", "budget_carry", "budget_set",
-    "defaults_ensure", "device_set", "job_authenticate", "late_records_withdraw", "lease_check", "model_decide",
-    "model_promote", "models_withdraw", "problems_of", "provider_set", "recipe_create", "run_approve", "run_cancel",
-    "run_complete", "run_dispatch", "run_estimate", "run_fail", "run_heartbeat", "run_lease", "run_report",
-    "run_request", "runs_sweep", "runs_withdraw", "snapshot_files", "suggestions_complete", "suggestions_continue",
-    "suggestions_prepare", "suggestions_publish", "suggestions_withdraw", "withdrawal_walk",
+    "LeaseLost", "RunEstimate", "TokenRefused", "adapter_files", "approval_refusal", "artifact_store",
+    "budget_carry", "budget_set", "defaults_ensure", "device_set", "job_authenticate", "late_records_withdraw",
+    "lease_check", "model_decide", "model_promote", "models_withdraw", "problems_of", "provider_set",
+    "recipe_create", "run_approve", "run_cancel", "run_complete", "run_dispatch", "run_estimate", "run_fail",
+    "run_heartbeat", "run_lease", "run_report", "run_request", "runs_sweep", "runs_withdraw", "snapshot_files",
+    "suggestions_complete", "suggestions_continue", "suggestions_prepare", "suggestions_publish",
+    "suggestions_withdraw", "withdrawal_walk",
 ]

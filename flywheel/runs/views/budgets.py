@@ -39,7 +39,8 @@ def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> Ht
         "provider": ProviderForm(auto_id=PROVIDER_IDS),
     } | filled
     context = {
-        "budget": budget, "month": month, "month_key": f"{month:%Y-%m}", "months": list(Budget.objects.order_by("-month")[:12]),
+        "budget": budget, "month": month, "month_key": f"{month:%Y-%m}",
+        "months": list(Budget.objects.order_by("-month")[:12]),
         "left": domain.budget_left(cap=budget.cap, reserved=budget.reserved, spent=budget.spent) if budget else None,
         "devices": Device.objects.order_by("-default", "name"), "providers": ManagedProvider.objects.order_by("name"),
         "forms": forms, "zone": settings.FLYWHEEL["BUDGET_TIME_ZONE"].key,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from knox.models import AuthToken
+from pytest_django.fixtures import DjangoAssertNumQueries
+from rest_framework.test import APIClient
 
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
 from flywheel.core.models import User
@@ -127,6 +131,57 @@ def test_a_token_needs_a_name_and_a_known_expiry(name: str, days: int, annotator
     with pytest.raises(Invalid):
         services.token_create(actor=annotator, name=name, expires_days=days)
     assert not AuthToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"),
+    [("all", {"read", "capture", "change"}), ("read", {"read"}), ("capture", {"capture"})],
+)
+def test_a_token_is_good_for_its_scope_and_no_more(
+    scope: str, may: set[str], admin: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    secret = services.token_create(actor=admin, name="x", expires_days=7, scope=scope).secret
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
+    asked = {
+        "read": client.get("/api/v1/sources/"), "capture": client.post("/api/v1/captures/", {}, format="json"),
+        "change": client.post("/api/v1/projects/", {}, format="json"),
+    }
+    assert {name for name, answer in asked.items() if answer.status_code != 403} == may
+    for name in set(asked) - may:
+        assert "this token is for" in asked[name].json()["error"]["message"]
+    with django_assert_max_num_queries(4):
+        client.get("/api/v1/sources/")
+
+
+def test_a_scope_cannot_be_taken_off_a_token(admin: User) -> None:
+    secret = services.token_create(actor=admin, name="x", expires_days=7, scope="read").secret
+    for forged in (secret.removeprefix("read_"), secret.replace("read_", "capture_"), "read_" + secret):
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Token {forged}")
+        assert client.get("/api/v1/sources/").status_code == 401
+
+
+def test_a_scope_never_widens_what_roles_allow(annotator: User) -> None:
+    secret = services.token_create(actor=annotator, name="x", expires_days=7, scope="capture").secret
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
+    assert client.post("/api/v1/captures/", {}, format="json").status_code == 403
+
+
+def test_a_token_of_odd_letters_is_refused_in_words(client: Client, db: None) -> None:
+    for odd in ("\xff\xfe", "é" * 20, "read_", "0" * 5000):
+        answer = client.get("/api/v1/sources/", headers={"Authorization": f"Token {odd}"})
+        assert answer.status_code == 401
+        assert answer.json()["error"]["message"] == "Invalid token."
+
+
+def test_an_expired_token_is_refused(admin: User) -> None:
+    made = services.token_create(actor=admin, name="x", expires_days=7)
+    AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {made.secret}")
+    assert client.get("/api/v1/sources/").status_code == 401
 
 
 def test_nobody_collects_tokens_without_end(annotator: User) -> None:
