@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import Any
 
@@ -108,10 +108,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A finished run of the same recipe on the same device: its rate, and its time outside training."""
+    """A finished run of the same recipe on the same device: its rate, its time outside training, and how many times
+    the tokens and steps it had that were counted on before its tokenizer saw the text."""
 
     tokens_per_second: float
     overhead_seconds: float
+    tokens_ratio: float = 1.0
+    steps_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +157,32 @@ def estimate_cost(work: Workload, rate: Rate, past: Sequence[PastRun] = ()) -> E
     per_token = flops_per_token(
         parameters=work.parameters, layers=work.layers, width=work.width, length=work.max_length, tuning=work.tuning
     )
-    flops = per_token * work.tokens
-    train_low, train_high, how = _training_seconds(work, rate, flops, past)
+    tokens, steps = _counted(work, past)
+    flops = per_token * tokens
+    train_low, train_high, how = _training_seconds(work, rate, tokens, flops, past)
     over_low, over_high = _overhead_seconds(work, rate, past)
     low, high = train_low + over_low, train_high + over_high
     return Estimate(
-        tokens=work.tokens, steps=work.steps, flops=flops, seconds_low=round(low, 1), seconds_high=round(high, 1),
+        tokens=tokens, steps=steps, flops=flops, seconds_low=round(low, 1), seconds_high=round(high, 1),
         overhead_low=round(over_low, 1), overhead_high=round(over_high, 1), cost_low=price_of(low, rate.price_per_hour),
         cost_high=price_of(high, rate.price_per_hour), currency=rate.currency, basis="measured" if past else "cold",
         assumptions=(_sentence_work(work, per_token), how, _sentence_overhead(work, past)),
     )
+
+
+def _counted(work: Workload, past: Sequence[PastRun]) -> tuple[int, int]:
+    """Tokens and steps, corrected by what past runs really had; a limit on steps cuts what is corrected."""
+    if not past:
+        return work.tokens, work.steps
+    whole = replace(work, max_steps=None)
+    tokens = whole.tokens * _mean([run.tokens_ratio for run in past])
+    steps = max(1, round(whole.steps * _mean([run.steps_ratio for run in past])))
+    taken = steps if work.max_steps is None else min(steps, work.max_steps)
+    return round(tokens * taken / steps), taken
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 1.0
 
 
 def price_of(seconds: float, per_hour: Decimal) -> Decimal:
@@ -183,14 +202,16 @@ def estimate_error(estimate_low: float, estimate_high: float, actual: float) -> 
 
 
 def _training_seconds(
-    work: Workload, rate: Rate, flops: float, past: Sequence[PastRun]
+    work: Workload, rate: Rate, tokens: int, flops: float, past: Sequence[PastRun]
 ) -> tuple[float, float, str]:
     speeds = [run.tokens_per_second for run in past if run.tokens_per_second > 0]
     if speeds:
         fast, slow = max(speeds) * (1 + SPREAD), min(speeds) * (1 - SPREAD)
         told = f"{len(speeds)} past run{'s' if len(speeds) > 1 else ''} of this recipe on this device"
-        return work.tokens / fast, work.tokens / slow, (
-            f"{min(speeds):,.0f} to {max(speeds):,.0f} tokens/s measured in {told}, ±{SPREAD:.0%}."
+        ratio = _mean([run.tokens_ratio for run in past])
+        return tokens / fast, tokens / slow, (
+            f"{min(speeds):,.0f} to {max(speeds):,.0f} tokens/s measured in {told}, ±{SPREAD:.0%}, "
+            f"with {ratio:.2f} × the tokens that were counted on."
         )
     peak = rate.peak_gflops * 1e9
     steps = work.steps * rate.step_seconds

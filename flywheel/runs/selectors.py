@@ -103,7 +103,8 @@ def rate_of(device: Device) -> domain.Rate:
 
 def past_runs(recipe: Recipe, device: Device) -> list[domain.PastRun]:
     """The newest finished runs of this recipe on this device, as the estimate sees them."""
-    runs = TrainingRun.objects.filter(recipe=recipe, device=device, status=TrainingRun.Status.DONE).order_by("-id")
+    done = TrainingRun.objects.filter(recipe=recipe, device=device, status=TrainingRun.Status.DONE)
+    runs = done.select_related("snapshot", "recipe").order_by("-id")
     return [past for run in runs[:PAST_RUNS] if (past := _past(run)) is not None]
 
 
@@ -114,7 +115,16 @@ def _past(run: TrainingRun) -> domain.PastRun | None:
         return None
     trained = float((run.result.get("tokens") or {}).get("trained") or 0)
     stepping = trained / speed if trained else seconds
-    return domain.PastRun(tokens_per_second=speed, overhead_seconds=max(run.seconds - stepping, 0.0))
+    work = workload_of(run.snapshot, run.recipe, RunSpec.from_json(run.spec))
+    # The same counting that the estimate does: how far off it was is a matter of tokenizer and packing, not of chance.
+    return domain.PastRun(
+        tokens_per_second=speed, overhead_seconds=max(run.seconds - stepping, 0.0),
+        tokens_ratio=_ratio(trained, work.tokens), steps_ratio=_ratio(float(run.result.get("steps") or 0), work.steps),
+    )
+
+
+def _ratio(actual: float, counted: int) -> float:
+    return actual / counted if actual > 0 and counted > 0 else 1.0
 
 
 def last_ratio(device: Device) -> float | None:

@@ -55,6 +55,19 @@ def test_past_runs_narrow_the_range() -> None:
     assert "2 past runs" in warm.assumptions[1]
 
 
+def test_past_runs_correct_the_tokens_and_steps_that_are_counted_on() -> None:
+    plain = domain.estimate_cost(WORK, RATE, [PastRun(100, 10)])
+    twice = domain.estimate_cost(WORK, RATE, [PastRun(100, 10, tokens_ratio=2.0, steps_ratio=3.0)])
+    assert (twice.tokens, twice.steps) == (2 * plain.tokens, 3 * plain.steps)
+    assert twice.seconds_high - twice.overhead_high == pytest.approx(2 * (plain.seconds_high - plain.overhead_high))
+    assert "2.00 × the tokens that were counted on" in twice.assumptions[1]
+    limited = domain.estimate_cost(
+        replace(WORK, max_steps=plain.steps), RATE, [PastRun(100, 10, tokens_ratio=2.0, steps_ratio=3.0)]
+    )
+    assert limited.steps == plain.steps
+    assert limited.tokens == pytest.approx(2 * plain.tokens / 3, abs=1)
+
+
 def test_more_steps_than_the_limit_are_not_paid_for() -> None:
     limited = domain.estimate_cost(replace(WORK, max_steps=3), RATE)
     assert limited.steps == 3

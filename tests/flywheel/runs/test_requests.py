@@ -171,6 +171,17 @@ def test_a_past_run_narrows_the_next_estimate(
     assert found.last_ratio is not None
 
 
+def test_the_estimate_of_the_same_again_holds_what_it_took(
+    run: TrainingRun, trained: Callable[..., ModelVersion], snapshot: Snapshot, recipe: Recipe, device: Device
+) -> None:
+    counted_on = run.estimate["tokens"]
+    trained(run, tokens={"trained": 3 * counted_on}, speed={"real_tokens_per_s": counted_on / 10}, steps=77)
+    TrainingRun.objects.update(seconds=42.0)
+    found = services.run_estimate(snapshot=snapshot, recipe=recipe, device=device).estimate
+    assert found.seconds_low < 42 < found.seconds_high
+    assert (found.tokens, found.steps) == (3 * counted_on, 77)
+
+
 def test_the_estimate_shows_the_managed_price_and_what_is_left(
     snapshot: Snapshot, recipe: Recipe, device: Device, admin: User
 ) -> None:
