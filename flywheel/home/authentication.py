@@ -33,7 +33,7 @@ class ScopedTokenAuthentication(TokenAuthentication):  # type: ignore[misc]
         return super().authenticate_credentials(token)
 
 
-class ScopedTokenScheme(KnoxTokenScheme):  # type: ignore[misc]
+class ScopedTokenScheme(KnoxTokenScheme):  # type: ignore[misc, no-untyped-call]
     """How the schema describes it: as it does knox's own."""
 
-    target_class = ScopedTokenAuthentication
+    target_class = "flywheel.home.authentication.ScopedTokenAuthentication"
