@@ -1,6 +1,6 @@
 """The trainers' Celery application: told that a job waits, leases it over HTTP, runs the trainer, reports back.
 
-The one file of the trainer that touches the network, and never the database. The trainer itself is a child process
+Never touches the database; the calls themselves are left to `training.web`. The trainer itself is a child process
 that knows nothing of this; its folder survives, so that the next attempt goes on from the last checkpoint.
 Start with `celery -A training.worker worker -c 1 -P solo -n trainer@%h`.
 """
@@ -14,12 +14,10 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,135 +28,18 @@ from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
 from training.leash import Child, Orders, Tail, prune
-from training.models import file_sha256
+from training.web import HEARTBEAT_SECONDS, LeaseLost, Rejected, Settings, Web, var_dir
+
+__all__ = ["Settings", "app", "job_run", "run_job"]
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-HEARTBEAT_SECONDS = 2.0
 CANCEL_GRACE_SECONDS = 5.0
 STOP_GRACE_SECONDS = 60.0
 """How long a trainer may take to write its checkpoint: little when a person cancels, more when the budget ends."""
 
-CHUNK = 1024 * 1024
-RETRIED = {408, 425, 429, 500, 502, 503, 504}
 UPLOADS_LAST = ("result.json", "manifest.json")
-
-
-class LeaseLost(Exception):
-    """The web does not know us as this job's worker any more."""
-
-
-class Rejected(Exception):
-    """The web refused what we sent, and would again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where things are. `command` starts the trainer; `transport` replaces the network in tests."""
-
-    url: str
-    work_dir: Path
-    models_dir: Path
-    command: tuple[str, ...] = (sys.executable, "-m", "training")
-    transport: httpx.BaseTransport | None = None
-    heartbeat_seconds: float = HEARTBEAT_SECONDS
-    patience_seconds: float = 600.0
-    """How long one call is tried again while the web is away, once training is over."""
-
-    @classmethod
-    def from_environment(cls) -> Settings:
-        """FLYWHEEL_URL, FLYWHEEL_WORK_DIR, FLYWHEEL_MODELS_DIR, with FLYWHEEL_VAR_DIR as the base of the folders."""
-        var = var_dir()
-        return cls(
-            url=os.environ.get("FLYWHEEL_URL", "http://127.0.0.1:8000"),
-            work_dir=Path(os.environ.get("FLYWHEEL_WORK_DIR") or var / "work").absolute(),
-            models_dir=Path(os.environ.get("FLYWHEEL_MODELS_DIR") or var / "models").absolute(),
-        )
-
-
-def var_dir() -> Path:
-    """The folder of everything that is made at run time."""
-    return Path(os.environ.get("FLYWHEEL_VAR_DIR") or Path(__file__).resolve().parents[1] / "var")
-
-
-class Web:
-    """The web's side of one job, over HTTP with the job's token. Safe to use from two threads."""
-
-    def __init__(self, settings: Settings, kind: str, job_id: str, token: str) -> None:
-        self.patience = settings.patience_seconds
-        self.client = httpx.Client(
-            base_url=f"{settings.url.rstrip('/')}/api/v1/worker/{kind}/{job_id}/", transport=settings.transport,
-            headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(15.0, read=60.0),
-        )
-
-    def post(self, path: str, body: dict[str, Any], *, patience: float | None = None) -> dict[str, Any]:
-        """Send JSON, get JSON."""
-        answer: dict[str, Any] = self._patiently(lambda: self.client.post(path, json=body), patience).json()
-        return answer
-
-    def put_file(self, path: str, file: Path) -> None:
-        """Upload one file with its digest."""
-        digest, size = file_sha256(file), file.stat().st_size
-        headers = {"X-Content-SHA256": digest, "Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        self._patiently(lambda: self.client.put(path, content=_chunks(file), headers=headers))
-
-    def get_file(self, path: str, target: Path, sha256: str) -> None:
-        """Download one file, whole or not at all; a file that is there already is kept."""
-        if target.is_file() and (not sha256 or file_sha256(target) == sha256):
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-
-        def fetch() -> httpx.Response:
-            with self.client.stream("GET", path) as response:
-                if response.is_success:
-                    with part.open("wb") as file:
-                        for chunk in response.iter_bytes(CHUNK):
-                            file.write(chunk)
-                else:
-                    response.read()
-                return response
-
-        self._patiently(fetch)
-        if sha256 and file_sha256(part) != sha256:
-            raise Rejected(f"{path} arrived damaged; its SHA-256 is not {sha256}")
-        part.replace(target)
-
-    def _patiently(self, call: Callable[[], httpx.Response], patience: float | None = None) -> httpx.Response:
-        """Call until it is answered: while the web is away again and again, ever less often."""
-        deadline = time.monotonic() + (self.patience if patience is None else patience)
-        wait = 0.5
-        while True:
-            try:
-                response = call()
-            except httpx.TransportError as error:
-                problem: Exception = error
-            else:
-                if response.is_success:
-                    return response
-                if response.status_code in (401, 403):
-                    raise LeaseLost(_words(response))
-                if response.status_code not in RETRIED:
-                    raise Rejected(_words(response))
-                problem = Rejected(_words(response))
-            if time.monotonic() + wait > deadline:
-                raise problem
-            time.sleep(wait)
-            wait = min(wait * 2, 10.0)
-
-
-def _words(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the web answered {response.status_code}"
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
 
 
 class Heartbeat(threading.Thread):
@@ -225,12 +106,12 @@ class Job:
         if self.kind == "run":
             inputs = self.folder / "snapshot"
             for entry in self.lease["files"]:
-                self.web.get_file(f"snapshot/{entry['path']}", inputs / entry["path"], entry["sha256"])
+                self.web.get_file(f"snapshot/{entry['path']}", inside(inputs, entry["path"]), entry["sha256"])
             spec["snapshot"] = dict(spec["snapshot"], path=str(inputs))
         else:
             adapter = self.folder / "adapter"
             for entry in self.lease["files"]:
-                self.web.get_file(f"adapter/{entry['path']}", adapter / entry["path"], entry["sha256"])
+                self.web.get_file(f"adapter/{entry['path']}", inside(adapter, entry["path"]), entry["sha256"])
             self.web.get_file("prompts", self.folder / "prompts.jsonl", "")
             spec |= {"prompts_path": str(self.folder / "prompts.jsonl"), "adapter_path": str(adapter)}
         (self.folder / "spec.json").write_text(json.dumps(spec))
@@ -333,6 +214,14 @@ class Job:
         """Why the trainer ended."""
         how = {EXIT_BAD_INPUT: "refused its input", EXIT_STOPPED: "was stopped"}.get(code, f"ended with code {code}")
         return f"the trainer {how}: {self.child.last_words() if self.child else 'it never started'}"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file of the job's folder. Raises Rejected for a name that leads out of it."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise Rejected(f"it names file {name!r}, which lies outside the job's folder")
+    return path
 
 
 def worker_stops() -> bool:

@@ -18,6 +18,7 @@ import pytest
 
 from training import worker
 from training.leash import Child, Tail, prune
+from training.web import Web
 from training.worker import Settings, job_run
 
 SPEC = {"run_id": "r1", "snapshot": {"path": "", "merkle_root": "0" * 64}}
@@ -49,7 +50,7 @@ class FakeWeb(httpx.BaseTransport):
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, Any]] = []
         self.away, self.refuse, self.cancel, self.last_seq = False, "", "", 0
-        self.damaged = False
+        self.damaged, self.file = False, "train.parquet"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self.away:
@@ -63,7 +64,7 @@ class FakeWeb(httpx.BaseTransport):
         if path == "lease":
             digest = hashlib.sha256(FILE).hexdigest()
             return httpx.Response(200, json={
-                "spec": SPEC, "files": [{"path": "train.parquet", "sha256": digest, "bytes": len(FILE)}],
+                "spec": SPEC, "files": [{"path": self.file, "sha256": digest, "bytes": len(FILE)}],
                 "lease_seconds": 45, "last_seq": self.last_seq, "attempt": 1,
             })
         if path == "heartbeat":
@@ -129,7 +130,7 @@ def test_a_web_that_is_away_from_the_start_is_left_to_the_sweep(
     web: FakeWeb, box: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.away = True
-    monkeypatch.setattr(worker.Web, "_patiently", _impatient(worker.Web._patiently))
+    monkeypatch.setattr(Web, "_patiently", _impatient(Web._patiently))
     assert job_run("run", "r1", "secret", box) == "unreachable"
 
 
@@ -225,6 +226,15 @@ def test_a_worker_that_is_asked_to_stop_hands_the_run_back(
     assert job_run("run", "r1", "secret", box) == "released"
     assert web.of("fail")[0] == {"error": "the worker was stopped", "retry": True, "released": True}
     assert (box.work_dir / "run-r1").is_dir()
+
+
+def test_a_file_that_leads_out_of_the_jobs_folder_is_not_written(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    web.file = "../../../outside"
+    assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, "leave()")) == "given up"
+    assert "lies outside the job's folder" in web.of("fail")[0]["error"]
+    assert not list(tmp_path.rglob("*outside*"))
 
 
 def test_a_damaged_download_is_not_trained_on(web: FakeWeb, box: Settings, tmp_path: Path) -> None:
