@@ -54,8 +54,8 @@ run: setup ## Start web, worker with beat and trainer on 127.0.0.1: PORT=8000; C
 	@echo "Flywheel is starting on http://127.0.0.1:$(PORT) (Ctrl-C stops everything)"
 	@# The supervisor has a process group of its own, so that whatever ends make (Ctrl-C, TERM, a closed terminal) is one TERM
 	@# to it, and everything is over when make is.
-	@set -m; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start & set +m; \
-	  trap "kill -TERM $$! 2>/dev/null" INT TERM HUP; \
+	@trap 'kill -TERM $$! 2>/dev/null || exit 143' INT TERM HUP; set -m; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start & set +m; \
 	  wait $$!; code=$$?; while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done; \
 	  case $$code in 130|143) exit 0;; *) exit $$code;; esac
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.stack import ROOT
 
+INSTALLED = ("-o", ".venv/.run-installed", "-o", "node_modules/.installed")
 SAY = '#!/bin/sh\necho "{name} port=$PORT url=$FLYWHEEL_URL" "$@"\nexit {code}\n'
 
 
@@ -27,10 +29,9 @@ def say(program: Path, *, code: int = 0) -> None:
 
 
 def make(programs: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    installed = ["-o", ".venv/.run-installed", "-o", "node_modules/.installed"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FLYWHEEL_", "MAKE")) and k not in ("PORT", "BIN")}
     return subprocess.run(
-        ["make", *installed, f"BIN={programs}", *args], cwd=ROOT, env=kept | env, capture_output=True, text=True,
+        ["make", *INSTALLED, f"BIN={programs}", *args], cwd=ROOT, env=kept | env, capture_output=True, text=True,
         check=False,
     )
 
@@ -59,6 +60,22 @@ def test_an_address_that_is_set_stays(programs: Path) -> None:
 def test_stopping_is_no_error_and_a_failure_is(programs: Path, code: int, expected: int) -> None:
     say(programs / "honcho", code=code)
     assert make(programs, "run").returncode == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.timeout(60)
+def test_what_ends_make_ends_the_supervisor_first(programs: Path, number: signal.Signals) -> None:
+    """TERM goes to make alone, as `kill` sends it; the others to its whole group, as a terminal does."""
+    told = programs / "told"
+    (programs / "honcho").write_text(f"#!/bin/sh\ntrap 'echo stopped >> {told}; exit 143' TERM\necho up\n"
+                                     "while :; do sleep 0.05; done\n")
+    make_run = subprocess.Popen(["make", *INSTALLED, f"BIN={programs}", "run"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                                start_new_session=True)
+    assert make_run.stdout is not None
+    assert "up\n" in iter(make_run.stdout.readline, "")
+    (os.kill if number == signal.SIGTERM else os.killpg)(make_run.pid, number)
+    make_run.communicate(timeout=60)
+    assert told.read_text() == "stopped\n"
 
 
 def test_demo_hands_a_path_with_any_characters_on_as_one(programs: Path) -> None:
