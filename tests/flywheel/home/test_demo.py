@@ -175,6 +175,19 @@ def until(true: Any, seconds: float = 90) -> None:
         time.sleep(0.2)
 
 
+def figures_agree(report: dict[str, Any]) -> None:
+    """What the figures of one turn have to say about each other, whatever the data was."""
+    assert report["duplicates"] <= report["captured"]
+    assert report["cleared"] + sum(report["refused"].values()) == report["annotated"] <= report["captured"]
+    assert sum(report["splits"].values()) == report["cleared"]
+    assert len(report["snapshot_root"]) == 64
+    if report["run_status"] == "done":
+        assert report["tokens"] > 0
+        assert report["model"]
+        assert report["promoted"] == (report["tuned_loss"] < report["base_loss"])
+    assert bool(report["suggestions"]) <= report["promoted"]
+
+
 @pytest.mark.slow
 def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Path) -> None:
     (tmp_path / "dialogues.json").write_text(json.dumps([dialogue(f"number {n}") for n in range(8)]))
@@ -199,6 +212,7 @@ def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Pa
     assert third.stdout.count("\n") == 1
     assert list(report) == KEYS
     assert (report["captured"], report["annotated"], report["cleared"]) == (8, 6, 6)
+    figures_agree(report)
     assert report["run_status"] == "done"
     assert report["promoted"]
     assert report["tuned_loss"] < report["base_loss"]
