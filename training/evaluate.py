@@ -16,7 +16,7 @@ from training.contract import Row, RunSpec
 from training.data import Account, Document, Encoder
 from training.errors import BadInput
 from training.events import EventLog
-from training.models import BaseModel, model_load, tokenizer_load
+from training.models import BaseModel, model_load, tokenizer_load, tuned_load
 from training.snapshot import snapshot_rows
 
 LOSS_CAPACITY = 1024
@@ -42,25 +42,6 @@ def documents_loss(
             loss, count = supervised_loss(model, batch)
             total, tokens = total + float(loss), tokens + int(count)
     return total / max(tokens, 1), tokens
-
-
-def tuned_load(base: BaseModel, folder: Path) -> Any:
-    """The tuned model: an adapter on its base, or full weights. Raises BadInput."""
-    if not (folder / "adapter_config.json").is_file():
-        return model_load(folder)
-    # Without this file PEFT would look for a pickle.
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise BadInput(f"{folder} has no adapter_model.safetensors; only safetensors are read")
-    from peft import PeftModel
-
-    attach: Any = PeftModel.from_pretrained
-    model = model_load(base.path)
-    try:
-        return attach(model, str(folder), use_safetensors=True)
-    except Exception as error:  # PEFT checks an adapter with errors of many types.
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadInput(f"the adapter of {folder} does not fit {base.name} ({first}); use the base it was trained on"
-                       ) from error
 
 
 def evaluation_check(spec: RunSpec, tokenizer: Any, rows: Sequence[Row]) -> Account:

@@ -14,7 +14,7 @@ from training.contract import EXIT_DONE, EXIT_STOPPED, GenerateSpec
 from training.data import render
 from training.errors import BadInput, StopRequested
 from training.events import EventLog
-from training.models import BaseModel, base_find, is_folder, model_load, tokenizer_load, vocabulary_check
+from training.models import BaseModel, base_find, is_folder, model_load, tokenizer_load, tuned_load, vocabulary_check
 from training.stopping import signals_caught
 
 SUGGESTIONS_FILE = "suggestions.jsonl"
@@ -179,8 +179,6 @@ def _answer(
     spec: GenerateSpec, prompts: list[dict[str, Any]], base: BaseModel, out: Path, events: EventLog,
     check: Callable[[], None],
 ) -> int:
-    from training.evaluate import tuned_load
-
     started = time.monotonic()
     tokenizer = tokenizer_load(base.path)
     if not tokenizer.chat_template:

@@ -167,6 +167,24 @@ def _weights_check(folder: Path, model: Any, report: dict[str, Any]) -> None:
         raise BadInput(f"the weights of {folder} are not all finite numbers ({broken}); make the base model again")
 
 
+def tuned_load(base: BaseModel, folder: Path) -> Any:
+    """The tuned model: an adapter on its base, or full weights. Raises BadInput."""
+    if not (folder / "adapter_config.json").is_file():
+        return model_load(folder)
+    # Without this file PEFT would look for a pickle.
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise BadInput(f"{folder} has no adapter_model.safetensors; only safetensors are read")
+    from peft import PeftModel
+
+    attach: Any = PeftModel.from_pretrained
+    model = model_load(base.path)
+    try:
+        return attach(model, str(folder), use_safetensors=True)
+    except Exception as error:  # PEFT checks an adapter with errors of many types.
+        raise BadInput(f"the adapter of {folder} does not fit {base.name} ({_first_line(error)}); use the base it was "
+                       "trained on") from error
+
+
 def vocabulary_check(tokenizer: Any, config: Any, folder: Path) -> None:
     """Refuse a tokenizer that makes ids the model has no row for. Raises BadInput."""
     highest = max(tokenizer.get_vocab().values())
