@@ -18,8 +18,8 @@ from rest_framework.test import APIClient
 from flywheel.core.models import User
 from tests import migrated
 
-# How fast the machine is at the moment decides no test. The quick suite tries a few examples of each property, and
-# `make test` tries many more after it: --hypothesis-profile=thorough.
+# How fast the machine is at the moment decides no test. Each property is tried on a few examples first, and `make test`
+# tries many more later: --hypothesis-profile=thorough.
 UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 properties.register_profile("thorough", max_examples=100, **UNTIMED)
 properties.register_profile("quick", max_examples=15, **UNTIMED)
@@ -33,6 +33,8 @@ def _on_postgresql() -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if {"db", "transactional_db"}.intersection(getattr(item, "fixturenames", ())) or item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.database)
         if item.get_closest_marker("sweep"):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("postgres"):

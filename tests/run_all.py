@@ -1,8 +1,8 @@
 """Everything `make test` runs, in order from quick to slow; stops at nothing, ends in one line of counts.
 
-Lint, types and import contracts; the unit suite on SQLite; the same suite and the sweeps, which try very many inputs, on
-PostgreSQL; then the sweeps on SQLite with what starts processes or trains models; every property again with many more
-examples; and what drives a browser. With CI set, an absent server is a failure and not a skip.
+Lint, types and import contracts; unit tests, which touch no database; what needs a database, on SQLite and on PostgreSQL,
+there with the sweeps, which try very many inputs; every property again with many more examples; the sweeps on SQLite and what
+starts processes or trains models; and what drives a browser. With CI set, an absent server is a failure and not a skip.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from pathlib import Path
 from tests import servers
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = "not slow and not browser"
-WITH_SWEEPS = "(not slow or sweep) and not browser"
+UNIT = "not database and not slow and not browser"
+DATABASE = "database and not slow and not browser"
+WITH_SWEEPS = "database and (not slow or sweep) and not browser"
 PARALLEL = ("-n", "2", "--dist", "loadgroup")
 """Two processes; tests of one group, which share something dear such as a model, go to the same one."""
 
@@ -95,17 +96,18 @@ def _pytest(*args: str) -> list[str]:
 
 
 def unit(tally: Tally) -> None:
-    """The quick suite on SQLite."""
-    _run("unit tests on SQLite", _pytest(*PARALLEL, "-m", QUICK, "tests"), tally)
+    """Everything that needs no database, process, model or browser."""
+    _run("unit tests", _pytest(*PARALLEL, "-m", UNIT, "tests"), tally)
 
 
 def integration(tally: Tally) -> None:
-    """PostgreSQL, processes, models, browser."""
+    """Databases, processes, models, browser."""
     found = servers.available()
+    _run("tests on SQLite", _pytest(*PARALLEL, "-m", DATABASE, "tests"), tally)
     if found["PostgreSQL"]:
         env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
-        command = _pytest(*PARALLEL, "-m", WITH_SWEEPS, "tests", "--ignore=tests/training")
-        _run("the same tests on PostgreSQL", command, tally, env)
+        command = _pytest(*PARALLEL, "-m", WITH_SWEEPS, "tests")
+        _run("the same tests and the sweeps on PostgreSQL", command, tally, env)
     thorough = _pytest(*PARALLEL, "-m", "hypothesis and not browser", "--hypothesis-profile=thorough", "tests")
     _run("properties with many examples", thorough, tally)
     _run("sweeps, processes and models", _pytest(*PARALLEL, "-m", "slow and not browser", "tests"), tally)
