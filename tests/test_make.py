@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,36 @@ def test_what_ends_make_ends_the_supervisor_first(programs: Path, number: signal
     assert "up\n" in iter(make_run.stdout.readline, "")
     (os.kill if number == signal.SIGTERM else os.killpg)(make_run.pid, number)
     make_run.communicate(timeout=60)
+    assert told.read_text() == "stopped\n"
+
+
+def in_a_terminal() -> None:
+    """Standard input becomes the process's terminal; what a caller such as nohup ignores is heard again."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.timeout(60)
+def test_a_closed_terminal_ends_everything_though_nothing_can_be_written_any_more(programs: Path) -> None:
+    told = programs / "told"
+    (programs / "honcho").write_text(
+        f"#!/bin/sh\ntrap 'echo stopping || exit 1; echo stopped >> {told}; exit 143' TERM\necho up\n"
+        "while :; do sleep 0.05; done\n"
+    )
+    master, terminal = os.openpty()
+    with subprocess.Popen(
+        ["make", *INSTALLED, f"BIN={programs}", "run"], cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal,
+        start_new_session=True, preexec_fn=in_a_terminal,
+    ) as make_run:
+        os.close(terminal)
+        seen = b""
+        while b"up\r\n" not in seen:
+            seen += os.read(master, 1000)
+        os.close(master)
+        os.killpg(make_run.pid, signal.SIGHUP)  # as the shell does whose terminal it was
+    # Told twice, make itself waits for nobody.
+    while not told.exists() or not told.read_text():
+        time.sleep(0.05)
     assert told.read_text() == "stopped\n"
 
 
