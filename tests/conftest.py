@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
+from filelock import FileLock
 from hypothesis import HealthCheck
 from hypothesis import settings as properties
 from rest_framework.test import APIClient
@@ -37,11 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.database)
         if item.get_closest_marker("sweep"):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("postgres"):
-            # Fifty connections each: two such tests at once would ask for more than a server gives by default.
-            item.add_marker(pytest.mark.xdist_group("crowds"))
-            if not _on_postgresql():
-                item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
+        if item.get_closest_marker("postgres") and not _on_postgresql():
+            item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +81,16 @@ def _roles_survive_flushes(request: pytest.FixtureRequest) -> None:
             Group.objects.values_list("name", flat=True)
         )
         Group.objects.bulk_create([Group(name=name) for name in sorted(absent)])
+
+
+@pytest.fixture(autouse=True)
+def _one_crowd_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fifty connections each: two such tests at once would ask for more than a server gives by default."""
+    if request.node.get_closest_marker("postgres") is None:
+        yield
+        return
+    with FileLock(Path(tempfile.gettempdir()) / f"flywheel-crowds-{os.getuid()}.lock"):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UNIT = "not database and not slow and not browser"
 DATABASE = "database and not slow and not browser"
 WITH_SWEEPS = "database and (not slow or sweep) and not browser"
-PARALLEL = ("-n", "2", "--dist", "loadgroup")
-"""Two processes; tests of one group, which share something dear such as a model, go to the same one."""
+PARALLEL = ("-n", "2")
 
 
 @dataclass

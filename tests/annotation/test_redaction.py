@@ -289,7 +289,6 @@ def test_a_span_is_judged_over_rest(found, reviewer, api_of):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("spacy")
 def test_the_real_detector_finds_what_a_person_should_not_have_written(project, stock, annotator):
     stock(1)
     given = give(project, annotator, "Dear customer, call Siobhan O'Neill on +44 7700 900123 or mail s.oneill@example.org.")

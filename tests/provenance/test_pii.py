@@ -11,7 +11,7 @@ from provenance import pii
 from provenance.pii import PiiSpan, PresidioDetector, _Found, _resolved, default_detector
 
 # The real pipeline: four seconds to import and to load, in the one process that runs all of them.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spacy")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
