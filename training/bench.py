@@ -70,8 +70,11 @@ def _spec(name: str, precision: str = "auto") -> RunSpec:
 
 
 def model_name() -> str:
-    """The real model when it has been made, else the tiny one."""
-    return REAL_MODEL if (models_dir() / REAL_MODEL / "config.json").is_file() else "tiny"
+    """The real model, made first where it is not there yet: figures of the tiny one would say nothing."""
+    from training.base_models import base_model_make
+
+    base_model_make(REAL_MODEL, models_dir() / REAL_MODEL)
+    return REAL_MODEL
 
 
 def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
