@@ -257,7 +257,8 @@ def celery_app() -> Celery:
 
     A message is only a nudge: it is acknowledged before the work, since the web queues again what was not finished.
     """
-    app = Celery("training")
+    # Where web and trainer are imported into one process, as by tests, jobs of the web go by the web's own application.
+    app = Celery("training", set_as_current=False)
     broker = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
     # Installations that share a broker differ in this; it is the web's own setting.
     prefix = os.environ.get("FLYWHEEL_QUEUE_PREFIX", "")

@@ -11,7 +11,9 @@ import pytest
 from kombu import Connection
 from kombu.transport.virtual import Empty
 
+from flywheel.core.jobs import deliver
 from tests.stack import ROOT
+from training.worker import app as trainer
 
 WEB = """
 import django; django.setup()
@@ -87,3 +89,8 @@ def test_web_and_worker_use_the_broker_whose_messages_are_whole():
     from flywheel.core import broker
 
     assert app.connection_for_write("filesystem://").get_transport_cls() is broker.Transport
+
+
+def test_the_trainers_application_takes_no_job_of_the_web() -> None:
+    assert trainer.main == "training"
+    assert deliver.app.main == "flywheel"
