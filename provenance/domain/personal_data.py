@@ -136,6 +136,7 @@ SALUTES = [
         r"(?m)^[ \t>]*(?:From|To|Cc|Attn|Name|Caller|Contact|Signed|Von|An): ?"
         rf"({_NAME}(?: {_NAME}){{1,3}})[ \t]*(?=$|<)"
     ),
+    re.compile(rf", ({_NAME}(?: {_NAME})?) speaking\b"),
 ]
 
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")

@@ -128,6 +128,11 @@ def test_a_name_recognised_once_is_found_through_the_whole_conversation(detector
     ]
 
 
+def test_who_answers_a_call_is_a_person_whatever_the_model_takes_the_name_for(detector):
+    assert found(detector, "Thanks for calling, Ines speaking, hello!") == [("Ines", "PERSON")]
+    assert found(detector, "Generally speaking, it works.") == []
+
+
 def test_a_name_that_a_greeting_gives_is_found_through_the_whole_conversation(detector):
     texts = ["Hello Björn,\nit is on its way.", "Tell Björn that it came."]
     spans = detector.find([texts], names=[[]], things=[[]])[0]
