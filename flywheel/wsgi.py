@@ -1,11 +1,12 @@
-"""The WSGI entry point: Django, with every request's body read to its end."""
+"""The WSGI entry point: Django, with every request's body read to its end, and HEAD answered without one."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
 from flywheel.core.bodies import BodyReader
+from flywheel.core.head import HeadOnly
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flywheel.settings.dev")
 
-application = BodyReader(get_wsgi_application())
+application = BodyReader(HeadOnly(get_wsgi_application()))

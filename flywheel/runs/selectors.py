@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from flywheel.core.errors import NotFound
 from flywheel.core.models import Gauge
+from flywheel.core.numbers import finite
 from flywheel.curation.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
@@ -109,17 +110,17 @@ def past_runs(recipe: Recipe, device: Device) -> list[domain.PastRun]:
 
 
 def _past(run: TrainingRun) -> domain.PastRun | None:
-    speed = float((run.result.get("speed") or {}).get("real_tokens_per_s") or 0)
-    seconds = float(run.result.get("train_seconds") or 0)
+    speed = finite((run.result.get("speed") or {}).get("real_tokens_per_s")) or 0
+    seconds = finite(run.result.get("train_seconds")) or 0
     if speed <= 0:
         return None
-    trained = float((run.result.get("tokens") or {}).get("trained") or 0)
+    trained = finite((run.result.get("tokens") or {}).get("trained")) or 0
     stepping = trained / speed if trained else seconds
     work = workload_of(run.snapshot, run.recipe, RunSpec.from_json(run.spec))
     # The same counting that the estimate does: how far off it was is a matter of tokenizer and packing, not of chance.
     return domain.PastRun(
         tokens_per_second=speed, overhead_seconds=max(run.seconds - stepping, 0.0),
-        tokens_ratio=_ratio(trained, work.tokens), steps_ratio=_ratio(float(run.result.get("steps") or 0), work.steps),
+        tokens_ratio=_ratio(trained, work.tokens), steps_ratio=_ratio(finite(run.result.get("steps")) or 0, work.steps),
     )
 
 

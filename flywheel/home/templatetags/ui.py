@@ -17,6 +17,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from flywheel.core.numbers import finite
+
 register = template.Library()
 
 TONES = ("ok", "wait", "run", "warn", "bad", "muted")
@@ -76,10 +78,10 @@ def _chip(match: re.Match[str]) -> str:
 
 @register.filter
 def number(value: Any) -> str:
-    """1234567 as 1,234,567; a fraction keeps one place."""
-    if value is None or value == "":
+    """1234567 as 1,234,567; a fraction keeps one place; a dash for what is no number."""
+    amount = finite(value)
+    if amount is None:
         return "–"
-    amount = float(value)
     return f"{amount:,.0f}" if amount.is_integer() else f"{amount:,.1f}"
 
 

@@ -119,7 +119,7 @@ def manifest_of(run: TrainingRun) -> dict[str, Any] | None:
         try:
             files = json.load(file)["files"]
             return {str(name): {"sha256": str(f["sha256"]), "bytes": int(f["bytes"])} for name, f in files.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Invalid(f"the manifest of run {run.uid} cannot be read ({error}); upload it again") from error
 
 

@@ -7,15 +7,17 @@ from typing import Any
 
 from django import template
 
+from flywheel.core.numbers import finite
+
 register = template.Library()
 
 
 @register.filter
 def duration(seconds: float | str | None) -> str:
     """90.4 as "1 min 30 s", 5400 as "1 h 30 min"; under ten seconds one place is kept."""
-    if seconds is None or seconds == "":
+    value = finite(seconds)
+    if value is None:
         return "–"
-    value = float(seconds)
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)
@@ -38,8 +40,9 @@ def money(value: Any) -> str:
 
 @register.filter
 def loss(value: float | str | None) -> str:
-    """A loss with four places; a dash for none (templates give "" for what is missing)."""
-    return "–" if value is None or value == "" else f"{float(value):.4f}"
+    """A loss with four places; a dash for none (templates give "" for what is missing), and for what is no number."""
+    amount = finite(value)
+    return "–" if amount is None else f"{amount:.4f}"
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.models import User
+from flywheel.core.numbers import finite
 from flywheel.core.paging import keyset_page
 from flywheel.runs import access, selectors, services
 from flywheel.runs.domain import ENDED
@@ -146,7 +147,7 @@ def _tokens_told(run: TrainingRun) -> dict[str, Any]:
 
 def _seconds_left(run: TrainingRun, metric: dict[str, Any]) -> float | None:
     """Of training, at the pace so far."""
-    step, seconds = int(metric.get("step") or 0), float(metric.get("seconds") or 0)
+    step, seconds = finite(metric.get("step")) or 0, finite(metric.get("seconds")) or 0
     if run.status != TrainingRun.Status.RUNNING or not step or run.total_steps <= step:
         return None
     return seconds / step * (run.total_steps - step)

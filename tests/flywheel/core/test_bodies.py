@@ -187,6 +187,17 @@ def test_after_an_early_answer_the_same_connection_serves_the_next_request(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", ["/healthz", "/accounts/login/", "/nowhere/", "/api/v1/runs/"])
+def test_after_an_answer_to_head_the_same_connection_serves_the_next_request(path: str, gunicorn: Gunicorn) -> None:
+    with gunicorn.connect() as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        assert get(connection) == (200, True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_huge_body_is_answered_without_being_held_in_memory(chunked: bool, gunicorn: Gunicorn) -> None:
     with gunicorn.connect() as connection:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from flywheel.core.models import User
 from flywheel.curation.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Evaluation, ModelVersion, RunArtifact, RunEvent, TrainingRun
@@ -166,6 +169,47 @@ def test_a_file_that_says_less_than_it_sends_is_refused(leased: Leased) -> None:
     with pytest.raises(Invalid, match="arrived as"):
         services.artifact_store(run=run, token=token, path="result.json", stream=io.BytesIO(b"12345"), size=3,
                                 sha256=hashlib.sha256(b"12345").hexdigest())
+
+
+@pytest.mark.parametrize("manifest", [
+    b"[" * 100_000, b'{"files": {"model/a.safetensors": {"sha256": "x", "bytes": 1e999}}}', b"[]", b" ", b"\xff\xfe\x00",
+    b'{"files": {"model/a.safetensors": {"sha256": "x", "bytes": NaN}}}', b'{"files": {"model/a": 1}}',
+])
+def test_a_manifest_that_cannot_be_read_is_refused_and_the_run_goes_on(leased: Leased, manifest: bytes) -> None:
+    run, token = leased
+    assert put(run, "manifest.json", token, manifest).status_code == 201
+    answer = call("post", run, "complete", token, {"result": builders.result_of(run)})
+    assert answer.status_code == 400, answer.content[:200]
+    assert "manifest" in answer.json()["error"]["message"]
+    assert TrainingRun.objects.get().status == "running"
+
+
+# -- what people then read -------------------------------------------------------------------------------------------
+ODD_VALUES = ["x", [], {"a": 1}, None, True, -1, 1e300, 10**400, "<script>", "nan"]
+NUMBERS = ("step", "loss", "eval_loss", "seconds", "total_steps", "tokens", "tokens_per_second", "rows", "base_loss", "message")
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES, ids=lambda value: str(value)[:12])
+def test_odd_values_break_neither_the_runs_page_nor_the_next_estimate(
+    odd: Any, leased: Leased, admin: User, client_of: Callable[[User], Client]
+) -> None:
+    run, token = leased
+    kinds = ("log", "metric", "checkpoint", "estimate", "evaluation", "done", "failed")
+    told = [event(n, kind=kind, data=dict.fromkeys(NUMBERS, odd)) for n, kind in enumerate(kinds, 1)]
+    told.append(event(8, data={"tokens": dict.fromkeys(("total", "kept", "trained"), odd)}))
+    assert call("post", run, "events", token, {"events": told}).status_code == 200
+    TrainingRun.objects.update(total_steps=9)
+    pages = [reverse("runs:run", args=[run.uid]), reverse("runs:run_live", args=[run.uid]), reverse("runs:runs")]
+    for page in pages:
+        assert client_of(admin).get(page).status_code == 200
+    upload_model(run, token)
+    result = builders.result_of(run) | {
+        "tokens": {"total": odd, "trained": odd, "processed": odd}, "speed": {"real_tokens_per_s": odd, "x": odd},
+    }
+    assert call("post", run, "complete", token, {"result": result}).json() == {"status": "done"}
+    for page in pages:
+        assert client_of(admin).get(page).status_code == 200
+    assert services.run_estimate(snapshot=run.snapshot, recipe=run.recipe, device=run.device).estimate.seconds_high > 0
 
 
 # -- withdrawn rows --------------------------------------------------------------------------------------------------
