@@ -166,10 +166,11 @@ def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[s
             job.done = min(max(done, 0), job.total)
             fields.append("done")
         job.save(update_fields=fields)
-    return {"cancel": bool(why := _reason_to_stop(job)), "reason": why, "lease_seconds": _lease_seconds()}
+    return {"cancel": bool(why := reason_to_stop(job)), "reason": why, "lease_seconds": _lease_seconds()}
 
 
-def _reason_to_stop(job: Leased) -> str:
+def reason_to_stop(job: Leased) -> str:
+    """Why a leased job is to be stopped now, "" while it is not."""
     if job.status == Status.CANCELLING:
         return "cancelled"
     if money.over_reservation(job):

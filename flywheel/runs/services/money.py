@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import F
 
 from flywheel.core.errors import Conflict
 from flywheel.runs import domain, selectors
@@ -43,7 +42,8 @@ def reserve(job: Leased, budget: Budget, amount: Decimal) -> None:
     )
     if refusal:
         raise Conflict(refusal)
-    Budget.objects.filter(pk=budget.pk).update(reserved=F("reserved") + amount)
+    budget.reserved += amount
+    budget.save(update_fields=["reserved"])
     job.budget, job.reserved = budget, amount
 
 
@@ -75,8 +75,9 @@ def overrun(job: Leased) -> bool:
 def settle(job: Leased) -> None:
     """Give back what was reserved and book what was spent, once."""
     if job.budget_id is not None:
-        Budget.objects.filter(pk=job.budget_id).update(
-            reserved=F("reserved") - job.reserved, spent=F("spent") + job.cost
-        )
+        # Counted here, in decimals: SQLite's own arithmetic is binary and leaves rests such as -0.0000.
+        budget = Budget.objects.select_for_update().get(pk=job.budget_id)
+        budget.reserved, budget.spent = budget.reserved - job.reserved, budget.spent + job.cost
+        budget.save(update_fields=["reserved", "spent"])
         job.reserved = Decimal(0)
     job.metered_at = None

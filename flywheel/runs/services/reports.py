@@ -19,7 +19,7 @@ from flywheel.runs import domain
 from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, TrainingRun
 from flywheel.runs.services import money
 from flywheel.runs.services.artifacts import model_check
-from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
+from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check, reason_to_stop
 from training.contract import SPLITS, ContractError, RunResult
 from training.contract import RunEvent as Event
 
@@ -105,13 +105,20 @@ def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
             return job
         lease_check(job)
         job.step = told.steps or job.step
-        job.error = told.error or told.stop_reason
+        stop_reason = _stop_reason(job, told)
+        job.error = told.error or stop_reason
         _evaluation_store(job, told)
-        payload = {"attempt": job.attempt, "steps": told.steps, "stop_reason": told.stop_reason}
+        payload = {"attempt": job.attempt, "steps": told.steps, "stop_reason": stop_reason}
         if told.status != "failed" and (model := _candidate(job)) is not None:
             payload["model"] = model.name
         finish(job, told.status, actor=_actor(job), payload=payload)
     return job
+
+
+def _stop_reason(job: TrainingRun, told: RunResult) -> str:
+    """Why a run was stopped. A trainer that was told to stop knows of the signal only, not of the budget behind it."""
+    ours = reason_to_stop(job) if told.status == "stopped" else ""
+    return ours or told.stop_reason
 
 
 def _ended(run: TrainingRun) -> TrainingRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -190,6 +190,16 @@ def test_a_run_is_settled_in_the_month_that_approved_it(
     assert (old.reserved, old.spent > 0) == (0, True)
     new = Budget.objects.exclude(pk=old.pk).get()
     assert (new.reserved, new.spent) == (0, 0)
+
+
+def test_what_is_given_back_leaves_no_rest(leased: tuple[TrainingRun, str]) -> None:
+    run, token = leased
+    # In binary floating point, which SQLite counts in, 0.3 less 0.1 less 0.2 is below zero.
+    Budget.objects.update(reserved=Decimal("0.3"), spent=Decimal("0.1"))
+    for amount in ("0.1", "0.2"):
+        TrainingRun.objects.update(status="running", reserved=Decimal(amount), lease_expires_at=timezone.now() + timedelta(hours=1))
+        services.run_fail(run=run, token=token, error="over")
+    assert str(Budget.objects.get().reserved) == "0.0000"
 
 
 def test_suggestions_of_a_new_month_are_paid_from_it(at: At, model: ModelVersion, admin: User, lead: User) -> None:

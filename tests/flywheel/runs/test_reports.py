@@ -99,6 +99,16 @@ def test_a_stopped_run_without_model_leaves_none(leased: Leased) -> None:
     assert budget_now().reserved == 0
 
 
+def test_a_run_stopped_at_the_end_of_its_reservation_says_so(leased: Leased) -> None:
+    run, token = leased
+    TrainingRun.objects.update(seconds=1e6)
+    services.run_heartbeat(run=run, token=token)
+    told = builders.result_of(run, status="stopped", stop_reason="stopped on request (SIGTERM)", evaluation={})
+    ended = services.run_complete(run=run, token=token, result=told)
+    assert ended.error == f"budget: the {run.reserved} that were set aside are used up"
+    assert LedgerEntry.objects.get(action="run.stopped").payload["stop_reason"] == ended.error
+
+
 def test_the_next_model_of_a_project_is_of_the_next_generation(
     run: TrainingRun, trained: Callable[..., ModelVersion], lead: User
 ) -> None:
