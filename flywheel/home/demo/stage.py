@@ -81,8 +81,13 @@ def web_and_trainer(logs: Path, *, claimed: int) -> Iterator[Callable[[], None]]
     with contextlib.ExitStack() as stack:
         for name, command in commands.items():
             running[name] = stack.enter_context(_process(name, command, logs, claimed))
-        _wait_for(f"{url}/healthz", logs, alive)
-        yield alive
+        try:
+            _wait_for(f"{url}/healthz", logs, alive)
+            yield alive
+        finally:
+            # They end side by side; the stack then waits for each.
+            for process in running.values():
+                process.send_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager

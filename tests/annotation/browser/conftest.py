@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from tests import servers
 
@@ -33,13 +33,36 @@ def page_of(live_server: Any, monkeypatch: pytest.MonkeyPatch, client_of: Any) -
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("console", lambda m: faults.append(m.text) if "Content Security" in m.text else None)
             page.set_default_timeout(8_000)
-            return page
+            return _settling(page)
 
         yield make
         browser.close()
         # Within Playwright's loop Django keeps a connection apart, which nobody else would close.
         connection.close()
     assert faults == []
+
+
+def _settling(page: Page) -> Page:
+    """Let `page.goto` return when the page has also fetched what it fetches by itself, the next task for one.
+
+    A test that goes on in the database could otherwise be overtaken by the page.
+    """
+    under_way: set[Request] = set()
+    page.on("request", lambda request: under_way.add(request) if request.resource_type in ("fetch", "xhr") else None)
+    page.on("requestfinished", lambda request: under_way.discard(request))
+    page.on("requestfailed", lambda request: under_way.discard(request))
+    plain = page.goto
+
+    def goto(*args: Any, **options: Any) -> Any:
+        answer = plain(*args, **options)
+        for _ in range(200):
+            if not under_way:
+                break
+            page.wait_for_timeout(20)
+        return answer
+
+    page.goto = goto  # type: ignore[method-assign]
+    return page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -23,6 +24,7 @@ from flywheel.home.demo.material import SampleMaterial, plan
 from flywheel.home.demo.own_files import FileMaterial
 from flywheel.home.demo.stage import Busy, claim
 from flywheel.home.demo.turn import Report
+from flywheel.home.management.commands.demo import Stop
 from tests.stack import ROOT, environment
 
 KEYS = [
@@ -188,12 +190,24 @@ def figures_agree(report: dict[str, Any]) -> None:
     assert bool(report["suggestions"]) <= report["promoted"]
 
 
+def test_a_stop_that_was_swallowed_counts_at_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = Stop()
+    with stop.bar(desc="capture", total=2) as bar:
+        bar.update()
+        with contextlib.suppress(KeyboardInterrupt):
+            stop(signal.SIGTERM, None)
+        with pytest.raises(KeyboardInterrupt):
+            bar.update()
+    with pytest.raises(KeyboardInterrupt):
+        stop.check()
+    assert "capture" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Path) -> None:
     def deliver(count: int) -> None:
         (tmp_path / "dialogues.json").write_text(json.dumps([dialogue(f"number {n}") for n in range(count)]))
 
-    # So many that the first demo is under way for as long as the second one takes to see it.
     deliver(200)
     command = [sys.executable, "manage.py", "demo", "--model", "tiny", "--data", str(tmp_path / "dialogues.json")]
     env = environment(tmp_path / "var")
@@ -201,10 +215,13 @@ def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Pa
 
     first = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     until(lambda: lock.exists() and len(lock.read_text().split()) == 3)
+    # It rests while the second one looks, however long that takes.
+    first.send_signal(signal.SIGSTOP)
     second = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert "another demo runs in" in second.stderr
     first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGCONT)
     out, err = first.communicate(timeout=60)
     assert (first.returncode, out) == (130, ""), err[-2000:]
     assert "Traceback" not in err

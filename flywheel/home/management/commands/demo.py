@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,15 +62,18 @@ class Command(BaseCommand):
 
     def _turn(self, material: Material, planned: int, model: str, report: Report) -> None:
         # Whoever ends the demo, a person or a supervisor, ends what it started too.
-        signal.signal(signal.SIGTERM, _interrupt)
+        stop = Stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
         call_command("migrate", verbosity=0)
         self._refuse_used_database()
         people_ensure()
         self.stderr.write(f"base model {model} …")
         base_model_ensure(model)
         with web_and_trainer(Path(settings.VAR_DIR), claimed=int(os.environ[CLAIM])) as alive:
-            console = Console(bar=_bar, say=_say, alive=alive)
+            console = Console(bar=stop.bar, say=_say, alive=alive)
             turn(material=material, planned=planned, recipe_name=RECIPES[model], console=console, report=report)
+            stop.check()
 
     def _print(self, report: Report) -> None:
         self.stdout.write(json.dumps(dataclasses.asdict(report)))
@@ -82,16 +86,43 @@ class Command(BaseCommand):
             raise CommandError("the database at DATABASE_URL already holds captures; give the demo an empty one")
 
 
-def _bar(**options: Any) -> Any:
-    return tqdm(**options, file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
-
-
 def _say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def _interrupt(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
+class Stop:
+    """What a signal asks for: a KeyboardInterrupt now, and again at the next step of a bar.
+
+    Once is not enough: raised inside a callback of compiled code or a destructor, an exception is
+    forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: Any) -> NoReturn:
+        self.asked = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come before."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def bar(self, **options: Any) -> _Bar:
+        """A progress bar that checks at each step."""
+        return _Bar(**options, check=self.check, file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
+
+
+class _Bar(tqdm):  # type: ignore[misc, type-arg]
+    def __init__(self, *args: Any, check: Callable[[], None], **options: Any) -> None:
+        self.check = check
+        super().__init__(*args, **options)
+
+    def update(self, n: float | None = 1) -> bool | None:
+        self.check()
+        moved: bool | None = super().update(n)
+        return moved
 
 
 def _logs() -> str:
