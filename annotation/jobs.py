@@ -12,7 +12,7 @@ from celery import shared_task
 
 from annotation import services
 from annotation.models import Project
-from annotation.numbers import gauges_refresh, origins_refresh
+from annotation.numbers import all_refresh
 from flywheel.core.outbox import outbox_handler
 
 MAKE_LIMIT = 2_000
@@ -56,6 +56,4 @@ def sweep_search() -> int:
 @shared_task(name="annotation.refresh_gauges", ignore_result=True)
 def refresh_gauges() -> None:
     """Count what pages show."""
-    for project in Project.objects.order_by("pk"):
-        gauges_refresh(project)
-    origins_refresh()
+    all_refresh()

@@ -29,6 +29,13 @@ def gauges_refresh(project: Project) -> None:
     gauges_set(counted, scope=f"origins:{project.pk}")
 
 
+def all_refresh() -> None:
+    """Count what pages show, for every project."""
+    for project in Project.objects.order_by("pk"):
+        gauges_refresh(project)
+    origins_refresh()
+
+
 def origins_refresh() -> None:
     """Count the use of suggestions over all projects."""
     for name, numbers in _origins(Annotation.objects.all()).items():

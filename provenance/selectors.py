@@ -230,11 +230,11 @@ def subject_refuses(subject_id: int) -> frozenset[str]:
 class ClearanceCounts:
     """The funnel of one purpose and region in records, counted by jobs.
 
-    stages: (name, title, records) from captured on. rules: those that refuse something, the most first. judged: whether
-    verdicts are kept for this purpose and region at all.
+    stages: (name, title, records) from captured on, None where a stage was not counted yet. rules: those that refuse
+    something, the most first. judged: whether verdicts are kept for this purpose and region at all.
     """
 
-    stages: list[tuple[str, str, int]]
+    stages: list[tuple[str, str, int | None]]
     cleared: int
     refused: int
     rules: list[tuple[str, int]]
@@ -244,7 +244,7 @@ class ClearanceCounts:
     @property
     def captured(self) -> int:
         """All records."""
-        return self.stages[0][2]
+        return self.stages[0][2] or 0
 
 
 CAPTURED = "captured"
@@ -255,14 +255,17 @@ def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
     gate = gauges_get(scope=f"gate:{purpose}:{region}")
     captured = gauges_get(scope="gate").get("records")
 
+    def known(name: str) -> int | None:
+        return int(gate[name].value) if name in gate else None
+
     def value(name: str) -> int:
-        return int(gate[name].value) if name in gate else 0
+        return known(name) or 0
 
     rules = [(rule, value(f"rule.{rule}")) for rule in RULES]
     return ClearanceCounts(
         stages=[
             (CAPTURED, "Captured", int(captured.value) if captured else 0),
-            *((name, title, value(f"stage.{name}")) for name, title in stage_titles().items()),
+            *((name, title, known(f"stage.{name}")) for name, title in stage_titles().items()),
         ],
         cleared=value("cleared"), refused=value("refused"),
         rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged="cleared" in gate,

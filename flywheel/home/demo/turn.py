@@ -25,6 +25,7 @@ from flywheel.curation.models import Snapshot
 from flywheel.curation.services import snapshot_request
 from flywheel.home.demo.material import Answer, Material
 from flywheel.home.prepare import person, project_ensure
+from flywheel.home.services import everything_count
 from flywheel.runs import services as runs
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
 from provenance.domain.gate import RULES
@@ -85,6 +86,8 @@ def turn(*, material: Material, planned: int, recipe_name: str, console: Console
     run = _train(snapshot, recipe_name, console, report)
     if run.status == "done":
         _promote_and_suggest(run, console, report)
+    # Pages show what was counted, and no worker runs here that would.
+    everything_count()
 
 
 def _capture(material: Material, planned: int, console: Console, report: Report) -> None:

@@ -10,6 +10,7 @@ from django.test import Client
 
 from annotation.models import Annotation, Project, Task
 from flywheel.capture.models import Example
+from flywheel.core.models import Gauge
 from flywheel.core.outbox import outbox_drain
 from flywheel.curation.services import settled_cleared_count
 from provenance.services import clearance_count, steward_quarantine
@@ -74,6 +75,13 @@ def test_each_count_of_clearance_is_the_length_of_its_list(mixed: House, client_
     for url, number in found:
         # "?purpose=…" goes before the cursor of the next page.
         assert listed(client, url) == number, url
+
+
+def test_a_stage_that_was_not_counted_yet_says_so(mixed: House, client_of: Any, steward: Any):
+    Gauge.objects.filter(name="stage.settled").delete()
+    page = client_of(steward).get("/clearance/")
+    assert [n for _, _, n in page.context["counts"].stages] == [70, 67, None, 51]
+    assert page.content.decode().count("not counted yet") == 1
 
 
 def test_each_count_of_a_snapshot_is_the_length_of_its_list(mixed: House, client_of: Any, lead: Any):

@@ -33,6 +33,13 @@ KEYS = [
 ]
 
 
+COUNTED = """
+from flywheel.core.gauges import gauges_get
+gate = gauges_get(scope="gate:sft:EU")
+print(int(gate["stage.settled"].value), int(gate["stage.ready"].value), int(gauges_get(scope="gate")["records"].value))
+"""
+
+
 def questions(path: Path, count: int, *, labels: int = 4) -> Path:
     """A table in Banking77's form, sorted by its labels as the original is."""
     rows = [f"Question {n} about topic {n * labels // count}?,topic_{n * labels // count}" for n in range(count)]
@@ -241,3 +248,9 @@ def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Pa
     assert report["suggestions"] > 0
     assert "under CC-BY-SA-4.0" in third.stderr
     assert "share-alike" in third.stderr
+    # No worker runs beside a demo, and yet the pages show what it did.
+    counted = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", COUNTED], cwd=ROOT,
+        env=env | {"FLYWHEEL_VAR_DIR": str(tmp_path / "var" / "demo")}, capture_output=True, text=True, check=True,
+    )
+    assert counted.stdout.splitlines()[-1] == "6 6 8"

@@ -16,7 +16,7 @@ from flywheel.core.errors import Invalid
 from flywheel.core.outbox import outbox_drain
 from flywheel.home import prepare
 from flywheel.home.demo.material import SampleMaterial
-from flywheel.home.services import gauges_refresh
+from flywheel.home.services import everything_count
 from flywheel.runs.services import defaults_ensure
 
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             pass
         while outbox_drain():
             pass
-        gauges_refresh()
+        everything_count()
 
     def _base_model(self, model: str) -> None:
         if not (prepare.base_model_folder(model) / "revision.json").exists():
