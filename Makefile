@@ -55,11 +55,15 @@ run: setup ## Start web, worker with beat and trainer on 127.0.0.1: PORT=8000; C
 	@$(BIN)/python manage.py prepare --port="$(PORT)"
 	@echo "Flywheel is starting on http://127.0.0.1:$(PORT) (Ctrl-C stops everything)"
 	@# The supervisor has a session of its own, so that whatever ends make (Ctrl-C, TERM, a closed terminal) is one TERM to it,
-	@# and everything is over when make is. It writes through tee, since it hangs when its terminal is gone.
-	@trap 'kill -TERM $$! 2>/dev/null || exit 143' INT TERM HUP; \
+	@# and everything is over when make is. It writes through tee, since it hangs when its terminal is gone. What a supervisor
+	@# that was killed has left is known by its environment.
+	@trap 'kill -TERM $$! 2>/dev/null || exit 143' INT TERM HUP; export FLYWHEEL_RUN=$$$$; \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(SETSID) $(BIN)/honcho -d $(CURDIR) -f flywheel/Procfile start \
-	    > >(trap "" INT TERM HUP; exec tee -i /dev/null) 2>&1 & \
+	    > >(trap "" INT TERM HUP; unset FLYWHEEL_RUN; exec tee -i /dev/null) 2>&1 & \
 	  wait $$!; code=$$?; while kill -0 $$! 2>/dev/null; do wait $$!; code=$$?; done; \
+	  left() { grep -lsxz "FLYWHEEL_RUN=$$$$" /proc/[0-9]*/environ | cut -d/ -f3; }; unset FLYWHEEL_RUN; \
+	  for signal in TERM KILL; do kill -$$signal $$(left) 2>/dev/null || break; \
+	    for _ in {1..50}; do [ "$$(left)" ] || break; sleep 0.2; done; done; \
 	  case $$code in 130|143) exit 0;; *) exit $$code;; esac
 
 test: setup-dev ## Lint, types, import contracts, then unit, integration and browser tests

@@ -111,6 +111,32 @@ def test_a_closed_terminal_ends_everything_though_nothing_can_be_written_any_mor
     assert told.read_text() == "stopped\n"
 
 
+def runs(pid: int) -> bool:
+    """Whether it runs; one that has ended and was not asked for by its parent does not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] not in ("", "Z")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what was left is found through /proc")
+@pytest.mark.timeout(60)
+def test_what_a_killed_supervisor_leaves_is_ended(programs: Path) -> None:
+    """One child ends when told, another does not listen."""
+    pids = programs / "pids"
+    for name, when_told in (("good", "exit 0"), ("deaf", "")):
+        (programs / name).write_text(f"trap '{when_told}' TERM\necho $$ >> {pids}\nwhile :; do sleep 0.05; done\n")
+    (programs / "honcho").write_text(
+        f"#!/bin/sh\necho $$ > {programs}/own\nsh {programs}/good &\nsh {programs}/deaf &\nwhile :; do sleep 0.05; done\n"
+    )
+    with subprocess.Popen(["make", *INSTALLED, f"BIN={programs}", "run"], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as make_run:
+        while not pids.exists() or len(pids.read_text().split()) < 2:
+            time.sleep(0.05)
+        os.kill(int((programs / "own").read_text()), signal.SIGKILL)
+        make_run.communicate(timeout=60)
+    assert make_run.returncode != 0
+    assert [pid for pid in pids.read_text().split() if runs(int(pid))] == []
+
+
 def test_demo_hands_a_path_with_any_characters_on_as_one(programs: Path) -> None:
     done = make(programs, "demo", "DATA=/data/it's a \"folder\"; echo no", "LIMIT=300", "LICENSE=CC0-1.0", "MODEL=tiny")
     assert done.stdout.endswith(
