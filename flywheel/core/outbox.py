@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery import current_app
 from django.apps import apps
 from django.conf import settings
 from django.db import transaction
@@ -93,10 +94,9 @@ def _add_once(message: OutboxMessage) -> OutboxMessage:
 
 
 def _nudge(message_id: int) -> None:
-    from flywheel.core.jobs import deliver
-
     try:
-        deliver.delay(message_id)
+        # By its name, since the job itself imports this module.
+        current_app.send_task("core.deliver", args=[message_id], ignore_result=True)
     except Exception:
         # The broker may be away; the row stays and the sweep sends it again.
         log.warning("the broker did not take outbox message %s; the sweep will send it again", message_id)
