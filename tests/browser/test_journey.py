@@ -40,7 +40,7 @@ def review(page: Page, count: int) -> None:
         page.locator("[data-accept]").first.wait_for()
         page.keyboard.press("a")
         page.wait_for_function(
-            "before => document.querySelector('main').innerText !== before", arg=text, timeout=15_000
+            "before => document.querySelector('main').innerText !== before", arg=text, timeout=30_000
         )
         assert address
 
@@ -108,7 +108,7 @@ def test_a_draft_survives_a_closed_browser_and_undo_brings_an_answer_back(page_o
     page.goto(f"/annotate/{PROJECT}/")
     task = page.locator("form.wb-task").get_attribute("data-task")
     page.locator("form.wb-task textarea").first.fill("Half a sentence that I")
-    expect(page.locator("[data-state]")).to_contain_text("saved", timeout=10_000)
+    expect(page.locator("[data-state]")).to_contain_text("saved")
     page.close()
     again = page_of("annotator")
     again.goto(f"/annotate/{PROJECT}/")

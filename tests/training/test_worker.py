@@ -164,7 +164,7 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
     threading.Timer(1.0, lambda: setattr(web, "cancel", "cancelled")).start()
     began = time.monotonic()
     assert job_run("run", "r1", "secret", box) == "given up"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
     assert web.of("fail")[0]["retry"] is False
     assert list(box.work_dir.iterdir()) == []
 
@@ -250,7 +250,7 @@ def test_suggestions_are_generated_and_their_progress_told(
     box = with_trainer(box, tmp_path, """
 assert command == "generate" and pathlib.Path(spec["prompts_path"]).is_file()
 assert pathlib.Path(spec["adapter_path"], "train.parquet").is_file()
-emit(1, "log", done=1, total=2); time.sleep(0.8)
+emit(1, "log", done=1, total=2); time.sleep(2)
 (out / "suggestions.jsonl").write_text('{"id": "1", "text": "x"}')
 """)
     assert job_run("suggestions", "b1", "secret", box) == "done"

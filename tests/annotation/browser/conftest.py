@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from tests import servers
+
+# A browser on a busy machine is slow and not wrong.
+expect.set_options(timeout=20_000)
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]
@@ -32,7 +35,7 @@ def page_of(live_server: Any, monkeypatch: pytest.MonkeyPatch, client_of: Any) -
             page = context.new_page()
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("console", lambda m: faults.append(m.text) if "Content Security" in m.text else None)
-            page.set_default_timeout(8_000)
+            page.set_default_timeout(20_000)
             return _settling(page)
 
         yield make

@@ -67,7 +67,7 @@ def test_text_typed_while_the_server_is_away_is_never_lost(project, stock, annot
     page.reload()
     expect(page.locator(".control-reply textarea")).to_have_value("Precious words. Please send it back to us.")
     page.unroute("**/draft/")
-    expect(page.locator("[data-state]")).to_contain_text("Draft saved", timeout=15_000)
+    expect(page.locator("[data-state]")).to_contain_text("Draft saved")
     assert "Precious" in Assignment.objects.get().draft[0]["value"]["text"][0]
 
 
@@ -87,7 +87,7 @@ def test_a_submit_whose_answer_was_lost_is_sent_again_and_is_one_annotation(proj
     page.route("**/submit/", lose_the_first_answer)
     page.keyboard.press("1")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("[data-done]")).to_have_text("1", timeout=15_000)
+    expect(page.locator("[data-done]")).to_have_text("1")
     assert lost == [201]
     assert Annotation.objects.count() == 1
 

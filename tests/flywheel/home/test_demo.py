@@ -232,7 +232,7 @@ def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Pa
     out, err = first.communicate(timeout=60)
     assert (first.returncode, out) == (130, ""), err[-2000:]
     assert "Traceback" not in err
-    until(lambda: all(gone(int(pid)) for pid in lock.read_text().split()), 10)
+    until(lambda: all(gone(int(pid)) for pid in lock.read_text().split()))
 
     deliver(8)
     third = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

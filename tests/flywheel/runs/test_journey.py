@@ -65,7 +65,7 @@ def test_a_running_run_is_cancelled_within_seconds_and_its_trainer_is_gone(
         services.run_cancel(run=run, by=lead)
         began = time.monotonic()
         _until(lambda: TrainingRun.objects.get(pk=run.pk).status == "cancelled")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
     finally:
         worker.join(timeout=30)
     assert ended == ["given up"]

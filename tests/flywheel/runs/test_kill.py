@@ -82,7 +82,7 @@ def test_a_killed_workers_run_is_taken_up_by_another_and_ends_as_if_nothing_had_
 ) -> None:
     run = approved(admin, lead, project, **EPOCHS)
     token = messages.token_of(run)
-    assert time.monotonic() - killed(settings_of_worker, run, token) < 10
+    assert time.monotonic() - killed(settings_of_worker, run, token) < 30
     assert job_run("run", str(run.uid), token, settings_of_worker) == "refused", "the dead worker's token is void"
     other = worker(settings_of_worker, run, messages.token_of(run))
     assert other.communicate(timeout=120)[0].strip() == "done"
@@ -137,7 +137,7 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_seconds(
     until(lambda: bool(services.runs_sweep()), 20)
     run.refresh_from_db()
     assert run.status == "cancelled"
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert budget_now().reserved == 0
     assert LedgerEntry.objects.filter(object=f"run:{run.uid}", action="run.cancelled").count() == 1
 
@@ -159,4 +159,4 @@ def test_no_trainer_outlives_its_killed_worker(
                     continue
         return [line for line in found if str(settings_of_worker.work_dir) in line and "training" in line]
 
-    until(lambda: not trainers(), 10)
+    until(lambda: not trainers(), 60)
