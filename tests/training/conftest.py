@@ -27,7 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # All of it now: what a library takes from another at import would else be what a test has put there.
+    import datasets  # noqa: F401
+    import peft  # noqa: F401
     import torch
+    import trl  # noqa: F401
 
     from training.base_models import base_model_make
 
