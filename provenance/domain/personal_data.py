@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from provenance.domain.spoken import AMOUNT, BIRTHDATES, INTRODUCED
+
 _DIGIT = r"(?:zero|oh|nought|one|two|three|four|five|six|seven|eight|nine)"
 _SPOKEN = rf"(?:(?:double|triple)[ -])?{_DIGIT}"
 _STREET = (
@@ -18,26 +20,24 @@ _STREET = (
 _SHORT = r"(?:(?<= (?:St|Rd|Ln|Dr|Ct|Pl|Sq))\.|(?<= Ave)\.|(?<= (?:Blvd|Pkwy))\.|(?<= Hwy)\.)?"
 _PLAIN_STREET = r"street|road|avenue|lane|boulevard|crescent|terrace"
 _UNIT = r"(?:,? (?:Apt|Apartment|Flat|Unit|Suite|Ste|No)\.? ?#?\w{1,5})?"
-_NO_NAME = r"(?:not|on|in|the|a|an|wrong|spelled|misspelled|missing|different|now|still|also|correct)\b"
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
-_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _NAME = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’-]+"
-_AMOUNT = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
-    r"|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred)"
-)
 # What a document's number looks like: digits, letters before them or at the end, and no words in between.
 _DOCUMENT = (
     r"(?=(?:[ -]?[A-Z\d]){5})((?:[A-Z]{1,6}(?=\d)|[A-Z]{1,2}[ -](?=\d))?\d[A-Z\d]*"
     r"(?:[ -](?:[A-Z]{0,2}\d[A-Z\d]*|[A-Z]\b)){0,6})\b"
 )
-_DATE = rf"(?:\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|{_DAY} (?:of )?{_MONTH},? \d{{4}}|{_MONTH} {_DAY},? \d{{4}})"
 
 PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     ("EMAIL", 3, re.compile(r"(?<![\w.+%'-])[\w.+%'-]++@(?:[\w-]+\.)+[^\W\d_]{2,24}\b")),
     ("EMAIL", 2, re.compile(
         r"(?<![\w.+-])[\w.+-]++(?: (?:dot|underscore|dash|hyphen) [\w.+-]++){0,4} (?:\(at\)|\[at\]|at) [\w-]+"
         r"(?:(?: ?\.| dot ) ?(?:com|org|net|edu|io|co|eu|de|uk|fr|es|it|nl)\b){1,2}", re.I
+    )),
+    ("EMAIL", 2, re.compile(
+        r"(?<![\w.+-])[\w.+-]++ @ ?[\w-]+(?:\.[\w-]+){0,3}\.(?:com|org|net|edu|io|co|eu|de|uk|fr|es|it|nl)\b", re.I
+    )),
+    ("HANDLE", 2, re.compile(
+        r"(?<![\w.@/+%'-])@(?!(?:here|all|channel|everyone|home|work)\b)(?=[\w.]{0,29}[^\W\d])\w[\w.]{0,28}\w(?![\w@])"
     )),
     ("URL", 2, re.compile(r"\b(?:https?://|www\.)[^\s<>\"']+[^\s<>\"'.,;:!?)\]]", re.I)),
     ("URL", 2, re.compile(
@@ -60,13 +60,7 @@ PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     ("PHONE", 2, re.compile(
         r"\b(?:(?:my|phone|mobile|cell|contact) number|phone|mobile)\b[^.\n]{0,20}?\b(\d{10,11})\b", re.I
     )),
-    ("PERSON", 2, re.compile(
-        rf"\b(?:[Mm]y|[Hh]is|[Hh]er|[Tt]he)(?: full| first| last)? name(?:'s|’s| is|:) (?!{_NO_NAME})"
-        r"([^\W\d_][\w'’-]+(?: (?!and\b|from\b|but\b|with\b|on\b|in\b|at\b|for\b|i\b)[^\W\d_][\w'’-]+)?)"
-    )),
-    ("PERSON", 2, re.compile(
-        r"\b[Tt]his is (?!the\b|an?\b|my\b|your\b|not\b)([^\W\d_][\w'’-]+(?: [^\W\d_][\w'’-]+)?) (?:speaking|calling)\b"
-    )),
+    *[("PERSON", 2, pattern) for pattern in INTRODUCED],
     ("PERSON", 2, re.compile(
         rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Frau|Señora?|Monsieur|Madame|Mme)\b\.? ({_NAME}(?: {_NAME}){{0,2}})"
     )),
@@ -81,7 +75,7 @@ PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     )),
     ("ADDRESS", 2, re.compile(rf"\b(?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Terrace) \d{{1,4}}[a-z]?\b")),
     ("ADDRESS", 2, re.compile(
-        rf"\b(?i:{_AMOUNT}(?:[ -]{_AMOUNT}){{0,3}}) (?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Terrace)\b"
+        rf"\b(?i:{AMOUNT}(?:[ -]{AMOUNT}){{0,3}}) (?:{_NAME} ){{1,3}}(?:Street|Road|Avenue|Lane|Drive|Terrace)\b"
     )),
     ("ADDRESS", 2, re.compile(
         rf"\b\d{{1,4}}(?: (?:bis|ter))?,? (?:rue|avenue|boulevard|chemin|impasse|allée|quai|cours|place) "
@@ -105,7 +99,7 @@ PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
         r"\b(?:pass(?:word|code|phrase)|pwd|pin(?: ?code)?|(?:security|verification|one[- ]time|access) code|otp)"
         r"(?: number)?(?: is|:|=) ?[\"'“‘]?(?=\S*\d)([^\s\"'”’]{3,60}[^\s\"'”’.,;:!?)])", re.I
     )),
-    ("BIRTHDATE", 2, re.compile(rf"\b(?:born|birth|birthday|dob|d\.o\.b\.?)\b[^\d\n]{{0,20}}({_DATE})", re.I)),
+    *[("BIRTHDATE", 2, pattern) for pattern in BIRTHDATES],
     ("ID", 2, re.compile(
         r"\b(?:passport|driving licen[cs]e|driver['’]?s licen[cs]e|national id|id card|identity card|social security"
         r"|ssn|nino|national insurance|ni|nhs|tax id|tax file|tfn|itin|social insurance|sin|aadhaar|aadhar"
@@ -119,7 +113,7 @@ PATTERNS: list[tuple[str, int, re.Pattern[str]]] = [
     )),
 ]
 
-LINED = frozenset({"PHONE", "ADDRESS"})
+LINED = frozenset({"PHONE", "ADDRESS", "BIRTHDATE"})
 """Types whose patterns are looked for over a single line break too: mail programs break long lines."""
 
 # What a greeting, a signature or a header calls a person. Guesses: they are weighed like the model's.
@@ -141,8 +135,10 @@ SALUTES = [
 
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
 HINT = re.compile(
-    r"\d|@| at |\w/|www\.|\bname\b|\bthis is\b|\b(?:mrs?|ms|miss|mx|dr|prof|herr|frau|señora?|monsieur|madame|mme)\b|\b"
-    + _AMOUNT + r"\b|\b" + _DIGIT + r"\b", re.IGNORECASE
+    r"\d|@| at |\w/|www\.|\bname\b|\bthis is\b|\bi['’]?m\b|\bit['’]?s\b|\bi am\b"
+    r"|ing (?:with|to)\b|\b(?:born|birth|dob\b|d\.o\.b)"
+    r"|\b(?:mrs?|ms|miss|mx|dr|prof|herr|frau|señora?|monsieur|madame|mme)\b|\b"
+    + AMOUNT + r"\b|\b" + _DIGIT + r"\b", re.IGNORECASE
 )
 DETERMINER = re.compile(
     r"\b(?:the|a|an|my|your|our|this|that|these|those|his|her|their|its|any|each|every|another|new|old|no)\s+$", re.I

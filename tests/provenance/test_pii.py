@@ -54,6 +54,27 @@ def found(detector, text, names=(), things=()):
     ("From: Anna-Lena Svensson <anna@x.se>", [("Anna-Lena Svensson", "PERSON"), ("anna@x.se", "EMAIL")]),
     ("write to P.O. Box 1234", [("P.O. Box 1234", "ADDRESS")]),
     ("account number 12345678, sort code 12-34-56", [("12345678", "ACCOUNT"), ("12-34-56", "ACCOUNT")]),
+    ("i was born on the third of May 1985", [("third of May 1985", "BIRTHDATE")]),
+    ("my date of birth is 3/5/85", [("3/5/85", "BIRTHDATE")]),
+    ("date of birth (dd/mm/yyyy): 3-May-1985", [("3-May-1985", "BIRTHDATE")]),
+    ("dob 03051985 or born in may 1985", [("03051985", "BIRTHDATE"), ("may 1985", "BIRTHDATE")]),
+    ("born on may third nineteen eighty five", [("may third nineteen eighty five", "BIRTHDATE")]),
+    ("born the twenty-first of june two thousand and one", [
+        ("twenty-first of june two thousand and one", "BIRTHDATE"),
+    ]),
+    ("date of birth is five three eighty five", [("five three eighty five", "BIRTHDATE")]),
+    ("my date of\nbirth is 3 5 85", [("3 5 85", "BIRTHDATE")]),
+    ("The 3rd of May 1985 is my birthday", [("3rd of May 1985", "BIRTHDATE")]),
+    ("my birthday is May 3rd", [("May 3rd", "BIRTHDATE")]),
+    ("write to @jana_kovac, or @jana.kovac.", [("@jana_kovac", "HANDLE"), ("@jana.kovac", "HANDLE")]),
+    ("(@４2jana) jana @ gmail.com", [("@４2jana", "HANDLE"), ("jana @ gmail.com", "EMAIL")]),
+    ("my name is jana kovac", [("jana kovac", "PERSON")]),
+    ("Name's jana, name: x", [("jana", "PERSON")]),
+    ("hi, this is jana from the billing team", [("jana", "PERSON")]),
+    ("this is jan van der berg calling", [("jan van der berg", "PERSON")]),
+    ("i'm ahmed from support", [("ahmed", "PERSON")]),
+    ("you are speaking with jana", [("jana", "PERSON")]),
+    ("full name: jana kovac\n", [("jana kovac", "PERSON")]),
     ("Our flat in London is cold", [("London", "LOCATION")]),
     ("call +44\u00a07700\u00a0900123 today", [("+44\u00a07700\u00a0900123", "PHONE")]),
     ("call 425\u2011555\u20110133", [("425\u2011555\u20110133", "PHONE")]),
@@ -105,6 +126,11 @@ def test_personal_data_is_found_as_what_it_is(detector, text, expected):
         "Dear Customer Service,\nOrder 12\n\n500 units.\nBest regards",
         "Steps 1, 2, 3, 4, 5, 6 and 7 of 12. Ratio 3/4, and/or 5/6.",
         "My name is not spelled right. The order number is 4821337755 and call 3 failed.",
+        "This is different from that; it's far from good. This is coming from you, i'm going from here.",
+        "My name is under the reservation and the name is just different. My name is misspelled.",
+        "I was speaking with someone, then talking to your agent. Speaking with him helped.",
+        "Come @ 5pm, @here, @home, 2 @ 3.50. I was born to wait. This is a birthday gift for one.",
+        "Event name is unknown. On the third of May 1985 it was built; may 3 people come?",
     "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
         "",
     ],
@@ -133,6 +159,28 @@ def test_who_answers_a_call_is_a_person_whatever_the_model_takes_the_name_for(de
     assert found(detector, "Generally speaking, it works.") == []
 
 
+def test_somebody_who_says_the_name_without_capitals_is_found_again_without(detector):
+    texts = ["my name is jana kovac", "thanks jana!", "Jana, or KOVAC", "janas"]
+    spans = detector.find([texts], names=[[]], things=[[]])[0]
+    assert [[t[s.start : s.end] for s in own] for t, own in zip(texts, spans, strict=True)] == [
+        ["jana kovac"], ["jana"], ["Jana", "KOVAC"], [],
+    ]
+
+
+def test_a_name_that_is_an_everyday_word_does_not_take_the_word_away(detector):
+    texts = ["my name is mark", "please mark it as done"]
+    spans = detector.find([texts], names=[[]], things=[[]])[0]
+    assert [len(own) for own in spans] == [1, 0]
+
+
+def test_the_answer_to_who_asked_for_a_date_of_birth_is_one(detector):
+    texts = ["Can I have your date of birth please?", "Sure, the 3rd of May 1985.", "It came on 4 May 2026."]
+    spans = detector.find([texts], names=[[]], things=[[]])[0]
+    assert [[(t[s.start : s.end], s.type) for s in own] for t, own in zip(texts, spans, strict=True)] == [
+        [], [("3rd of May 1985", "BIRTHDATE")], [],
+    ]
+
+
 def test_a_name_that_a_greeting_gives_is_found_through_the_whole_conversation(detector):
     texts = ["Hello Björn,\nit is on its way.", "Tell Björn that it came."]
     spans = detector.find([texts], names=[[]], things=[[]])[0]
@@ -152,6 +200,7 @@ def test_what_is_found_once_is_found_wherever_it_stands_again(detector):
 def test_names_of_products_are_left(detector):
     text = "Mossbeck sent a Nibble to Rustle in London"
     assert found(detector, text, things=["Mossbeck", "Nibble", "Rustle"]) == [("London", "LOCATION")]
+    assert found(detector, "this is mossbeck calling, or @mossbeck", things=["Mossbeck"]) == []
 
 
 def test_a_conversation_does_not_change_what_is_found_in_another(detector):
@@ -172,7 +221,9 @@ def test_a_very_long_text_is_read_to_its_end(detector, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "piece", ["word 12 ", "a-", "a.b.", "Dear Word ", "four ", "1 ", "\n", "rue de la ", "x@", "Elm "]
+    "piece",
+    ["word 12 ", "a-", "a.b.", "Dear Word ", "four ", "1 ", "\n", "rue de la ", "x@", "Elm ", "born ", "may ",
+             "one ", "this is ", "my name is a ", "@a.", "a @ ", "name: a "]
 )
 @pytest.mark.timeout(120)
 def test_patterns_do_not_slow_down_on_a_very_long_text(detector, piece):
