@@ -75,6 +75,15 @@ class WithdrawalOut(serializers.ModelSerializer[Withdrawal]):
         fields = ("uid", "subject", "purposes", "reason", "requested_at", "effective_at", "completed_at", "receipt")
 
 
+class WithdrawnOut(serializers.ModelSerializer[Withdrawal]):
+    subject = serializers.UUIDField(source="subject.uid")
+    repeated = serializers.BooleanField()
+
+    class Meta:
+        model = Withdrawal
+        fields = (*WithdrawalOut.Meta.fields, "repeated")
+
+
 class ReasonOut(serializers.Serializer[Any]):
     rule = serializers.CharField()
     value = serializers.CharField()
@@ -109,12 +118,12 @@ class Consents(APIView):
 
     permission_classes = STEWARDS
 
-    @extend_schema(request=ConsentIn, responses={201: ConsentOut})
+    @extend_schema(request=ConsentIn, responses={200: ConsentOut, 201: ConsentOut})
     def post(self, request: Request) -> Response:
-        """Record one consent with its events. The same again changes nothing."""
+        """Record one consent with its events: 201 when any of it is new, 200 when all of it was held already."""
         # The service checks the row itself, with messages that name the mend; imports of files go the same way.
-        record = services.consent_record_add(row=_object(request), by=request.user)
-        return Response(ConsentOut(record).data, status=201)
+        record, made = services.consent_record_add(row=_object(request), by=request.user)
+        return Response(ConsentOut(record).data, status=201 if made else 200)
 
 
 class ConsentEvents(APIView):
@@ -122,11 +131,12 @@ class ConsentEvents(APIView):
 
     permission_classes = STEWARDS
 
-    @extend_schema(request=EventIn, responses={201: ConsentOut})
+    @extend_schema(request=EventIn, responses={200: ConsentOut, 201: ConsentOut})
     def post(self, request: Request, record_id: str) -> Response:
-        """Append an event, in any order of arrival. One that refuses is walked like a withdrawal."""
-        record = services.consent_event_add(record_id=record_id, event=_object(request), by=request.user)
-        return Response(ConsentOut(record).data, status=201)
+        """Append an event, in any order of arrival: 201, or 200 when it was held already. One that refuses is walked
+        like a withdrawal."""
+        record, made = services.consent_event_add(record_id=record_id, event=_object(request), by=request.user)
+        return Response(ConsentOut(record).data, status=201 if made else 200)
 
 
 class SubjectWithdraw(APIView):
@@ -134,16 +144,21 @@ class SubjectWithdraw(APIView):
 
     permission_classes = STEWARDS
 
-    @extend_schema(request=WithdrawIn, responses={201: WithdrawalOut})
+    @extend_schema(request=WithdrawIn, responses={200: WithdrawnOut, 201: WithdrawnOut})
     def post(self, request: Request, uid: UUID) -> Response:
-        """Blocks at once; what was derived is walked by a job, and the receipt fills."""
+        """Blocks at once; what was derived is walked by a job, and the receipt fills.
+
+        201 for a new withdrawal. 200 and `repeated` when an earlier one says all of it: that one is returned, with its
+        own time and reason, and nothing changes.
+        """
         body = WithdrawIn(data=_object(request))
         body.is_valid(raise_exception=True)
-        withdrawal = services.consent_withdraw(
+        withdrawal, made = services.withdrawal_ensure(
             subject=access.subject_of(uid), by=request.user, purposes=body.validated_data["purposes"],
             reason=body.validated_data["reason"],
         )
-        return Response(WithdrawalOut(withdrawal).data, status=201)
+        withdrawal.repeated = not made  # type: ignore[attr-defined]
+        return Response(WithdrawnOut(withdrawal).data, status=201 if made else 200)
 
 
 class WithdrawalDetail(APIView):

@@ -188,11 +188,14 @@ def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
     form = WithdrawForm(request.POST or None, initial={"purposes": list(PURPOSES)})
     if request.method == "POST" and form.is_valid():
         if form.cleaned_data["confirm"].strip() == str(subject):
-            withdrawal = services.consent_withdraw(
+            withdrawal, made = services.withdrawal_ensure(
                 subject=subject, by=request.user, purposes=form.cleaned_data["purposes"],
                 reason=form.cleaned_data["reason"],
             )
-            messages.success(request, "Withdrawn: from now on no gate clears this person's records.")
+            if made:
+                messages.success(request, "Withdrawn: from now on no gate clears this person's records.")
+            else:
+                messages.info(request, "This was withdrawn already; nothing changed. Here is the receipt of then.")
             return redirect("provenance:withdrawal", withdrawal.uid)
         form.add_error("confirm", f"Type {subject} to confirm; nothing was changed.")
     return render(request, "provenance/subject_withdraw.html", {

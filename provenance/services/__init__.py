@@ -42,6 +42,7 @@ from provenance.services.withdrawing import (
     consent_withdraw,
     refusal_due,
     withdrawal_complete,
+    withdrawal_ensure,
     withdrawal_receipt_add,
 )
 
@@ -52,5 +53,6 @@ __all__ = [
     "record_provenance", "record_provenance_bulk", "records_judge", "records_store", "records_tell", "records_touch",
     "refusal_due",
     "source_retention_change", "source_terms_change", "steward_clear_personal_data", "steward_quarantine",
-    "steward_release", "subjects_ensure", "verdicts_expire", "withdrawal_complete", "withdrawal_receipt_add",
+    "steward_release", "subjects_ensure", "verdicts_expire", "withdrawal_complete",
+    "withdrawal_ensure", "withdrawal_receipt_add",
 ]

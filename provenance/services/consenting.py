@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from flywheel.core.errors import Conflict, Invalid, NotFound
 from provenance.domain.drafts import ConsentDraft, DraftError, EventDraft, consent_draft, event_draft
-from provenance.domain.vocabulary import PURPOSES, is_consent_basis
+from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, is_consent_basis
 from provenance.ledger import ledger_append
 from provenance.models import ConsentEvent, ConsentRecord, LawfulBasis, ProvenanceRecord, Subject
 from provenance.selectors import records_of_subjects
@@ -54,11 +54,15 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Any) -> ConsentRepo
     return report
 
 
-def consent_record_add(*, row: Mapping[str, Any], by: Any) -> ConsentRecord:
-    """Record one consent with its events, in the import's form; repeating it changes nothing."""
-    draft = _draft(row, where="the consent record")
-    _import([draft], by, ConsentReport())
-    return ConsentRecord.objects.select_related("subject").get(record_id=draft.record_id)
+def consent_record_add(*, row: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
+    """Record one consent with its events, in the import's form; repeating it changes nothing.
+
+    Returns the record, and whether anything of it was new.
+    """
+    draft, report = _draft(row, where="the consent record"), ConsentReport()
+    _import([draft], by, report)
+    record = ConsentRecord.objects.select_related("subject").get(record_id=draft.record_id)
+    return record, bool(report.records or report.events)
 
 
 def _draft(row: Mapping[str, Any], *, where: str) -> ConsentDraft:
@@ -106,10 +110,27 @@ def _record(draft: ConsentDraft, subjects: dict[tuple[str, str], int]) -> Consen
 def _same_terms(draft: ConsentDraft, record: ConsentRecord, subjects: dict[tuple[str, str], int]) -> None:
     if record.subject_id != subjects[draft.namespace, draft.subject_ref]:
         raise Conflict(f"consent record {draft.record_id!r} is of another subject; give this one another identifier")
-    if sorted(record.purposes) != sorted(draft.purposes):
+    _same_term(draft, record.purposes, draft.purposes)
+    _same_term(draft, [record.lawful_basis], [draft.lawful_basis])
+    # Told again without its regions, a record keeps those that it has.
+    if regions := draft.details.get("geographic_restrictions"):
+        _same_term(draft, record.geographic_restrictions, regions)
+
+
+def _same_term(draft: ConsentDraft, stands: Iterable[str], told: Iterable[str]) -> None:
+    if sorted(set(stands)) != sorted(set(told)):
         raise Conflict(
-            f"consent record {draft.record_id!r} is for {', '.join(record.purposes)} and not for "
-            f"{', '.join(draft.purposes)}; other terms are a new record with an identifier of its own"
+            f"consent record {draft.record_id!r} is for {', '.join(stands) or 'every region'} and not for "
+            f"{', '.join(told)}; other terms are a new record with an identifier of its own"
+        )
+
+
+def _same_end(record_id: str, event: EventDraft, stands: int | None) -> None:
+    """Two tellings of one event that end differently: which of them came first must not decide."""
+    if event.state in LIVE_STATES and stands != event.validity_seconds:
+        raise Conflict(
+            f"event {event.state} at {event.at.isoformat()} of consent record {record_id!r} stands with another "
+            "validity; tell what is true now as an event of its own time"
         )
 
 
@@ -120,14 +141,18 @@ def _events_add(
     drafts: list[ConsentDraft], stored: dict[str, ConsentRecord]
 ) -> tuple[list[tuple[str, str, datetime]], set[int]]:
     """Insert the events that are new. Returns them as (record, state, time) and the subjects they are about."""
-    wanted: dict[EventKey, tuple[ConsentDraft, EventDraft]] = {
-        (stored[d.record_id].pk, e.at, e.state): (d, e) for d in drafts for e in d.events
-    }
-    held: set[EventKey] = set(
+    held: dict[EventKey, int | None] = {
+        (record, at, state): validity for record, at, state, validity in
         ConsentEvent.objects.filter(record__in=[r.pk for r in stored.values()])
-        .values_list("record_id", "event_time", "event_state").order_by()
-    )
-    new = {key: value for key, value in wanted.items() if key not in held}
+        .values_list("record_id", "event_time", "event_state", "validity_seconds").order_by()
+    }
+    new: dict[EventKey, tuple[ConsentDraft, EventDraft]] = {}
+    for d in drafts:
+        for e in d.events:
+            key = (stored[d.record_id].pk, e.at, e.state)
+            if key not in held:
+                held[key], new[key] = e.validity_seconds, (d, e)
+            _same_end(d.record_id, e, held[key])
     ConsentEvent.objects.bulk_create(
         [
             ConsentEvent(
@@ -142,10 +167,11 @@ def _events_add(
     return told, {stored[d.record_id].subject_id for d, _ in new.values()}
 
 
-def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> ConsentRecord:
+def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
     """Append an event to a consent record; the same event again changes nothing.
 
-    Raises NotFound for an unknown record, Invalid for an event that is not of the form.
+    Returns the record, and whether the event was new. Raises NotFound for an unknown record, Invalid for an event that
+    is not of the form, Conflict for one that stands with another end.
     """
     record = ConsentRecord.objects.select_related("subject").filter(record_id=record_id).first()
     if record is None:
@@ -155,12 +181,13 @@ def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> C
     except DraftError as error:
         raise Invalid(f"the event of consent record {record_id!r}: {error}", field=error.field) from error
     with transaction.atomic():
-        _, made = ConsentEvent.objects.get_or_create(
+        held, made = ConsentEvent.objects.get_or_create(
             record=record, event_time=draft.at, event_state=draft.state,
             defaults={
                 "event_type": draft.type, "entity_id": draft.entity_id, "validity_seconds": draft.validity_seconds,
             },
         )
+        _same_end(record_id, draft, held.validity_seconds)
         if made:
             refusals_follow(events=[(record, draft.state, draft.at)], by=by)
             records_touch(list(records_of_subjects([record.subject_id])))
@@ -168,7 +195,7 @@ def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> C
                 actor=by, action="consent.event", object=f"consent:{record_id}",
                 payload={"state": draft.state, "at": draft.at, "subjects": [record.subject_id]},
             )
-    return record
+    return record, made
 
 
 def lawful_basis_record(

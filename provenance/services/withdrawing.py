@@ -33,11 +33,22 @@ def consent_withdraw(
     *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
     effective_at: datetime | None = None,
 ) -> Withdrawal:
+    """See `withdrawal_ensure`; returns the withdrawal that holds, be it this one or an earlier one."""
+    return withdrawal_ensure(
+        subject=subject, by=by, purposes=purposes, reason=reason, effective_at=effective_at
+    )[0]
+
+
+def withdrawal_ensure(
+    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    effective_at: datetime | None = None,
+) -> tuple[Withdrawal, bool]:
     """Withdraw a person's consent for some purposes (None: every one). From this commit on no gate clears it.
 
     A consent record that is for these purposes only gets a ConsentWithdrawn event; one that is for others too keeps
     its state, and the withdrawal blocks the purposes named. Withdrawing again, without a newer consent in between,
-    returns the first withdrawal. Raises Invalid for an unknown purpose.
+    changes nothing and gives the first withdrawal. Returns whether this one is new. Raises Invalid for an unknown
+    purpose.
     """
     wanted = _purposes(purposes)
     if len(reason) > MAX_REASON:
@@ -48,7 +59,7 @@ def consent_withdraw(
         at = effective_at or timezone.now()
         held = _still_holding(locked, wanted)
         if held is not None:
-            return held
+            return held, False
         events = _events_add(locked, wanted, at, by)
         withdrawal = Withdrawal.objects.create(
             subject=locked, purposes=wanted, reason=plain_text(reason), effective_at=at,
@@ -64,7 +75,7 @@ def consent_withdraw(
                 "subjects": [locked.pk], "record_count": len(records),
             },
         )
-    return withdrawal
+    return withdrawal, True
 
 
 def _purposes(purposes: Iterable[str] | None) -> list[str]:
@@ -78,11 +89,15 @@ def _purposes(purposes: Iterable[str] | None) -> list[str]:
 
 
 def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
-    """An earlier withdrawal that already says all of this, unless consent to any of it was given again since."""
+    """An earlier withdrawal that already says all of this, unless consent to any of it was given again since.
+
+    Consent that is told ahead of its time is not given yet.
+    """
     for held in subject.withdrawals.order_by("-effective_at", "-pk"):
         if set(purposes) <= set(held.purposes):
             renewed = ConsentEvent.objects.filter(
-                record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at
+                record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at,
+                event_time__lte=timezone.now(),
             ).values_list("record__purposes", flat=True).order_by()
             return None if any(set(given) & set(purposes) for given in renewed) else held
     return None

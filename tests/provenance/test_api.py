@@ -14,9 +14,9 @@ CONSENTS = "/api/v1/consents/"
 
 def test_a_steward_records_consent_with_its_events_once(api_of, steward):
     client = api_of(steward)
-    for _ in range(2):
+    for status in (201, 200):
         answer = client.post(CONSENTS, consent_row(1), format="json")
-        assert answer.status_code == 201
+        assert answer.status_code == status
     assert answer.json()["events"][0]["event_state"] == "ConsentGiven"
     assert "example.org" not in answer.content.decode()
     assert ConsentRecord.objects.count() == 1
@@ -35,7 +35,8 @@ def test_an_event_changes_the_verdict(api_of, steward, records):
     url = f"/api/v1/records/{record.uid}/verdict/"
     assert client.get(url, {"purpose": "sft"}).json()["cleared"] is True
     event = {"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRefused"}
-    assert client.post(f"{CONSENTS}c-1/events/", event, format="json").status_code == 201
+    statuses = [client.post(f"{CONSENTS}c-1/events/", event, format="json").status_code for _ in range(2)]
+    assert statuses == [201, 200]
     answer = client.get(url, {"purpose": "sft", "region": "DE"}).json()
     assert answer["cleared"] is False
     assert [reason["rule"] for reason in answer["reasons"]] == ["consent_refused"]
@@ -59,6 +60,18 @@ def test_withdrawal_over_rest_has_a_receipt(api_of, steward, records):
     assert client.post(url, {"purposes": ["x"]}, format="json").status_code == 400
     missing = "/api/v1/subjects/00000000-0000-0000-0000-000000000000/withdraw/"
     assert client.post(missing, {}, format="json").status_code == 404
+
+
+def test_withdrawing_again_says_that_it_was_withdrawn_already(api_of, steward, records):
+    (record,) = records(1)
+    client = api_of(steward)
+    url = f"/api/v1/subjects/{record.subjects.get().uid}/withdraw/"
+    first = client.post(url, {"reason": "mail"}, format="json")
+    again = client.post(url, {"purposes": ["sft"], "reason": "a second mail"}, format="json")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.json()["repeated"], again.json()["repeated"]) == (False, True)
+    assert {**again.json(), "repeated": False} == first.json()
+    assert Withdrawal.objects.count() == 1
 
 
 def test_the_ledger_is_paged_and_filtered(api_of, admin, records):

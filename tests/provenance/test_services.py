@@ -141,11 +141,43 @@ def test_an_event_out_of_order_does_not_bring_consent_back(records):
 
 def test_the_same_event_again_changes_nothing(records):
     records(1)
-    event = {"event_time": "2026-02-01T10:00:00Z", "event_state": "ConsentGiven"}
+    event = {"event_time": "2026-02-01T10:00:00Z", "event_state": "ConsentGiven", "validity_duration": "P5Y"}
     before = LedgerEntry.objects.count()
     services.consent_event_add(record_id="c-1", event=event, by="test")
     assert LedgerEntry.objects.count() == before
     assert ConsentEvent.objects.count() == 1
+
+
+def test_the_same_event_with_another_end_is_refused_instead_of_forgotten(records):
+    """Which of two tellings came first would else decide how long the consent holds."""
+    records(1)
+    event = {"event_time": "2026-02-01T10:00:00Z", "event_state": "ConsentGiven", "validity_duration": "P1Y"}
+    with pytest.raises(Conflict, match="another validity"):
+        services.consent_event_add(record_id="c-1", event=event, by="test")
+    again = consent_row(1)
+    again["events"] = [{**again["events"][0], "validity_duration": "P1Y"}]
+    with pytest.raises(Conflict, match="another validity"):
+        services.consent_import(rows=[again], by="test")
+    both = consent_row(2, record_id="c-2x")
+    both["events"] = [both["events"][0], {**both["events"][0], "validity_duration": "P1Y"}]
+    with pytest.raises(Conflict, match="another validity"):
+        services.consent_import(rows=[both], by="test")
+    assert not ConsentRecord.objects.filter(record_id="c-2x").exists()
+
+
+@pytest.mark.parametrize("terms", [{"geographic_restrictions": ["DE"]}, {"lawful_basis": "eu-gdpr:A9-2-a"}])
+def test_a_consent_record_told_again_with_narrower_terms_is_refused_instead_of_ignored(records, terms):
+    (record,) = records(1)
+    with pytest.raises(Conflict, match="other terms"):
+        services.consent_record_add(row=consent_row(1, **terms), by="test")
+    assert rules_of(record) == set()
+
+
+def test_a_consent_record_told_again_without_its_regions_keeps_them():
+    row = consent_row(1, geographic_restrictions=["DE"])
+    assert services.consent_record_add(row=row, by="test")[1]
+    record, made = services.consent_record_add(row=consent_row(1), by="test")
+    assert (record.geographic_restrictions, made) == (["DE"], False)
 
 
 def test_an_event_of_an_unknown_record_is_refused():
@@ -184,6 +216,15 @@ def test_withdrawing_twice_is_one_withdrawal_until_consent_is_given_anew(records
     assert rules_of(record) == set()
     assert services.consent_withdraw(subject=subject, by=steward) != first
     assert rules_of(record) == {"consent_withdrawn"}
+
+
+def test_consent_told_ahead_of_its_time_makes_no_second_withdrawal(records, steward):
+    (record,) = records(1)
+    subject = record.subjects.get()
+    first = services.consent_withdraw(subject=subject, by=steward)
+    later = (timezone.now() + timedelta(days=9)).isoformat()
+    services.consent_event_add(record_id="c-1", event={"event_time": later, "event_state": "ConsentGiven"}, by="test")
+    assert services.withdrawal_ensure(subject=subject, by=steward) == (first, False)
 
 
 def test_withdrawing_one_purpose_leaves_the_others(records, steward):

@@ -105,6 +105,9 @@ def test_withdrawing_says_what_it_reaches_and_wants_to_be_typed(records, client_
     done = client.post(url, {"purposes": ["sft"], "reason": "letter", "confirm": str(subject)})
     assert done["Location"] == reverse("provenance:withdrawal", args=[Withdrawal.objects.get().uid])
     assert Withdrawal.objects.get().purposes == ["sft"]
+    again = client.post(url, {"purposes": ["sft"], "confirm": str(subject)}, follow=True)
+    assert "withdrawn already; nothing changed" in again.content.decode()
+    assert Withdrawal.objects.count() == 1
 
 
 def test_a_steward_decides_on_the_page_of_a_record(records, client_of, steward):
