@@ -79,6 +79,16 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         return {name: value for name, value in self.cleaned_data.items() if name != "name"}
 
 
+class DeliveryFilter(forms.Form):
+    """Filters of the list of deliveries, kept in the address."""
+
+    external_id = forms.CharField(label="External id", required=False, widget=forms.TextInput(attrs={"type": "search"}))
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "All"), ("received", "Waiting"), ("processed", "Processed"), ("dead", "Dead letters")],
+    )
+
+
 class ExampleFilter(forms.Form):
     """Filters of the list of examples, kept in the address."""
 

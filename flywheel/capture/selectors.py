@@ -141,6 +141,15 @@ def examples_list(params: Any) -> QuerySet[Example]:
     return rows
 
 
+def deliveries_list(params: Any) -> QuerySet[Capture]:
+    """Captures filtered by source, status (received, processed, dead) and external_id. Unknown values find nothing."""
+    rows = Capture.objects.select_related("source").defer("payload")
+    for name, field in (("source", "source__name"), ("status", "status"), ("external_id", "external_id")):
+        if value := str(params.get(name) or "").replace("\x00", ""):
+            rows = rows.filter(**{field: value})
+    return rows
+
+
 def dead_captures(*, source: Source | None = None) -> QuerySet[Capture]:
     """Captures that could not be processed."""
     rows = Capture.objects.filter(status=Capture.Status.DEAD).select_related("source").defer("payload")

@@ -12,5 +12,6 @@ urlpatterns = [
     path("sources/dead/<int:pk>/replay/", views.capture_replay, name="capture_replay"),
     path("sources/<slug:name>/", views.source_detail, name="source"),
     path("sources/<slug:name>/edit/", views.source_edit, name="source_edit"),
+    path("deliveries/", views.delivery_list, name="deliveries"),
     path("examples/", views.example_list, name="examples"),
 ]

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flywheel.capture import access, selectors, services
-from flywheel.capture.forms import ExampleFilter, SourceForm
+from flywheel.capture.forms import DeliveryFilter, ExampleFilter, SourceForm
 from flywheel.capture.models import Source
 from flywheel.core.access import has_role, role_required
 from flywheel.core.errors import UserError
@@ -103,6 +103,17 @@ def capture_replay(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, f"{capture.external_id} is tried again.")
     return redirect("capture:source", capture.source.name)
+
+
+@require_GET
+@role_required(*access.CAPTURERS)
+def delivery_list(request: HttpRequest) -> HttpResponse:
+    """What was delivered, with what became of each; behind the counts of a source."""
+    return render(request, "capture/deliveries.html", {
+        "page": keyset_page(selectors.deliveries_list(request.GET), request.GET), "form": DeliveryFilter(request.GET),
+        "filtered": any(request.GET.get(name) for name in ("source", "status", "external_id")),
+        "sources": Source.objects.order_by("name").values_list("name", flat=True)[:200],
+    })
 
 
 @require_GET

@@ -15,6 +15,7 @@ PATHS = {
     "projects": "/projects/",
     "examples": "/examples/",
     "sources": "/sources/",
+    "deliveries": "/deliveries/",
     "clearance": "/clearance/",
     "subjects": "/subjects/",
     "ledger": "/ledger/",

@@ -45,7 +45,7 @@ OPEN_TO: tuple[tuple[str, frozenset[str]], ...] = (
     (r"(api/v1/)?runs/(new|estimate)/|projects/new/|projects/preview/.*", REQUESTERS),
     (r"api/v1/(sources/.*|examples/.*|captures/.*)|wheel/|recipes/|examples/.*", DECIDERS),
     (r"sources/(new/|<[^/]*>/edit/)", STEWARDS),
-    (r"sources/.*|snapshots/(new/)?|runs/|models/|api/v1/(snapshots|runs|models)/", DECIDERS),
+    (r"sources/.*|deliveries/|snapshots/(new/)?|runs/|models/|api/v1/(snapshots|runs|models)/", DECIDERS),
     (r"(api/v1/)?(clearance|records|subjects|withdrawals|ledger|consents)/.*", STEWARDS),
     # What stands in one project is for its own people, the stewards and the admins.
     (r"(api/v1/)?(runs/<[^/]*>/cancel|models/<[^/]*>/(publish|suggestions))/", ADMINS),

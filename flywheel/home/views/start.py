@@ -117,6 +117,7 @@ STATION_LINKS = {
 """Where the examples that have passed a station are listed."""
 
 WAITING_LINKS = {
+    "captured": ("deliveries", "?status=received"),
     "annotated": ("projects", "?state=open"), "settled": ("projects", "?state=in_review"), "cleared": ("clearance", ""),
     "snapshot": ("clearance", ""), "trained": ("snapshots", ""), "promoted": ("models", "?status=candidate"),
     "suggested": ("projects", "?state=open"),

@@ -11,7 +11,7 @@ from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["/sources/", "/sources/new/", "/sources/acme/", "/sources/acme/edit/", "/examples/"]
+PAGES = ["/sources/", "/sources/new/", "/sources/acme/", "/sources/acme/edit/", "/examples/", "/deliveries/"]
 FORM = {
     "name": "beta",
     "kind": "files",
@@ -37,7 +37,7 @@ def test_an_admin_and_a_steward_open_every_page(client_of, admin, steward, sourc
     assert client_of(steward).get(page).status_code == 200
 
 
-@pytest.mark.parametrize(("page", "status"), list(zip(PAGES, [200, 403, 200, 403, 200], strict=True)))
+@pytest.mark.parametrize(("page", "status"), list(zip(PAGES, [200, 403, 200, 403, 200, 200], strict=True)))
 def test_a_lead_looks_and_changes_nothing(client_of, lead, source, page, status):
     assert client_of(lead).get(page).status_code == status
 
@@ -136,11 +136,45 @@ def test_examples_are_filtered_and_paged(client_of, lead, source):
     assert client.get("/examples/?after=x&external_id=%00").status_code == 400
 
 
+def test_each_count_of_a_source_opens_into_a_list_of_as_many(client_of, admin, make_source):
+    source, other = make_source("acme"), make_source("beta")
+    rows = [ticket(f"T-{n:03d}", f"text {n * 7919}") for n in range(60)]
+    list(services.capture_bulk(source=source, lines=[*rows, ticket("T-dead", "<p></p>")], by=admin))
+    services.process_captures()
+    list(services.capture_bulk(source=source, lines=[ticket("T-wait"), ticket("T-wait", version="2")], by=admin))
+    services.capture_one(source=other, payload=ticket("B-1"), by=admin)
+    jobs.refresh_gauges()
+    client = client_of(admin)
+    counts = {"": 63, "status=received&": 2, "status=dead&": 1}
+    whole, listed = (client.get(page).content.decode() for page in ("/sources/acme/", "/sources/"))
+    for query, count in counts.items():
+        assert _walked(client, f"/deliveries/?{query}source=acme") == count
+    for query in ("", "status=received&amp;"):
+        assert f'href="/deliveries/?{query}source=acme"' in whole
+    for address in ("/deliveries/?source=acme", "/examples/?source=acme", "/examples/?duplicates=yes&amp;source=acme",
+                    "/deliveries/?status=dead&amp;source=acme"):
+        assert f'href="{address}"' in listed
+    assert _walked(client, "/deliveries/?status=received") == 3
+    assert "Nothing matches" in client.get("/deliveries/?status=odd").content.decode()
+
+
+def _walked(client, address):
+    seen, after = set(), ""
+    while True:
+        page = client.get(f"{address}&after={after}").context["page"]
+        seen |= {capture.pk for capture in page.rows}
+        if not page.next:
+            return len(seen)
+        after = page.next
+
+
 def test_the_list_of_examples_asks_as_often_for_many_as_for_few(client_of, lead, source, django_assert_max_num_queries):
     list(services.capture_bulk(source=source, lines=[ticket(f"T-{n}") for n in range(60)], by=lead))
     services.process_captures()
     client = client_of(lead)
     with django_assert_max_num_queries(8):
         client.get("/examples/")
+    with django_assert_max_num_queries(8):
+        client.get("/deliveries/")
     with django_assert_max_num_queries(10):
         client.get("/sources/")

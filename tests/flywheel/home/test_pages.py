@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from annotation.models import Project
+from flywheel.capture.models import Capture
 from flywheel.core.models import Job, User
 from flywheel.home import links
 from tests.conftest import make_user
@@ -120,12 +121,13 @@ def test_the_wheel_is_read_from_gauges_alone(
 
 
 def test_each_number_of_the_wheel_opens_its_list(admin: User, client_of: ClientOf, turn: Turn) -> None:
+    Capture.objects.update(status=Capture.Status.RECEIVED)
     count_all()
     client = client_of(admin)
     page = client.get("/wheel/").content.decode()
     links = set(re.findall(r'href="(/[^"#]*)"', page.split("<main")[1]))
     assert {"/projects/replies/tasks/?state=open", "/projects/replies/tasks/?state=settled", "/examples/",
-            "/models/?status=champion", "/runs/?status=done"} <= links
+            "/models/?status=champion", "/runs/?status=done", "/deliveries/?status=received"} <= links
     for path in links:
         assert client.get(path).status_code == 200, path
 
