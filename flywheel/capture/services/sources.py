@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +17,7 @@ from flywheel.core.models import User
 from provenance.domain.vocabulary import PURPOSES
 from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord
+from provenance.selectors import chunks
 from provenance.services import source_retention_change, source_terms_change
 
 FIELDS = (
@@ -73,17 +76,29 @@ def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> No
     if terms:
         source_terms_change(source_system=source.name, by=by, **terms)
     if "purposes" in changed:
-        followers = ProvenanceRecord.objects.exclude(pk__in=_with_own_purposes(source).values("provenance"))
+        own = _with_such_a_key(source)
+        followers = ProvenanceRecord.objects.exclude(pk__in=own.values("provenance"))
         source_terms_change(source_system=source.name, by=by, among=followers, intended_purposes=source.purposes)
+        for batch in chunks(list(_without_own_purposes(own))):
+            others = ProvenanceRecord.objects.filter(pk__in=batch)
+            source_terms_change(source_system=source.name, by=by, among=others, intended_purposes=source.purposes)
     if "retention_days" in changed:
         occurred = Subquery(Example.objects.filter(provenance=OuterRef("pk")).values("occurred_at"))
         since = Least(Coalesce(occurred, F("captured_at")), F("captured_at"))
         source_retention_change(source_system=source.name, by=by, days=source.retention_days, since=since)
 
 
-def _with_own_purposes(source: Source) -> QuerySet[Example]:
-    """Examples whose delivery named purposes. Payloads are canonical JSON: no text in them looks like this key."""
+def _with_such_a_key(source: Source) -> QuerySet[Example]:
+    """Examples whose delivery has a list of purposes. Payloads are canonical JSON: no text in them looks like this
+    key."""
     return Example.objects.filter(source=source, capture__payload__contains='"purposes":[')
+
+
+def _without_own_purposes(examples: QuerySet[Example]) -> Iterator[int]:
+    """The records of those where the key stands deeper, in fields that the source system added, and says nothing."""
+    for record, payload in examples.values_list("provenance", "capture__payload").iterator():
+        if not isinstance(json.loads(payload).get("purposes"), list):
+            yield record
 
 
 def _apply(source: Source, terms: dict[str, Any]) -> None:

@@ -64,11 +64,10 @@ def test_what_was_delivered_with_purposes_of_its_own_keeps_them(source: Source, 
     deliver(
         source, ticket("T-1", purposes=["preference"]), ticket("T-2", purposes=[]), ticket("T-3", purposes=None),
         ticket("T-4", 'They wrote {"purposes":["x"]} to me, and "purposes":[ too.'), ticket("T-5"),
+        ticket("T-6", custom={"purposes": ["preference"]}),
     )
     services.source_change(source=source, by=admin, purposes=["evaluation"])
-    assert [record(n).intended_purposes for n in range(1, 6)] == [
-        ["preference"], [], ["evaluation"], ["evaluation"], ["evaluation"]
-    ]
+    assert [record(n).intended_purposes for n in range(1, 7)] == [["preference"], [], *[["evaluation"]] * 4]
 
 
 def test_other_sources_keep_their_terms(source: Source, make_source: MakeSource, admin: User) -> None:
