@@ -83,6 +83,9 @@ _PRESIDIO_TYPES = {
     "UK_NHS": "ID", "ES_NIF": "ID", "ES_NIE": "ID", "IT_FISCAL_CODE": "ID", "SG_NRIC_FIN": "ID",
     "FI_PERSONAL_IDENTITY_CODE": "ID", "US_ITIN": "ID", "KR_RRN": "ID", "MAC_ADDRESS": "ID",
 }
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Thai, Burmese, Khmer, Japanese, Chinese and Korean letters: no blank tells where a name ends."""
+
 _LINE_BREAK = re.compile(r"(?<=[^\n])\n(?=[^\n])")
 _CAPITALS = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 LEAST_REPEATED = 5
@@ -294,7 +297,7 @@ def _name_pattern(
         name for text, found in zip(texts, certain, strict=True) for f in found
         if f.type == "PERSON" and (name := text[f.start : f.end]).casefold() not in EVERYDAY
     }
-    whole = {name for name in known if name.strip()} | told
+    whole = {name for name in known if name.strip() and not (name.islower() and name in EVERYDAY)} | told
     for text, found in zip(texts, guesses, strict=True):
         whole |= {
             text[f.start : f.end] for f in found
@@ -302,10 +305,10 @@ def _name_pattern(
         }
     parts = {
         part for name in whole for part in re.split(r"\s+", name)
-        if len(part.strip(EDGE)) > 2 and part[0].isupper() and part.casefold() not in EVERYDAY
+        if len(part.strip(EDGE)) > 2 and part[0].isalpha() and not part[0].islower() and part.casefold() not in EVERYDAY
     }
     small = {
-        part for name in told if name.islower() for part in name.split()
+        part for name in whole if name.islower() for part in name.split()
         if len(part) > 2 and part not in EVERYDAY
     }
     words = sorted({*whole, *parts, *small}, key=lambda w: (-len(w), w))
@@ -315,7 +318,7 @@ def _name_pattern(
     choices = [
         f"(?i:{_loose(w)})" if " " in w or w in small else re.escape(w.strip(EDGE)) for w in words
     ]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(choices)})(?!\w)")
+    return re.compile("|".join(c if _UNSPACED.search(c) else rf"(?<!\w){c}(?!\w)" for c in choices))
 
 
 def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Found]]:

@@ -144,6 +144,20 @@ def test_a_known_name_is_found_in_whole_and_in_part(detector):
     assert found(detector, text, names=["Cora Lindqvist"]) == [("cora lindqvist", "PERSON"), ("Cora", "PERSON")]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("jana kovac", "hi jana kovac here, Jana", ["jana kovac", "Jana"]),
+        ("王小明", "我是王小明，订单没到", ["王小明"]),
+        ("محمد علي", "أنا محمد علي", ["محمد علي"]),
+        ("प्रिया शर्मा", "मैं प्रिया शर्मा हूँ", ["प्रिया शर्मा"]),
+        ("mark", "mark it as done", []),
+    ],
+)
+def test_a_known_name_is_found_in_small_letters_and_in_scripts_without_capitals(detector, name, text, expected):
+    assert [value for value, _ in found(detector, text, names=[name])] == expected
+
+
 def test_a_name_recognised_once_is_found_through_the_whole_conversation(detector):
     texts = ["This is Priya Natarajan speaking.", "ok priya natarajan, thanks", "Natarajan, yes"]
     spans = detector.find([texts], names=[[]], things=[[]])[0]

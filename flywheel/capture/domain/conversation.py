@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,6 @@ _AGENTS = {
 _CUSTOMERS = {"customer", "caller", "user", "client", "guest", "member", "contact", "buyer", "shopper"}
 _NOBODY = _AGENTS | _CUSTOMERS | {"spk", "speaker", "team", "desk", "help", "service", "care", "channel", "unknown"}
 _WORD = re.compile(r"[^\W\d_]+")
-_NAME = re.compile(r"^[^\W\d_][\w.'’\-]*(?: [^\W\d_][\w.'’\-]*){0,4}$")
 
 Message = dict[str, Any]
 
@@ -179,17 +179,19 @@ def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[st
     unknown person counts as a person of its own, so that nothing is cleared for want of somebody to ask."""
     authors = list(dict.fromkeys(m["author"] for m in messages if m["role"] == "customer"))
     given = parsed.customer
-    names = [m["author"] for m in messages]
-    if given is not None and given.name:
-        names.append(one_line(given.name, limit=300))
+    names = [m["author"] for m in messages if looks_like_name(m["author"])]
+    # Customers write their names as they like; an agent's in small letters may be "live chat".
+    names += [author for author in authors if " " in author and _is_worded(author)]
+    if given is not None and given.name and _is_worded(name := one_line(given.name, limit=300)):
+        names.append(name)
     if given is not None and given.ref and given.ref.strip():
         known = {given.ref, given.name or ""}
-        others = [a for a in authors if a and not _is_generic(a) and not _same_person(a, known)]
+        others = [a for a in authors if a and not is_generic(a) and not _same_person(a, known)]
         refs = [given.ref.strip(), *others]
     else:
-        refs = [a for a in authors if a and not _is_generic(a)]
+        refs = [a for a in authors if a and not is_generic(a)]
     refs = refs or [f"conversation:{parsed.external_id}"]
-    return list(dict.fromkeys(refs)), [n for n in dict.fromkeys(names) if looks_like_name(n)]
+    return list(dict.fromkeys(refs)), list(dict.fromkeys(names))
 
 
 def _same_person(author: str, known: set[str]) -> bool:
@@ -197,7 +199,7 @@ def _same_person(author: str, known: set[str]) -> bool:
     return any(words <= set(name.casefold().split()) for name in known)
 
 
-def _is_generic(name: str) -> bool:
+def is_generic(name: str) -> bool:
     """Whether a name says only what somebody is ("customer", "Caller 1"), so that it names nobody."""
     words = set(_WORD.findall(name.casefold()))
     # "Customer 1" is nobody, "user 88127" is somebody.
@@ -205,5 +207,15 @@ def _is_generic(name: str) -> bool:
 
 
 def looks_like_name(author: str) -> bool:
-    """Whether an author's entry reads like a person's name, so that its words are personal data in the text too."""
-    return bool(_NAME.match(author)) and any(c.isupper() for c in author) and not _is_generic(author)
+    """Whether an author's entry reads like a person's name, so that its words are personal data in the text too.
+
+    With a capital, or in a script that has none.
+    """
+    return _is_worded(author) and (any(c.isupper() for c in author) or not any(c.islower() for c in author))
+
+
+def _is_worded(name: str) -> bool:
+    """One to five words of letters, whose marks belong to them, and not just what somebody is."""
+    words = name.split()
+    letters = all(unicodedata.category(c)[0] in "LM" or c in ".'’-" for word in words for c in word)
+    return letters and 0 < len(words) <= 5 and all(w[0].isalpha() for w in words) and not is_generic(name)

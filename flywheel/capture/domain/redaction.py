@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flywheel.capture.domain.conversation import is_generic
 from provenance.pii import PiiSpan
 
 SUBJECT = -1
@@ -66,9 +67,9 @@ def redact(
     """Replace each text's spans by placeholders, numbered through the whole conversation.
 
     spans: for each text spans that do not overlap, in order. `first_message` is the message number of texts[0], so that
-    a subject line before the messages stands as `SUBJECT`. `people` are names known to take part, `authors` one
-    entry for each message whose name is to be replaced too. `given` are placeholders that earlier text of the same
-    conversation has, so that a value keeps its number.
+    a subject line before the messages stands as `SUBJECT`. `people` are names known to take part. `authors` is one
+    entry for each message, replaced unless it says only what somebody is: it may be an address or a number as well.
+    `given` are placeholders that earlier text of the same conversation has, so that a value keeps its number.
     """
     names = _Names(texts, people, given)
     redacted, pii = [], []
@@ -83,5 +84,5 @@ def redact(
                 "score": round(span.score, 3), "placeholder": placeholder,
             })
         redacted.append("".join([*parts, text[done:]]))
-    shown = [names.of("PERSON", author) if author in people else author for author in authors]
+    shown = [author if not author or is_generic(author) else names.of("PERSON", author) for author in authors]
     return Redaction(texts=redacted, authors=shown, pii=pii)

@@ -21,6 +21,8 @@ _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*_\d+)>")
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
+# Joiners make one emoji or one Arabic word of several characters; between ASCII characters they only hide something.
+_JOINERS = re.compile(r"(?<=[!-~])[\u034f\u180e\u200c\u200d\ufe0e\ufe0f]+(?=[!-~])")
 _BLANKS = re.compile(r"[ \t\u00a0]+\n")
 _GAPS = re.compile(r"\n{3,}")
 
@@ -34,7 +36,7 @@ def clean_text(text: str) -> str:
     if "<" in text and _HTML.search(text):
         text = strip_html(text)
     text = _CONTROL.sub(lambda m: "\n" if m.group() in "\u2028\u2029\x0b\x0c\x85" else "", text)
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", _JOINERS.sub("", text))
     text = _GAPS.sub("\n\n", _BLANKS.sub("\n", text)).strip()
     return text if any(c.isprintable() and not c.isspace() for c in text) else ""
 

@@ -85,6 +85,7 @@ def test_what_nobody_sees_and_what_turns_the_reading_direction_is_dropped():
         "call +44 7700 900123, 4111111111111111"
     )
     family = "\U0001f468\u200d\U0001f469"
+    assert clean_text("4111\u200d1111, jana\u200c@example.com, 07\ufe0f70") == "41111111, jana@example.com, 0770"
     assert clean_text(f"{family} می\u200cخواهم") == f"{family} می\u200cخواهم"
 
 
@@ -226,12 +227,22 @@ def test_there_is_always_somebody_to_ask(fields, refs):
         ("Customer 1", False),
         ("cus_0012", False),
         ("x@y.com", False),
+        ("jana kovac", False),
+        ("王小明", True),
+        ("محمد علي", True),
+        ("प्रिया शर्मा", True),
         ("", False),
         ("Support Team", False),
     ],
 )
 def test_names_are_told_from_other_entries(author, name):
     assert looks_like_name(author) is name
+
+
+def test_a_customers_name_counts_in_small_letters_and_an_agents_may_be_something_else():
+    given = ticket("T-1", customer={"ref": "c-1", "name": "rosa"})
+    given["messages"][0]["author"], given["messages"][1]["author"] = "jana kovac", "live chat"
+    assert conversation_of(given).names == ["jana kovac", "rosa"]
 
 
 def test_text_that_is_only_markup_cannot_be_made_a_conversation():

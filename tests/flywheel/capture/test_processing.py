@@ -390,6 +390,18 @@ def test_the_ledger_is_locked_only_when_the_slow_work_is_done(source, monkeypatc
     assert order == ["group", "provenance.record", "capture.process"]
 
 
+@pytest.mark.parametrize("author", ["cora@example.com", "+44 7700 900123", "jana kovac", "user 88127", "王小明"])
+def test_whoever_wrote_is_not_shown_unless_it_says_only_what_they_are(source, author):
+    row = ticket("T-1", "I wait.", "We look.", "Thanks")
+    row["messages"][0]["author"] = row["messages"][2]["author"] = author
+    row["messages"][1]["author"] = "Support 2"
+    deliver(source, row)
+    example = Example.objects.get()
+    assert [m["author"] for m in example.redacted] == ["<PERSON_1>", "Support 2", "<PERSON_1>"]
+    assert example.conversation[0]["author"] == author
+    assert example.provenance.personal_data == "redacted"
+
+
 def test_label_and_tags_carry_no_personal_data(source):
     deliver(source, ticket(
         "T-1", "I am Cora Customer at cora@example.com", label="for cora@example.com",
