@@ -318,7 +318,9 @@ def _name_pattern(
     choices = [
         f"(?i:{_loose(w)})" if " " in w or w in small else re.escape(w.strip(EDGE)) for w in words
     ]
-    return re.compile("|".join(c if _UNSPACED.search(c) else rf"(?<!\w){c}(?!\w)" for c in choices))
+    unspaced = [c for c in choices if _UNSPACED.search(c)]
+    spaced = [c for c in choices if not _UNSPACED.search(c)] or ["(?!)"]
+    return re.compile("|".join([rf"(?<!\w)(?:{'|'.join(spaced)})(?!\w)", *unspaced]))
 
 
 def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Found]]:

@@ -27,20 +27,26 @@ actually usually straight fresh far away back late early long short new old good
 urgent true false clear free due live going doing being lying using private hidden visible blank empty invalid unique
 common known unknown taken spelt written shown misspelt stolen broken hard easy okay ok yes please thanks thank sorry
 hello hi hey sure well mail email e-mail message letter note payment money refund charge order invoice parcel package
-transfer feedback spam support service customer agent staff team account number address card phone product
+transfer feedback spam support service customer agent staff team account number address card phone product mr mrs ms
+miss mx dr prof
 """
 _ENDINGS = r"\w{3,}(?:ing|able|ible|ful|less|ous|tion|ment|ness)\b|(?!\w*(?:hamm?ed|fred|fried|dred)\b)\w{4,}ed\b"
 NO_NAME = rf"(?i:(?:{'|'.join(_NO_NAMES.split())})\b(?!['’-])|{_ENDINGS})"
 _WORD = rf"(?!{NO_NAME})[^\W\d_][\w'’-]+"
 _PARTICLE = r"(?:de|da|di|del|della|dos|du|la|le|van|von|der|den|ter|al|el|bin|ibn)"
-_SAID = rf"({_WORD}(?: (?:{_PARTICLE} ){{0,2}}{_WORD})?)(?![\w@])"
+_SAID = rf"({_WORD}(?: {{1,3}}(?:{_PARTICLE} ){{0,2}}{_WORD})?)(?![\w@])"
 _LISTENERS = r"(?!(?:him|her|them|me|us|you|someone|somebody|people|person|manager|supervisor|human|bot)\b)"
 
 INTRODUCED: list[re.Pattern[str]] = [
     re.compile(
-        rf"\b(?i:(?:my|his|her|the)(?: (?:full|first|last))? name(?:'s|’s| is|:)|(?<!\w )name(?:'s|’s| is)) {_SAID}"
+        r"\b(?i:(?:my|his|her|the)(?: (?:full|first|last))? name(?:'s|’s| is|:)|(?<!\w )name(?:'s|’s| is))"
+        rf":? {{1,3}}[\"“‘']?{_SAID}"
     ),
     re.compile(rf"\b(?i:this is|it['’]?s|i['’]?m|i am) {_SAID} (?i:speaking|calling|from)\b"),
+    re.compile(
+        r"\b(?i:hi|hello|hey|good (?:morning|afternoon|evening))[ ,.!-]{1,3}(?i:this is) "
+        rf"({_WORD} {_WORD})(?=[,.!]|$)"
+    ),
     re.compile(rf"\b(?i:(?:speaking|talking|chatting) (?:with|to)) {_LISTENERS}{_SAID}"),
     re.compile(rf"(?im)^[ \t>]*(?:(?:full|first|last|contact|customer|caller)[ -]?)?name ?: ?({_WORD} {_WORD})[ \t]*$"),
 ]
