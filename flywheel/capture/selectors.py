@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
@@ -14,6 +14,8 @@ from flywheel.capture.domain.conversation import conversation_of, looks_like_nam
 from flywheel.capture.domain.redaction import SUBJECT, Given
 from flywheel.capture.models import Capture, Example, FileImport, Source
 from flywheel.core.models import Gauge
+
+R = TypeVar("R", Capture, Example)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def examples_list(params: Any) -> QuerySet[Example]:
     duplicates = params.get("duplicates")
     if duplicates in ("yes", "no"):
         rows = rows.filter(duplicate_of__isnull=duplicates == "no")
-    return rows
+    return _in_any_source(rows, params)
 
 
 def deliveries_list(params: Any) -> QuerySet[Capture]:
@@ -147,6 +149,13 @@ def deliveries_list(params: Any) -> QuerySet[Capture]:
     for name, field in (("source", "source__name"), ("status", "status"), ("external_id", "external_id")):
         if value := str(params.get(name) or "").replace("\x00", ""):
             rows = rows.filter(**{field: value})
+    return _in_any_source(rows, params)
+
+
+def _in_any_source(rows: QuerySet[R], params: Any) -> QuerySet[R]:
+    """An external id is found by the index that begins with the source, so each source is named: there are few."""
+    if params.get("external_id") and not params.get("source"):
+        return rows.filter(source__in=list(Source.objects.values_list("pk", flat=True)))
     return rows
 
 

@@ -132,6 +132,7 @@ def test_examples_are_filtered_and_paged(client_of, lead, source):
     assert len(seen) == len(set(seen)) == 60
     assert len(client.get("/examples/?kind=call").context["page"].rows) == 1
     assert client.get("/examples/?external_id=T-005&status=nonsense").context["page"].rows == []
+    assert len(client.get("/examples/?external_id=T-005").context["page"].rows) == 1
     assert client.get("/examples/?after=x").status_code == 200
     assert client.get("/examples/?after=x&external_id=%00").status_code == 400
 
@@ -155,6 +156,7 @@ def test_each_count_of_a_source_opens_into_a_list_of_as_many(client_of, admin, m
                     "/deliveries/?status=dead&amp;source=acme"):
         assert f'href="{address}"' in listed
     assert _walked(client, "/deliveries/?status=received") == 3
+    assert _walked(client, "/deliveries/?external_id=T-wait") == 2
     assert "Nothing matches" in client.get("/deliveries/?status=odd").content.decode()
 
 
