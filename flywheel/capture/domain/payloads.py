@@ -134,7 +134,7 @@ class TicketIn(_Common):
     """A ticket as delivered."""
 
     subject: str | None = None
-    messages: list[MessageIn] = Field(min_length=1, max_length=5000)
+    messages: list[MessageIn] = Field(min_length=1, max_length=50_000)
 
     @model_validator(mode="after")
     def _says_something(self) -> TicketIn:

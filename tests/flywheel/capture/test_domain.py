@@ -245,6 +245,11 @@ def test_a_customers_name_counts_in_small_letters_and_an_agents_may_be_something
     assert conversation_of(given).names == ["jana kovac", "rosa"]
 
 
+def test_a_ticket_may_be_as_long_as_a_call():
+    long = {"external_id": "T-1", "messages": [{"role": "customer", "text": f"line {n}"} for n in range(10_000)]}
+    assert len(conversation_of(long).messages) == 10_000
+
+
 def test_text_that_is_only_markup_cannot_be_made_a_conversation():
     with pytest.raises(BadPayload, match="no message has any text once markup"):
         conversation_of(ticket("T-1", "<p></p>"))
