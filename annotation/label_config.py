@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from annotation.domain.labels import SUPPORTED_TAGS, TASK_VARIABLES, TYPES, Control, Document, LabelConfig, Option
+from annotation.domain.results import clean_text
 from annotation.models import Project
 from flywheel.core.errors import Invalid
 
@@ -86,13 +88,13 @@ def label_config_parse(xml: str) -> LabelConfig:
     if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():
         raise _invalid("a document type or entity is not allowed; remove everything before <View>")
     # The text is characters already, whatever encoding it says it had.
-    xml = _DECLARATION.sub("", xml).strip()
+    xml = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), xml).rstrip()
     root = _root(xml)
     # Our own checks come first, since they name the tag and the mend.
-    _supported(root)
+    _supported(root, _lines(xml))
     config = LabelConfig(documents=tuple(_documents(root)), controls=tuple(_controls(root)))
     _complete(config)
-    _validate(xml)
+    _validate(xml.strip())
     return config
 
 
@@ -101,7 +103,7 @@ def _invalid(message: str) -> Invalid:
 
 
 def _root(xml: str) -> ElementTree.Element:
-    if not xml:
+    if not xml.strip():
         raise _invalid('it is empty; write what is shown and what is asked between <View> and </View>')
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314  document types and entities were refused
@@ -110,6 +112,15 @@ def _root(xml: str) -> ElementTree.Element:
                        "written &amp;") from error
     _not_too_deep(root)
     return root
+
+
+def _lines(xml: str) -> list[int]:
+    """The line each tag begins on, in the order of the tags; ElementTree does not remember it."""
+    lines: list[int] = []
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda name, attributes: lines.append(parser.CurrentLineNumber)
+    parser.Parse(xml, True)
+    return lines
 
 
 def _not_too_deep(root: ElementTree.Element) -> None:
@@ -131,19 +142,19 @@ def _validate(xml: str) -> None:
         raise _invalid(str(error) or type(error).__name__) from error
 
 
-def _supported(root: ElementTree.Element) -> None:
+def _supported(root: ElementTree.Element, lines: list[int]) -> None:
     known = ", ".join(sorted(SUPPORTED_TAGS))
-    for element in root.iter():
+    line_of = dict(zip(root.iter(), lines, strict=True))
+    for element, line in line_of.items():
         if element.tag not in SUPPORTED_TAGS:
-            raise _invalid(f"the tag <{element.tag}> is not supported; there are: {known}")
+            raise _invalid(f"line {line}: the tag <{element.tag}> is not supported; there are: {known}")
         for attribute in ("visibleWhen", "perRegion", "perItem"):
             if element.get(attribute, "false") != "false":
-                raise _invalid(f"the attribute {attribute} of <{element.tag}> is not supported; remove it")
+                raise _invalid(f"line {line}: the attribute {attribute} of <{element.tag}> is not supported; remove it")
         for child in element:
             if child.tag in ("Choice", "Label") and element.tag != _HOME[child.tag]:
-                raise _invalid(
-                    f"<{child.tag} value=\"{child.get('value', '')}\"> has to stand directly in <{_HOME[child.tag]}>"
-                )
+                raise _invalid(f"line {line_of[child]}: <{child.tag} value=\"{child.get('value', '')}\"> has to stand "
+                               f"directly in <{_HOME[child.tag]}>")
 
 
 _SHOWN = ("Text", "Paragraphs")
@@ -186,7 +197,8 @@ def _document(element: ElementTree.Element, title: str) -> Document:
         raise _invalid(f"<{element.tag} name=\"{name}\"> needs a value, such as value=\"$text\"")
     if not value.startswith("$"):
         _no_variable(value, f'<{element.tag} name="{name}">')
-        return Document(name=name, tag=element.tag, fixed=value, title=title)
+        # Browsers know one line end only; another one would move the offsets of marks.
+        return Document(name=name, tag=element.tag, fixed=clean_text(value), title=title)
     if value[1:] not in TASK_VARIABLES:
         known = ", ".join(f"${variable}" for variable in TASK_VARIABLES)
         raise _invalid(f"<{element.tag} name=\"{name}\"> shows {value}, which no task has; there are: {known}")
@@ -217,9 +229,16 @@ def _name(element: ElementTree.Element) -> str:
     name = element.get("name", "")
     if not name.strip():
         raise _invalid(f"a <{element.tag}> has no name; give it one of its own, such as name=\"reply\"")
+    _one_line(name, f"the name of a <{element.tag}>")
     if len(name) > MAX_NAME:
         raise _invalid(f"the name '{name[:40]}…' has {len(name):,} characters; at most {MAX_NAME} are taken")
     return name
+
+
+def _one_line(words: str, what: str) -> None:
+    """A form does not send a line break as it stands, so what is named with one could never be answered."""
+    if "\n" in words or "\r" in words:
+        raise _invalid(f"{what} has a line break, '{' '.join(words.split())[:40]}'; write it in one line")
 
 
 def _one_of(element: ElementTree.Element, attribute: str, known: tuple[str, ...]) -> str:
@@ -248,6 +267,7 @@ def _option(element: ElementTree.Element) -> Option:
     value = element.get("alias") or element.get("value") or ""
     if not value.strip():
         raise _invalid(f"a <{element.tag}> has no value; write <{element.tag} value=\"…\"/>")
+    _one_line(value, f"the value of a <{element.tag}>")
     return Option(
         value=value, label=element.get("value") or value, hint=element.get("hint", ""),
         hotkey=element.get("hotkey", ""),

@@ -152,12 +152,12 @@ class TaskData:
 def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
     """The key of each option by (control, value): its hotkey where that is one free key, else the next free digit.
 
-    Label Studio's combinations such as "ctrl+a" are none; the first of several that want the same key has it.
+    Label Studio's combinations such as "ctrl+a" are none, nor is a blank, which presses buttons; the first of several that want the same key has it.
     """
     places = [(control.name, option) for control in config.controls for option in control.options]
     keys: dict[tuple[str, str], str] = {}
     for name, option in places:
-        wanted = option.hotkey.lower()
+        wanted = option.hotkey.strip().lower()
         if len(wanted) == 1 and wanted not in RESERVED_KEYS and wanted not in keys.values():
             keys[name, option.value] = wanted
     free = [digit for digit in "123456789" if digit not in keys.values()]

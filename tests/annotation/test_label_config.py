@@ -56,6 +56,11 @@ def test_a_configuration_stored_before_documents_had_titles_is_read():
     assert LabelConfig.from_json(stored) == label_config_parse(DEFAULT)
 
 
+def test_fixed_text_has_the_line_ends_that_a_browser_counts():
+    config = label_config_parse('<View><Text name="t" value="Read&#13;&#10;this"/><TextArea name="a" toName="t"/></View>')
+    assert config.documents[0].fixed == "Read\nthis"
+
+
 @pytest.mark.parametrize("start", ['<?xml version="1.0" encoding="UTF-16"?>', "\ufeff", "\n<?XML version='1.0'?>\n", "<!-- a -->"])
 def test_what_stands_before_the_first_tag_in_files_is_no_fault(start):
     assert label_config_parse(f"{start}<View>{BODY}<TextArea name='a' toName='t'/></View>").reply_control.name == "a"
@@ -95,6 +100,13 @@ def test_what_stands_before_the_first_tag_in_files_is_no_fault(start):
     ("<View><Text name='t' value='On: $subject'/><TextArea name='a' toName='t'/></View>", 'value="$subject"/>'),
     (f"<View>{BODY}<TextArea name='a' toName='t' perRegion='true'/></View>", "perRegion"),
     (f"<View>{BODY}<View visibleWhen='choice-selected'><TextArea name='a' toName='t'/></View></View>", "visibleWhen"),
+    ("<?xml version='1.0'\n?>\n<View>\n  <!-- <Image/> -->\n  " + BODY + "\n  <View><Image name='i' value='$i'/></View></View>",
+     "line 6: the tag <Image> is not supported"),
+    (f"<View>{BODY}\n<Choices name='c' toName='t'>\n<Choice value='A'>\n<Choice value='B'/></Choice></Choices></View>",
+     'line 4: <Choice value="B"> has to stand directly in <Choices>'),
+    (f"\n\n<View>{BODY}\n<Rating name='r' toName='t' perRegion='true'/></View>", "line 4: the attribute perRegion of <Rating>"),
+    (f"<View>{BODY}<TextArea name='a&#10;b' toName='t'/></View>", "the name of a <TextArea> has a line break, 'a b'"),
+    (f"<View>{BODY}<Choices name='a' toName='t'><Choice value='x&#13;y'/></Choices></View>", "the value of a <Choice> has a line"),
     ("<!DOCTYPE x [<!ENTITY a 'aaaa'>]><View/>", "document type"),
     ('<?xml version="1.0"?><!doctype x [<!entity a "' + "a" * 1_000 + '">]><View>&a;</View>', "document type"),
     ("<View>" + " " * 1_000_000 + "</View>", "at most 50,000"),

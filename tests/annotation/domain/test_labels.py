@@ -143,3 +143,8 @@ def test_keys_are_given_once_each_and_never_the_workbenchs_own():
     keys = keys_of(config)
     assert [keys.get(("a", str(n))) for n in range(4)] == ["2", "1", "q", "3"]
     assert [keys.get(("b", str(n)), "") for n in range(8)] == ["4", "5", "6", "7", "8", "9", "", ""]
+
+
+def test_a_blank_is_no_key_since_it_presses_buttons():
+    config = LabelConfig(controls=(Control("a", "Choices", "t", options=(Option("x", "X", hotkey=" "), Option("y", "Y", hotkey=" q "))),))
+    assert keys_of(config) == {("a", "x"): "1", ("a", "y"): "q"}
