@@ -17,6 +17,7 @@ from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from annotation import selectors
 from annotation.domain.labels import (
@@ -49,11 +50,22 @@ def guidelines_html(text: str) -> SafeString:
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("image", _image_link)
-    rendered = markdown.render(text)
-    for level in (3, 2, 1):
-        rendered = rendered.replace(f"<h{level}>", f"<h{level + 2}>").replace(f"</h{level}>", f"</h{level + 2}>")
+    tokens = markdown.parse(text)
+    _headings_nest(tokens)
+    rendered = markdown.renderer.render(tokens, markdown.options, {})
     cleaned = nh3.clean(rendered, set_tag_attribute_values={"a": {"target": "_blank"}})
     return mark_safe(cleaned)  # noqa: S308  cleaned on the line before
+
+
+def _headings_nest(tokens: list[Token]) -> None:
+    """Headings from level 3 down and none left out, whatever levels were written: those above are the page's."""
+    outer: list[int] = []
+    for token in tokens:
+        if token.type == "heading_open":
+            level = int(token.tag[1])
+            outer = [*(above for above in outer if above < level), level]
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(2 + len(outer), 6)}"
 
 
 def _image_link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:

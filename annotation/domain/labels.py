@@ -152,7 +152,8 @@ class TaskData:
 def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
     """The key of each option by (control, value): its hotkey where that is one free key, else the next free digit.
 
-    Label Studio's combinations such as "ctrl+a" are none, nor is a blank, which presses buttons; the first of several that want the same key has it.
+    Label Studio's combinations such as "ctrl+a" are none, nor is a blank, which presses buttons; the first of several
+    that want the same key has it.
     """
     places = [(control.name, option) for control in config.controls for option in control.options]
     keys: dict[tuple[str, str], str] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from annotation.models import Membership, Project, Task
@@ -119,6 +121,14 @@ def test_guidelines_are_harmless_html(markdown, shown):
     assert shown in html
     for tag in ("<script", "<img", "<b>", "<h1", "onload=\"x", 'href="javascript'):
         assert tag not in html
+
+
+@pytest.mark.parametrize(("written", "levels"), [
+    ("1 2 3", "3 4 5"), ("2 3 2", "3 4 3"), ("3 4", "3 4"), ("1 4 2 6", "3 4 4 5"), ("2 1", "3 3"), ("1 2 3 4 5 6", "3 4 5 6 6 6"),
+])
+def test_headings_of_guidelines_stand_one_below_the_other_whatever_was_written(written, levels):
+    text = "\n\n".join(f"{'#' * int(level)} Title" for level in written.split())
+    assert re.findall(r"<h(\d)>Title</h\1>", guidelines_html(text)) == levels.split()
 
 
 @pytest.mark.sweep

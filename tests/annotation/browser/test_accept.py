@@ -83,9 +83,10 @@ def test_the_last_answer_is_undone_by_key_when_no_task_is_left(project, stock, a
     expect(page.locator("form.wb-task")).to_have_attribute("data-task", str(only.pk))
 
 
-def test_guidelines_stand_beside_the_work_and_stay_while_one_types(project, stock, annotator, page_of):
+@pytest.mark.parametrize("width", [1280, 1199, 960, 959, 640])
+def test_guidelines_stand_beside_the_work_and_stay_while_one_types(project, stock, annotator, page_of, width):
     stock(1)
-    page = page_of(annotator)
+    page = page_of(annotator, width)
     page.goto("/annotate/support-replies/")
     page.keyboard.press("g")
     panel = page.locator("#guidelines")
@@ -93,10 +94,18 @@ def test_guidelines_stand_beside_the_work_and_stay_while_one_types(project, stoc
     page.click(REPLY)
     page.keyboard.type("Dear customer, ")
     expect(panel).to_be_visible()
-    left = panel.bounding_box()["x"]
-    for covered in (REPLY, "input[value=wrong]", "[data-submit]", "[data-undo]"):
+    beside = panel.bounding_box()
+    for covered in (".wb-source", REPLY, "input[value=wrong]", "[data-submit]", "[data-undo]", ".wb-head [popovertarget]"):
         box = page.locator(covered).bounding_box()
-        assert box["x"] + box["width"] <= left
+        assert box["x"] + box["width"] <= beside["x"] or box["x"] >= beside["x"] + beside["width"]
+    page.keyboard.press("Alt+ArrowLeft")
+    toast = page.locator("#toasts > *").bounding_box()
+    bar = page.locator(".wb-bar").bounding_box()
+    assert toast["x"] >= beside["x"] + beside["width"] or 0 <= toast["x"] <= beside["x"] - toast["width"]
+    assert toast["y"] + toast["height"] <= bar["y"]
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    # What the guidelines stand over cannot be reached under them.
+    assert page.locator("nav.app-nav").is_visible() == (width > 1199)
     page.keyboard.press("Escape")
     expect(panel).to_be_visible()
     page.keyboard.press("Escape")
