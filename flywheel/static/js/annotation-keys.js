@@ -12,7 +12,9 @@ function act(event, action) {
 
 /* A digit, or a hotkey of the label configuration, chooses an answer or puts a label. */
 function press(shown, key, changed) {
-  const target = shown()?.form.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  const task = shown();
+  if (!task || task.busy) return false;
+  const target = task.form.querySelector(`[data-key="${CSS.escape(key)}"]`);
   if (!target) return false;
   target.click();
   if (target.matches("input")) changed();

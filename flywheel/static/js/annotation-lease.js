@@ -1,6 +1,6 @@
 /* The lease on the task in view: shown, renewed by activity, given back on leaving. */
 
-import { post, Refusal } from "./annotation-net.js";
+import { post, Refusal, serverNow } from "./annotation-net.js";
 
 const SOON = 120000;
 
@@ -15,7 +15,7 @@ export function leaseInit({ seconds, shown, ahead, save, say }) {
     const task = shown();
     const box = task?.form.querySelector("[data-lease]");
     if (!box) return;
-    const left = task.expires - Date.now();
+    const left = task.expires - serverNow();
     box.className = left < SOON ? "warn" : "";
     box.textContent = left <= 0 ? "Lease ended: go on typing to take it up again"
       : left < SOON ? `Kept for you ${Math.ceil(left / 1000)} s more` : `Kept for you ${Math.round(left / 60000)} min`;
@@ -39,7 +39,7 @@ export function leaseInit({ seconds, shown, ahead, save, say }) {
   setInterval(() => {
     show();
     const task = shown();
-    const used = whole - (task ? task.expires - Date.now() : whole);
+    const used = whole - (task ? task.expires - serverNow() : whole);
     // Activity in the last minute keeps the lease; nobody at the desk lets it run out.
     if (task && !document.hidden && Date.now() - lastActivity < 60000 && used > Math.min(whole / 3, SOON)) renew();
   }, 5000);

@@ -31,6 +31,11 @@ async function refusal(response) {
   }
 }
 
+let ahead = 0; // of the server's clock before this browser's, in milliseconds; a few seconds are no difference
+
+/* Now, as the server has it: leases end by its clock, whatever the one of this computer says. */
+export const serverNow = () => Date.now() + ahead;
+
 export async function post(url, body, { form = false, keepalive = false, seconds = 20 } = {}) {
   const headers = { "X-CSRFToken": token(), "X-Requested-With": "workbench" };
   if (!form) headers["Content-Type"] = "application/json";
@@ -44,6 +49,8 @@ export async function post(url, body, { form = false, keepalive = false, seconds
   } catch {
     throw new Refusal("The server did not answer.");
   }
+  const difference = Date.parse(response.headers.get("Date")) - Date.now();
+  ahead = Math.abs(difference) > 5000 ? difference : 0;
   // A redirect is the sign-in page: the session has ended.
   if (response.type === "opaqueredirect") throw new Refusal(SIGNED_OUT, { status: 401 });
   if (!response.ok) throw await refusal(response);

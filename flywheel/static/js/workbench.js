@@ -70,7 +70,7 @@ function restoreKept() {
 }
 
 function clock(value) {
-  return new Date(value).toLocaleTimeString("en-GB");
+  return `${new Date(value).toLocaleTimeString("en-GB", { timeZone: "UTC" })} UTC`;
 }
 
 function say(text, tone = "") {
@@ -170,6 +170,7 @@ async function submit() {
   }
   clearTimeout(saveTimer);
   const sent = task;
+  const focused = document.activeElement;
   busy(sent, true);
   say("Submitting…");
   const pressed = performance.now();
@@ -177,6 +178,7 @@ async function submit() {
     await send(sent);
   } catch (error) {
     busy(sent, false);
+    focused.focus({ preventScroll: true });
     submitFailed(error);
     return;
   }
@@ -210,7 +212,9 @@ function submitFailed(error) {
   const control = error.field && task.form.querySelector(`[data-control="${CSS.escape(error.field)}"]`);
   if (control) showError(control, error.message);
   kept.put(task.id, { version: task.version + 1, result: collect(task.form) });
-  say(error.passing ? "Not submitted: the server is away. Your answer is kept; submit again." : error.message, "bad");
+  // A fault of what is not on this page: the project's labels were changed while it was open.
+  const elsewhere = error.field && !control ? `${error.message}. Reload the page to see the project's labels as they are now; what you wrote is kept.` : "";
+  say(error.passing ? "Not submitted: the server is away. Your answer is kept; submit again." : elsewhere || error.message, "bad");
   if (["lease_lost", "withdrawn", "answered", "flagged", "closed"].includes(error.code)) lost(error);
 }
 
@@ -224,6 +228,8 @@ async function lost(error) {
 function busy(which, on) {
   which.busy = on;
   for (const button of which.form.querySelectorAll("[data-submit], [data-undo]")) button.disabled = on;
+  // The answer is on its way: what is typed now would not be in it.
+  which.form.querySelector(".wb-controls").inert = on;
   which.form.setAttribute("aria-busy", on);
 }
 
@@ -239,6 +245,7 @@ async function fetchAhead() {
   const current = task.id;
   try {
     const response = await post(`${base}ahead/`, { current }, { form: true });
+    lease.show();
     return response.status === 204 ? null : await response.text();
   } catch {
     return null;
@@ -252,7 +259,7 @@ async function next() {
   if (html) {
     show(html);
     lease.renew();
-  } else await load(`${base}task/`);
+  } else if (!(await load(`${base}task/`))) show(bench.querySelector("template[data-away]").innerHTML);
 }
 
 async function load(url) {
