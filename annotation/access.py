@@ -42,6 +42,11 @@ def roles_in(user: Any, project: Project) -> frozenset[str]:
     )
 
 
+def may_annotate(user: Any, project: Project) -> bool:
+    """Whether tasks of the project may be given to the person."""
+    return not roles_in(user, project).isdisjoint(ANNOTATE)
+
+
 def access_project(user: Any, slug: str, roles: tuple[str, ...] = ANY) -> Project:
     """The project, if the person has one of these roles in it (an admin may all but annotate and review).
 

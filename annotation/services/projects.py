@@ -9,10 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from annotation.access import is_admin, roles_in
+from annotation.access import is_admin, may_annotate, roles_in
 from annotation.domain.results import clean_text
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
-from annotation.models import Membership, Project
+from annotation.models import Assignment, Membership, Project
 from flywheel.capture.models import Source
 from flywheel.core.access import LEAD, has_role
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
@@ -160,7 +160,8 @@ def membership_set(*, project: Project, user: User, role: str, by: User | None =
 
 
 def membership_remove(*, project: Project, user: User, role: str, by: User) -> None:
-    """Take a role in a project from a person; their answers stay, their leases run out.
+    """Take a role in a project from a person; their answers stay, their leases run out, and what was sent back to
+    them is kept for them no longer.
 
     Raises NotFound, Refused, and Conflict for the last lead.
     """
@@ -174,6 +175,9 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
         if role == Membership.Role.LEAD and found.count() == 1:
             raise Conflict(f"{user} is the last lead of '{project.name}'; add another lead first")
         mine.delete()
+        if not may_annotate(user, project):
+            sent_back = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.RETURNED)
+            sent_back.update(expires_at=timezone.now())
         ledger_append(actor=by, action="membership.remove", object=f"project:{project.pk}",
                       payload={"user": user.pk, "role": role})
 

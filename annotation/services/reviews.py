@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import REVIEW, access_membership
+from annotation.access import REVIEW, access_membership, may_annotate
 from annotation.domain import states
 from annotation.domain.results import clean_text
 from annotation.label_config import label_config_of
@@ -107,7 +107,9 @@ def _send_back(task: Task, annotation: Annotation) -> None:
     step(task, states.take_back, in_review_at=None)
     Annotation.objects.filter(pk=annotation.pk).update(state=Annotation.State.REJECTED)
     held = Assignment.objects.select_for_update(of=("self",)).get(task=task, user_id=annotation.author_id)
-    held.status, held.expires_at = Assignment.Status.RETURNED, now + RETURN_HOLD
+    held.status = Assignment.Status.RETURNED
+    # For who has left the project it is not kept: it is anybody's at once.
+    held.expires_at = now + RETURN_HOLD if may_annotate(annotation.author, annotation.project) else now
     held.draft, held.draft_saved_at, held.draft_version = annotation.result, now, held.draft_version + 1
     held.save()
 

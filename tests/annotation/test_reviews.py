@@ -10,9 +10,10 @@ from django.utils import timezone
 from annotation import selectors, services
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
-from annotation.models import Assignment, Review
+from annotation.models import Assignment, Review, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.models import User
 from tests.annotation.test_services import overlap, submit
 
 pytestmark = pytest.mark.django_db
@@ -129,3 +130,33 @@ def test_the_second_decision_is_told_who_was_first(project, stock, annotator, re
         services.review_settle(annotation_id=given.pk, reviewer=lead, decision="accept")
     with pytest.raises(NotFound):
         services.review_settle(annotation_id=10**9, reviewer=lead, decision="accept")
+
+
+@pytest.mark.parametrize("leaves", ["before", "after", "is closed out"])
+def test_what_is_sent_back_to_somebody_who_has_left_is_anybodys_at_once(
+    project, stock, annotator, annotator2, reviewer, lead, answer, leaves,
+):
+    (task,) = stock(1)
+    given = submit(project, annotator, answer)
+    if leaves == "is closed out":
+        User.objects.filter(pk=annotator.pk).update(is_active=False)
+    if leaves == "before":
+        services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
+    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Mend it.")
+    if leaves == "after":
+        services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
+    assert services.task_next(project=project, user=annotator2).task_id == task.pk
+    task.refresh_from_db()
+    assert (task.state, task.slots_taken, task.submitted_count) == (Task.State.OPEN, 1, 0)
+
+
+def test_what_is_sent_back_is_kept_for_who_lost_one_role_and_annotates_by_another(
+    project, stock, annotator, annotator2, reviewer, lead, answer,
+):
+    (task,) = stock(1)
+    given = submit(project, annotator, answer)
+    services.membership_set(project=project, user=annotator, role="lead")
+    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Mend it.")
+    services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
+    assert services.task_next(project=project, user=annotator2) is None
+    assert services.task_next(project=project, user=annotator).task_id == task.pk
