@@ -18,6 +18,7 @@ from annotation.numbers import project_numbers, projects_numbers
 from annotation.presentation import answer_view, documents_of, guidelines_html, result_posted, values_posted
 from annotation.views.workbench import person, whole
 from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 
 
@@ -82,9 +83,14 @@ def _page(request: HttpRequest, project: Project, task: Task, *, error: UserErro
         "project": project, "task": task, "data": data, "documents": documents_of(config, data), "answers": answers,
         "numbers": project_numbers(project), "reviews": list(reviews), "error": error,
         "waiting": task.state == Task.State.IN_REVIEW,
-        "own": any(answer.annotation.author_id == person(request).pk for answer in answers),
+        "own": any(_waits_of(answer.annotation, person(request)) for answer in answers),
         "guidelines": guidelines_html(project.guidelines), "may_decide": True,
     }, status=error.status if error else 200)
+
+
+def _waits_of(answer: Annotation, user: User) -> bool:
+    """Whether it is an answer of this person that waits: who gave theirs up after a rejection may judge the others'."""
+    return answer.author_id == user.pk and answer.state == Annotation.State.SUBMITTED
 
 
 def _posted(request: HttpRequest, answer: Annotation, config: LabelConfig) -> dict[str, Any]:

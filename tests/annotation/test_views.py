@@ -378,3 +378,21 @@ def test_texts_of_every_direction_and_headers_and_a_far_reply_are_shown(source, 
     assert "01 Mar 2025, 09:05</time>" in page
     assert "<span>Customer</span>" not in page
     assert "<span>Mia</span>" in page
+
+
+def test_who_gave_up_a_rejected_answer_may_judge_the_others_on_every_page(
+    project, stock, lead, annotator, reviewer, answer, client_of,
+):
+    (task,) = stock(1)
+    services.review_settle(annotation_id=submit(project, lead, answer).pk, reviewer=reviewer, decision="reject", comment="Mend.")
+    services.task_skip(assignment_id=services.task_next(project=project, user=lead).pk, user=lead, reason="Not for me")
+    waiting = submit(project, annotator, answer)
+    client, page = client_of(lead), f"/review/support-replies/{task.pk}/"
+    pages = [client.get("/review/support-replies/"), client.get(page),
+             client.post(page, {"annotation": waiting.pk, "decision": "reject", "comment": ""})]
+    for shown in pages:
+        assert "data-accept" in shown.content.decode()
+        assert "You answered this task yourself" not in shown.content.decode()
+    client.post(page, {"annotation": waiting.pk, "decision": "accept"})
+    task.refresh_from_db()
+    assert task.state == "settled"
