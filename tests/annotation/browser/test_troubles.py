@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from annotation import services
 from annotation.models import Annotation, Assignment
 from tests.annotation.browser.conftest import shown
+from tests.annotation.test_services import submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 REPLY = ".control-reply textarea"
@@ -118,3 +119,18 @@ def test_line_breaks_at_the_start_of_a_reply_stay(project, stock, annotator, pag
     expect(page.locator(STATE)).to_contain_text("Draft saved")
     page.reload()
     expect(page.locator(REPLY)).to_have_value("\n\n  Indented.")
+
+
+@pytest.mark.parametrize("address", ["/annotate/support-replies/", "/review/support-replies/"])
+def test_the_list_of_keys_opens_and_closes_before_the_scripts_are_there(
+    project, stock, annotator, lead, answer, page_of, address,
+):
+    stock(2)
+    submit(project, annotator, answer)
+    page = page_of(lead)
+    page.route("**/*.js", lambda route: route.continue_() if "theme" in route.request.url else route.abort())
+    page.goto(address)
+    page.get_by_role("button", name="Keys").click()
+    expect(page.locator("dialog#keys")).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(page.locator("dialog#keys")).to_be_hidden()
