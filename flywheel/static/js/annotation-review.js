@@ -1,6 +1,8 @@
 /* Keys of the reviewer's page: a, f, r on the chosen answer, digits to choose one. The buttons do the same. */
 
+import { collect, restore, touched } from "./annotation-result.js";
 import { spansInit } from "./annotation-spans.js";
+import { toast } from "./toast.js";
 
 const answers = [...document.querySelectorAll(".rv-answer")];
 let chosen = null;
@@ -73,6 +75,44 @@ document.addEventListener("click", (event) => {
   if (answer) choose(answer);
   if (event.target.closest("[data-fix]")) fix(answer);
 });
+
+/* What was written outlives the page: a session that ended, an error, or a button for something else takes one away. */
+const KEPT = "flywheel-review";
+
+function keep() {
+  const forms = [...document.querySelectorAll("[data-fix-form]"), ...document.querySelectorAll("form.rv-decide")];
+  const form = forms.find((one) => touched(one) || one.elements.comment.value);
+  if (!form) return;
+  const { annotation, comment } = form.elements;
+  const fix = form.matches("[data-fix-form]");
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ answer: annotation.value, fix, comment: comment.value, result: collect(form) }));
+  } catch {
+    // Storage is full or blocked: the page's form stands alone.
+  }
+}
+
+function putBack() {
+  let kept = null;
+  try {
+    kept = JSON.parse(sessionStorage.getItem(KEPT));
+    sessionStorage.removeItem(KEPT);
+  } catch {
+    // As above.
+  }
+  // A refused decision comes back with its words in it.
+  if (!kept || document.querySelector(".wb > .notice-bad")) return;
+  const forms = document.querySelectorAll(kept.fix ? "[data-fix-form]" : "form.rv-decide");
+  const form = [...forms].find((one) => one.elements.annotation.value === kept.answer);
+  if (!form) return;
+  restore(form, kept.result);
+  form.elements.comment.value = kept.comment;
+  if (kept.fix) form.closest("[data-fix-fold]").open = true;
+  toast("What you wrote is here again; it was not sent.", "ok");
+}
+
+window.addEventListener("pagehide", keep);
+putBack();
 
 /* However it was opened. The text to mark is shared by the answers: it shows the marks of the one opened last. */
 document.addEventListener("toggle", (event) => {

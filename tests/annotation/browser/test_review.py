@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -137,3 +138,43 @@ def test_what_was_found_in_a_reply_is_kept_by_a_button(project, stock, annotator
     expect(page.get_by_role("button", name="Replace Denmark")).to_be_visible()
     given.refresh_from_db()
     assert given.pii == [span | {"kept": True}]
+
+
+@pytest.mark.parametrize("what", ["fix", "comment"])
+@pytest.mark.parametrize("away", ["signed out", "reload", "found"])
+def test_what_a_reviewer_wrote_outlives_what_takes_them_away(
+    project, stock, annotator, reviewer, answer, page_of, client_of, what, away
+):
+    (task,) = stock(1)
+    given = submit(project, annotator, answer)
+    span = {"control": "reply", "part": 0, "start": 0, "end": 1, "type": "PERSON", "placeholder": "<PERSON_1>", "kept": False}
+    Annotation.objects.filter(pk=given.pk).update(pii=[span])
+    page = page_of(reviewer)
+    page.goto(f"/review/support-replies/{task.pk}/")
+    page.keyboard.press("f" if what == "fix" else "r")
+    page.keyboard.type("Words of mine. ")
+    if what == "fix":
+        page.check("[data-fix-form] input[value=wrong]")
+    if away == "signed out":
+        cookies = page.context.cookies()
+        page.context.clear_cookies(name="sessionid")
+        page.locator("[data-fix-form] button[type=submit]" if what == "fix" else "[data-reject]").click()
+        page.wait_for_url("**/accounts/login/**")
+        page.context.add_cookies(cookies)
+        page.goto(f"/review/support-replies/{task.pk}/")
+    elif away == "reload":
+        page.reload()
+    else:
+        page.get_by_role("button", name="Keep as it is").click()
+        page.get_by_role("button", name="Replace").wait_for()
+    field = "[data-fix-form] .control-reply textarea" if what == "fix" else "[data-comment]"
+    expect(page.locator(field)).to_have_value(re.compile("Words of mine. "))
+    expect(page.locator("#toasts")).to_contain_text("it was not sent")
+    assert not Review.objects.exists()
+    if what == "fix":
+        expect(page.locator("[data-fix-form] input[value=wrong]")).to_be_checked()
+        page.locator("[data-fix-form] button[type=submit]").click()
+    else:
+        page.locator("[data-reject]").click()
+    page.get_by_text("Nothing waits for your review").wait_for()
+    assert Review.objects.get().decision == ("fix" if what == "fix" else "reject")
