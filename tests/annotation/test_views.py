@@ -123,7 +123,7 @@ def test_the_workbench_shows_the_conversation_the_suggestion_and_why(project, st
     html = client_of(annotator).get("/annotate/support-replies/").content.decode()
     assert "My kettle leaks" in html
     assert '<span class="pii" title="Personal data, redacted">email 1</span>' in html
-    assert ">Please send it back to us.</textarea>" in html
+    assert "\nPlease send it back to us.</textarea>" in html
     assert "Suggestion from <strong>the agent</strong>" in html
     assert "oldest task of the project that nobody else holds" in html
     assert "What you make" in html
