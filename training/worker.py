@@ -35,11 +35,16 @@ __all__ = ["Settings", "app", "job_run", "run_job"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-CANCEL_GRACE_SECONDS = 5.0
+GRACE_SECONDS = {"cancelled": 0.0, "worker": 5.0}
 STOP_GRACE_SECONDS = 60.0
-"""How long a trainer may take to write its checkpoint: little when a person cancels, more when the budget ends."""
+"""How long a trainer may take to write its checkpoint: none when a person cancels, since nothing of it is kept; little
+when the worker ends; more when the budget does."""
 
 UPLOADS_LAST = ("result.json", "manifest.json")
+
+
+class Cancelled(Exception):
+    """The job was cancelled while its files were on their way."""
 
 
 class Heartbeat(threading.Thread):
@@ -87,6 +92,8 @@ class Job:
         except LeaseLost as error:
             log.warning("lease lost: %s", error)
             return "lost"
+        except Cancelled:
+            return self.give_up("cancelled", retry=False)
         except Rejected as error:
             return self.give_up(f"the web refused: {error}", retry=False)
         except OSError as error:
@@ -106,11 +113,13 @@ class Job:
         if self.kind == "run":
             inputs = self.folder / "snapshot"
             for entry in self.lease["files"]:
+                self.go_on()
                 self.web.get_file(f"snapshot/{entry['path']}", inside(inputs, entry["path"]), entry["sha256"])
             spec["snapshot"] = dict(spec["snapshot"], path=str(inputs))
         else:
             adapter = self.folder / "adapter"
             for entry in self.lease["files"]:
+                self.go_on()
                 self.web.get_file(f"adapter/{entry['path']}", inside(adapter, entry["path"]), entry["sha256"])
             self.web.get_file("prompts", self.folder / "prompts.jsonl", "")
             spec |= {"prompts_path": str(self.folder / "prompts.jsonl"), "adapter_path": str(adapter)}
@@ -130,7 +139,7 @@ class Job:
                 self.report(patience=0, batches=1)
             asked = self.stop_reason()
             if asked:
-                self.child.stop(STOP_GRACE_SECONDS if asked.startswith("budget") else CANCEL_GRACE_SECONDS)
+                self.child.stop(GRACE_SECONDS.get(asked, STOP_GRACE_SECONDS))
         return self.child.wait(), asked
 
     def stop_reason(self) -> str:
@@ -140,6 +149,13 @@ class Job:
         if worker_stops():
             return "worker"
         return self.orders.stop
+
+    def go_on(self) -> None:
+        """Between two files: raises LeaseLost or Cancelled when the next one is not wanted any more."""
+        if self.orders.lost:
+            raise LeaseLost(self.orders.lost)
+        if self.orders.stop == "cancelled":
+            raise Cancelled
 
     def report(self, *, patience: float | None = None, batches: int | None = None) -> None:
         """Send what the trainer wrote, all of it or at most `batches`.
@@ -192,8 +208,7 @@ class Job:
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
             files.sort(key=lambda p: p.suffix != ".safetensors")
             for file in files:
-                if self.orders.lost:
-                    raise LeaseLost(self.orders.lost)
+                self.go_on()
                 if file.is_file():
                     self.web.put_file(f"artifacts/{file.relative_to(self.out).as_posix()}", file)
 

@@ -170,10 +170,12 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_a_trainer_that_ignores_the_request_is_killed(
+def test_a_trainer_of_a_cancelled_run_is_killed_at_once_since_nothing_of_it_is_kept(
     web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CANCEL_GRACE_SECONDS", 0.5)
+    # Any grace would be waited for to its end.
+    monkeypatch.setattr(worker, "STOP_GRACE_SECONDS", 600.0)
+    monkeypatch.setitem(worker.GRACE_SECONDS, "worker", 600.0)
     box = with_trainer(box, tmp_path, """
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 (out / "pid").write_text(str(__import__("os").getpid()))
@@ -182,6 +184,30 @@ time.sleep(600)
 """)
     threading.Timer(1.0, lambda: setattr(web, "cancel", "cancelled")).start()
     assert job_run("run", "r1", "secret", box) == "given up"
+
+
+@pytest.mark.slow
+def test_a_run_that_is_cancelled_while_its_files_are_on_their_way_sends_no_more_of_them(
+    web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_file = Web.put_file
+    jobs: list[worker.Job] = []
+    upload = worker.Job.upload
+
+    def upload_noted(job: worker.Job, names: list[str]) -> None:
+        jobs.append(job)
+        upload(job, names)
+
+    def put_and_cancel(self: Web, path: str, file: Path) -> None:
+        put_file(self, path, file)
+        jobs[0].orders.stop = "cancelled"
+
+    monkeypatch.setattr(worker.Job, "upload", upload_noted)
+    monkeypatch.setattr(Web, "put_file", put_and_cancel)
+    assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, "leave()")) == "given up"
+    assert [p for p in web.paths() if p.startswith("artifacts/")] == ["artifacts/model/weights.safetensors"]
+    assert (web.paths()[-1], web.of("fail")[0]["retry"]) == ("fail", False)
+    assert list(box.work_dir.iterdir()) == []
 
 
 @pytest.mark.slow
