@@ -15,10 +15,14 @@ from typing import Any
 
 from training.artifacts import folder_replace, json_write
 from training.errors import BadInput
-from training.models import REVISION_FILE, files_revision, folder_files
+from training.models import REVISION_FILE, files_revision, folder_files, tokenizer_load
+from training.text_figures import text_figures
 
 TINY_SEED = 20240501
 TINY_VOCABULARY = 1024
+FIGURES = "text"
+"""Where `revision.json` has what `text_figures` measured."""
+
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 CHAT_TEMPLATE = (
@@ -54,6 +58,7 @@ def base_model_make(name: str, out: Path) -> bool:
     if make is None:
         raise BadInput(f"base model {name!r} is not known; use one of {', '.join(sorted(MAKERS))}")
     if _is_whole(out, name):
+        _figures_ensure(out)
         return False
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / REVISION_FILE).is_file())):
         raise BadInput(f"{out} holds something else; name an empty or new folder")
@@ -62,7 +67,15 @@ def base_model_make(name: str, out: Path) -> bool:
         facts = make(work)
         files = folder_files(work)
         json_write(work / REVISION_FILE, {"name": name, "revision": files_revision(files), "files": files, **facts})
+        _figures_ensure(work)
     return True
+
+
+def _figures_ensure(folder: Path) -> None:
+    """Measure a whole model's tokenizer for the estimates of the control plane, where that was not done yet."""
+    record = json.loads((folder / REVISION_FILE).read_bytes())
+    if FIGURES not in record:
+        json_write(folder / REVISION_FILE, {**record, FIGURES: text_figures(tokenizer_load(folder)).to_json()})
 
 
 def _is_whole(out: Path, name: str) -> bool:

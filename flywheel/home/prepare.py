@@ -23,6 +23,7 @@ from flywheel.capture.models import Source
 from flywheel.core.access import ROLES
 from flywheel.core.errors import Invalid
 from flywheel.core.models import User
+from flywheel.runs.selectors import figures_of
 from provenance.ledger import ledger_append
 
 REAL_MODEL = "smollm2-135m-instruct"
@@ -87,7 +88,8 @@ def base_model_ensure(name: str) -> bool:
     Raises RuntimeError with the trainer's own words when it cannot.
     """
     folder = base_model_folder(name)
-    if (folder / "revision.json").exists():
+    there = (folder / "revision.json").exists()
+    if there and figures_of(name).measured:
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(  # noqa: S603
@@ -97,4 +99,4 @@ def base_model_ensure(name: str) -> bool:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise RuntimeError(f"the base model {name!r} could not be made: {lines[-1] if lines else 'no reason given'}")
-    return True
+    return not there

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import Any
 
+from training.contract import TextFigures
+
 CENT = Decimal("0.0001")
 """Money is kept to four places: an hour of a small CPU costs less than a cent a minute."""
 
@@ -79,6 +81,8 @@ class Workload:
     evaluation_tokens: int = 0
     generated_tokens: int = 0
     max_steps: int | None = None
+    figures: TextFigures | None = None
+    """What the tokens were counted with; None when they were counted otherwise."""
 
     @property
     def steps(self) -> int:
@@ -166,7 +170,9 @@ def estimate_cost(work: Workload, rate: Rate, past: Sequence[PastRun] = ()) -> E
         tokens=tokens, steps=steps, flops=flops, seconds_low=round(low, 1), seconds_high=round(high, 1),
         overhead_low=round(over_low, 1), overhead_high=round(over_high, 1), cost_low=price_of(low, rate.price_per_hour),
         cost_high=price_of(high, rate.price_per_hour), currency=rate.currency, basis="measured" if past else "cold",
-        assumptions=(_sentence_work(work, per_token), how, _sentence_overhead(work, past)),
+        assumptions=(
+            _sentence_work(work, per_token), *_sentence_tokens(work.figures), how, _sentence_overhead(work, past)
+        ),
     )
 
 
@@ -241,6 +247,18 @@ def _sentence_work(work: Workload, per_token: float) -> str:
     return (
         f"{work.tokens_per_epoch:,} tokens × {work.epochs:g} epochs{limited} at {per_token / 1e6:,.1f} MFLOP a token "
         f"({'a frozen base: 4 a weight' if work.tuning == 'lora' else '6 a weight, and attention'})."
+    )
+
+
+def _sentence_tokens(figures: TextFigures | None) -> tuple[str, ...]:
+    if figures is None:
+        return ()
+    where = "as measured with this base model's tokenizer" if figures.measured else (
+        "assumed, since this base model's tokenizer was not measured here"
+    )
+    return (
+        f"Tokens are counted from the snapshot's characters: {figures.characters_per_token:.2f} to a token and "
+        f"{figures.tokens_per_message:.1f} tokens more for each message, {where}.",
     )
 
 

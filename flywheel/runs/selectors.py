@@ -5,9 +5,11 @@ Every query is bounded or goes through an index; nothing here grows with the num
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +24,14 @@ from flywheel.core.numbers import finite
 from flywheel.curation.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
-from training.contract import RunSpec
+from training.contract import RunSpec, TextFigures
 
 TOKENS_PER_ROW = 250
 """Assumed where a snapshot's manifest counts none."""
+
+REVISION_FILE = "revision.json"
+MOST_REVISION_BYTES = 1024 * 1024
+"""What the trainer keeps beside a base model's files, and how much of it is read."""
 
 PAST_RUNS = 5
 CURVE_POINTS = 2000
@@ -66,21 +72,41 @@ def batches_of_month(month: date) -> dict[str, Any]:
     return booked.aggregate(count=Count("pk"), cost=Sum("cost"), currency=Max("budget__currency"))
 
 
-def tokens_of(snapshot: Snapshot, split: str) -> int:
-    """Tokens of a split by the manifest's statistics, else an assumed length times the rows."""
+def figures_of(base_model: str) -> TextFigures:
+    """What the trainer measured of a base model's tokenizer, where the model lies on this machine; else the usual."""
+    try:
+        folder = Path(base_model) if Path(base_model).is_dir() else Path(settings.FLYWHEEL["MODELS_DIR"]) / base_model
+        with (folder / REVISION_FILE).open("rb") as file:
+            told = json.loads(file.read(MOST_REVISION_BYTES))
+        found = TextFigures.from_json(told.get("text"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        found = None
+    return found or TextFigures()
+
+
+def tokens_of(snapshot: Snapshot, split: str, figures: TextFigures, spec: RunSpec) -> int:
+    """Tokens of a split by what the manifest counted, else an assumed length times the rows."""
     rows = int(snapshot.split_counts.get(split, 0))
     statistics = snapshot.manifest.get("token_statistics") or {}
     counts = statistics.get(split) or (statistics.get("splits") or {}).get(split) or {}
-    if isinstance(counts, dict):
-        counts = counts.get("tokens", counts.get("total", 0))
-    return int(counts) if counts else rows * TOKENS_PER_ROW
+    if not isinstance(counts, dict):
+        return int(counts) or rows * TOKENS_PER_ROW
+    if not counts.get("characters"):
+        return int(counts.get("tokens") or counts.get("total") or 0) or rows * TOKENS_PER_ROW
+    tokens = figures.tokens(
+        rows=rows, messages=int(counts.get("messages") or 0), characters=int(counts["characters"]), method=spec.method,
+        system=bool(snapshot.system_prompt),
+    )
+    # A conversation is cut to what a sequence holds; plain text is cut into pieces.
+    return tokens if spec.method != "sft" else min(tokens, rows * spec.hyperparameters.max_length)
 
 
 def workload_of(snapshot: Snapshot, recipe: Recipe, spec: RunSpec) -> domain.Workload:
     """What a run of this specification has to do."""
     h, plan = spec.hyperparameters, spec.evaluation
+    figures = figures_of(spec.base_model)
     rows = int(snapshot.split_counts.get("train", 0))
-    tokens = tokens_of(snapshot, "train")
+    tokens = tokens_of(snapshot, "train", figures, spec)
     test_rows = int(snapshot.split_counts.get(plan.split, 0))
     measured = min(test_rows, plan.max_rows)
     per_sequence = h.max_length if h.packing else min(h.max_length, tokens // max(rows, 1) or 1)
@@ -88,8 +114,9 @@ def workload_of(snapshot: Snapshot, recipe: Recipe, spec: RunSpec) -> domain.Wor
         tokens_per_epoch=tokens, epochs=h.epochs, parameters=recipe.base_parameters, layers=recipe.base_layers,
         width=recipe.base_width, max_length=h.max_length, tuning=recipe.tuning,
         batch_tokens=h.batch_size * h.gradient_accumulation * per_sequence, checkpoint_every=h.checkpoint_every,
-        evaluation_tokens=tokens_of(snapshot, plan.split) * measured // max(test_rows, 1),
+        evaluation_tokens=tokens_of(snapshot, plan.split, figures, spec) * measured // max(test_rows, 1),
         generated_tokens=min(plan.generate_rows, measured) * plan.max_new_tokens, max_steps=spec.limits.max_steps,
+        figures=figures,
     )
 
 

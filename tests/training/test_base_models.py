@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_a_whole_model_is_left_alone_and_a_damaged_one_made_again(tmp_path: Path
     (out / "model.safetensors").write_bytes(b"damaged")
     assert base_model_make("tiny", out)
     assert base_find(str(out)).revision == json.loads((out / "revision.json").read_text())["revision"]
+
+
+def test_a_model_made_before_tokenizers_were_measured_is_measured_without_being_made_again(
+    tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny"
+    shutil.copytree(tiny, out)
+    whole = json.loads((out / "revision.json").read_text())
+    assert whole["text"]["characters_per_token"] == pytest.approx(2, abs=0.3)
+    (out / "revision.json").write_text(json.dumps({k: v for k, v in whole.items() if k != "text"}))
+    assert not base_model_make("tiny", out)
+    assert json.loads((out / "revision.json").read_text()) == whole
 
 
 def test_a_model_that_failed_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ Standard library only, so that the web process can import it without torch and a
 It describes and validates; reading snapshots, training and talking to the network are left to other modules.
 """
 
+from training.contract.figures import TextFigures
 from training.contract.merkle import EMPTY_ROOT, MerkleTree, inclusion_proof, leaf_hash, merkle_root, verify_inclusion
 from training.contract.rows import SPLITS, Row, RowError, row_from_json
 from training.contract.spec import (
@@ -28,6 +29,6 @@ from training.contract.spec import (
 __all__ = [
     "EMPTY_ROOT", "EXIT_BAD_INPUT", "EXIT_CRASH", "EXIT_DONE", "EXIT_STOPPED", "METHODS", "SPEC_SCHEMA", "SPLITS",
     "TUNINGS", "ContractError", "EvaluationPlan", "GenerateSpec", "Hyperparameters", "Limits", "MerkleTree", "Row",
-    "RowError", "RunEvent", "RunResult", "RunSpec", "SnapshotRef", "inclusion_proof", "leaf_hash", "merkle_root",
-    "row_from_json", "verify_inclusion",
+    "RowError", "RunEvent", "RunResult", "RunSpec", "SnapshotRef", "TextFigures", "inclusion_proof", "leaf_hash",
+    "merkle_root", "row_from_json", "verify_inclusion",
 ]
