@@ -78,12 +78,16 @@ def _people(project: Project) -> None:
         gauges_set(numbers, scope=f"person:{project.pk}:{int(numbers.pop('author_id'))}")
 
 
-def _origins(answers: QuerySet[Annotation]) -> dict[str, dict[str, float]]:
-    shown = (
+def suggestions_answered(answers: QuerySet[Annotation]) -> QuerySet[Annotation]:
+    """Of these answers those that count towards the use of suggestions."""
+    return (
         answers.exclude(state=Annotation.State.UNDONE).filter(parent=None)
         .exclude(suggestion_use=Annotation.SuggestionUse.NONE)
     )
-    rows = shown.order_by().values("suggestion_origin").annotate(
+
+
+def _origins(answers: QuerySet[Annotation]) -> dict[str, dict[str, float]]:
+    rows = suggestions_answered(answers).order_by().values("suggestion_origin").annotate(
         total=Count("pk"), distance=Avg("edit_distance"),
         **{use: Count("pk", filter=Q(suggestion_use=use)) for use in USES},
     )

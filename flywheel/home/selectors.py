@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from knox.models import AuthToken
 
-from annotation.models import Assignment, Membership, Project, Task
+from annotation.models import Annotation, Assignment, Membership, Project, Task
+from annotation.numbers import suggestions_answered
 from flywheel.core import access
 from flywheel.core.models import Gauge, Job, User
 from flywheel.curation.access import snapshots_for
@@ -103,6 +104,20 @@ def _acceptance(gauges: Gauges, *, name: str, model: ModelVersion | None = None)
         champion=model is not None and model.status == ModelVersion.Status.CHAMPION,
         model_id=model.pk if model else None,
     )
+
+
+def answers_to(user: Any, origin: str, use: str = "") -> QuerySet[Annotation]:
+    """Answers to one origin's suggestions in the projects whose models this person sees; of one use, or of all."""
+    answers = suggestions_answered(Annotation.objects.filter(suggestion_origin=origin))
+    answers = answers.filter(suggestion_use=use) if use else answers
+    return answers.filter(project__in=runs_access.projects_seen(user)).select_related(
+        "author", "project", "task__example__source"
+    )
+
+
+def model_open(user: Any, name: str) -> ModelVersion | None:
+    """The model of this name, if there is one that the person may open."""
+    return runs_access.models_of(user).filter(name=name).first()
 
 
 @dataclass(frozen=True, slots=True)

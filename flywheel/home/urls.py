@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from flywheel.home.views import chain, jobs, people, start, tokens
+from flywheel.home.views import answers, chain, jobs, people, start, tokens
 
 app_name = "home"
 
 urlpatterns = [
     path("", start.index, name="index"),
     path("wheel/", start.wheel, name="wheel"),
+    path("wheel/answers/", answers.listing, name="answers"),
     path("account/", start.account, name="account"),
     path("people/", people.listing, name="people"),
     path("people/new/", people.create, name="person_new"),

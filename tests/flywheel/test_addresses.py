@@ -43,7 +43,7 @@ OPEN_TO: tuple[tuple[str, frozenset[str]], ...] = (
     (r"(runs|models)/<[^/]*>/(approve|promote)/", ADMINS),
     (r"(api/v1/)?models/<[^/]*>/decide/", STEWARDS),
     (r"(api/v1/)?runs/(new|estimate)/|projects/new/|projects/preview/.*", REQUESTERS),
-    (r"api/v1/(sources/.*|examples/.*|captures/.*)|wheel/|recipes/|examples/.*", DECIDERS),
+    (r"api/v1/(sources/.*|examples/.*|captures/.*)|wheel/(answers/)?|recipes/|examples/.*", DECIDERS),
     (r"sources/(new/|<[^/]*>/edit/)", STEWARDS),
     (r"sources/.*|deliveries/|snapshots/(new/)?|runs/|models/|api/v1/(snapshots|runs|models)/", DECIDERS),
     (r"(api/v1/)?(clearance|records|subjects|withdrawals|ledger|consents)/.*", STEWARDS),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 
 from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, ROLES, STEWARD, role_required, roles_of
 from flywheel.core.models import User
@@ -149,11 +151,18 @@ def wheel(request: HttpRequest) -> HttpResponse:
             for station, place in zip(found.stations, places, strict=True)
         ],
         "acceptance": [
-            {"row": row, "bar": domain.segments(row, 240), "open": row.model_id in opened} for row in found.acceptance
+            {"row": row, "bar": domain.segments(row, 240), "open": row.model_id in opened, "answers": answers_url(row)}
+            for row in found.acceptance
         ],
         "models_url": link("models"),
     }
     return render(request, "home/wheel.html", context)
+
+
+def answers_url(row: domain.Acceptance) -> str:
+    """Where the answers that an acceptance counts are listed."""
+    origin = "agent" if row.model_id is None else row.name
+    return f"{reverse('home:answers')}?{urlencode({'of': origin})}"
 
 
 @login_required
