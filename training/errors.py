@@ -18,6 +18,10 @@ class StopRequested(BaseException):
     """Someone asked the run to stop (a signal): exit code 3. Like KeyboardInterrupt no error that a library handles."""
 
 
+class OutOfMoney(StopRequested):
+    """What was set aside for the run is used up: the weights so far are kept, and nothing more is measured."""
+
+
 class RunFailed(RuntimeError):
     """A run that broke down for a reason that a person can mend: exit code 1, one line, no traceback."""
 

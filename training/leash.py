@@ -59,12 +59,12 @@ class Child:
         """Its exit code; negative for the signal that killed it."""
         return self.process.wait()
 
-    def stop(self, grace: float) -> None:
+    def stop(self, grace: float, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to stop, then make it and everything that it started."""
         if not self.alive():
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGTERM)
+            os.killpg(self.process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=grace)
             os.killpg(self.process.pid, signal.SIGKILL)

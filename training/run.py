@@ -32,7 +32,7 @@ from training.contract import (
     RunResult,
     RunSpec,
 )
-from training.errors import BadInput, Diverged, LimitReached, RunFailed, StopRequested
+from training.errors import BadInput, Diverged, LimitReached, OutOfMoney, RunFailed, StopRequested
 from training.evaluate import evaluation_check, evaluation_of
 from training.events import EVENTS_FILE, EventLog
 from training.models import (
@@ -159,10 +159,12 @@ class Attempt:
         self.take(outcome)
         if not outcome.keep_model:
             return _stopped(self, outcome.stop_reason)
-        model_write(self.out, outcome.model, tokenizer, self.spec, base)
+        with self.stop.deferred():
+            model_write(self.out, outcome.model, tokenizer, self.spec, base)
         outcome.model = None
         self.evaluate(base, outcome)
-        return self.finish(base, outcome)
+        with self.stop.deferred():
+            return self.finish(base, outcome)
 
     def base_check(self) -> tuple[BaseModel, Any]:
         """Find the base model, its revision and its tokenizer, and see that the run fits it."""
@@ -270,7 +272,8 @@ class Attempt:
             return train(
                 self.spec, base, model, tokenizer, plan, self.out, self.events, resume=resume, started=self.started,
                 should_stop=self.stop.asked,
-                eval_loss=(lambda m: documents_loss(m, tokenizer, validation)[0]) if validation else None,
+                eval_loss=(lambda m: documents_loss(m, tokenizer, validation, self.stop.check_money)[0])
+                if validation else None,
             )
 
     def estimate(self, plan: Plan, model: Any) -> None:
@@ -308,7 +311,7 @@ class Attempt:
             check()
             found = evaluation_of(self.spec, base, self.out, self.events, check)
             self.result = dataclasses.replace(self.result, evaluation=found)
-        except LimitReached as limit:
+        except (LimitReached, OutOfMoney) as limit:
             self.events.emit("log", message=f"no evaluation: {limit}")
             outcome.stop_reason = outcome.stop_reason or str(limit)
 

@@ -25,10 +25,11 @@ from training import checkpoints
 from training.artifacts import disk_check
 from training.contract import RunSpec
 from training.data import IGNORE, Document
-from training.errors import Diverged
+from training.errors import Diverged, OutOfMoney
 from training.events import EventLog
 from training.models import BaseModel
 from training.packing import Collator, sequences_make
+from training.stopping import OUT_OF_MONEY
 
 DIVERGENCE_WINDOW = 8
 
@@ -120,8 +121,8 @@ def train(
                 trained_weights=trained)
     resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
     loop.train(resume_from_checkpoint=str(resume) if resume else None)
-    if not watch.keep_model:
-        watch.progress = Progress(**watch.settled["progress"])
+    # A stop in the middle of a step drops that step.
+    watch.progress = Progress(**watch.settled["progress"])
     seconds = max(watch.step_seconds, 1e-9)
     done = watch.progress.tokens - watch.resumed_tokens
     return Outcome(
@@ -203,12 +204,14 @@ class Watch(TrainerCallback):
     def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A request to stop is met inside a step: the half-done step is dropped, the last whole one kept."""
         if self.should_stop():
-            self._stop_on_request()
+            self._stop_on_request(state.global_step)
             control.should_training_stop = control.should_save = True
 
-    def _stop_on_request(self) -> None:
-        # Whoever cancels waits; the checkpoint holds all that the model would.
-        self.stop_reason, self.keep_model = self.should_stop(), False
+    def _stop_on_request(self, step: int) -> None:
+        # Whoever stops it waits, and the checkpoint holds all that the model would; a run without money is not taken
+        # up again, and its model is all that is left of what was paid for.
+        self.stop_reason = self.should_stop()
+        self.keep_model = self.stop_reason == OUT_OF_MONEY and step > 0
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the step's clock."""
@@ -258,8 +261,12 @@ class Watch(TrainerCallback):
     def _evaluate(self, model: Any, step: int) -> None:
         assert self.eval_loss is not None
         p, patience = self.progress, self.spec.hyperparameters.early_stopping_patience
-        loss = self.eval_loss(model)
-        model.train()
+        try:
+            loss = self.eval_loss(model)
+        except OutOfMoney:
+            return  # What follows the step finds the same reason to stop.
+        finally:
+            model.train()
         self.events.emit("metric", step=step, total_steps=self.plan.total_steps, eval_loss=loss)
         better = p.best_eval is None or loss < p.best_eval
         p.evals_without_gain = 0 if better else p.evals_without_gain + 1
@@ -270,7 +277,7 @@ class Watch(TrainerCallback):
     def _reason_to_stop(self, step: int) -> str:
         limits = self.spec.limits
         if self.should_stop():
-            self._stop_on_request()
+            self._stop_on_request(step)
             return self.stop_reason
         if limits.max_steps is not None and step >= limits.max_steps:
             return f"max_steps: {step} of {self.plan.total_steps} steps done"

@@ -139,7 +139,10 @@ class Job:
                 self.report(patience=0, batches=1)
             asked = self.stop_reason()
             if asked:
-                self.child.stop(GRACE_SECONDS.get(asked, STOP_GRACE_SECONDS))
+                # A run keeps its weights when the money is used up; half a batch of suggestions is of no use.
+                money = asked not in GRACE_SECONDS and self.kind == "run"
+                self.child.stop(GRACE_SECONDS.get(asked, STOP_GRACE_SECONDS),
+                                signal.SIGUSR1 if money else signal.SIGTERM)
         return self.child.wait(), asked
 
     def stop_reason(self) -> str:
@@ -187,6 +190,9 @@ class Job:
         self.report()
         if asked == "cancelled":
             return self.give_up("cancelled", retry=False)
+        if asked and code < 0:
+            # It did not end by itself in time, or had hardly begun; another attempt would find no money either.
+            return self.give_up(asked, retry=False)
         if code not in (EXIT_DONE, EXIT_STOPPED):
             # A trainer that was killed may do better next time; one that refused or crashed would do the same again.
             return self.give_up(self.last_words(code), retry=code < 0 and code != -signal.SIGTERM)

@@ -271,6 +271,25 @@ def _sentence_overhead(work: Workload, past: Sequence[PastRun]) -> str:
     )
 
 
+def missing(*, status: str, step: int, total_steps: int, model: str, evaluated: bool) -> str:
+    """What an ended run has not left that one would look for, and what to do; "" when nothing is missing."""
+    if status not in ("done", "stopped") or (model and evaluated):
+        return ""
+    if status == "done":
+        return "" if not model else (
+            "It was not measured: its split has no row that can be. Promoting it takes a reason in writing; a snapshot "
+            "with such rows gives figures."
+        )
+    if not model:
+        return "It left no model. Request the run again, with more set aside for it if money was what ended it."
+    whole = total_steps > 0 and step >= total_steps
+    how_far = "All steps were done" if whole else f"{step:,} of {total_steps:,} steps were done"
+    return (
+        f"{how_far} and the weights are kept as {model}, but they were not measured against the base model. Promoting "
+        "them takes a reason in writing; for figures, request the run again with a higher limit."
+    )
+
+
 # -- budget ----------------------------------------------------------------------------------------------------------
 def budget_left(*, cap: Decimal, reserved: Decimal, spent: Decimal) -> Decimal:
     """What may still be reserved this month; never below zero."""

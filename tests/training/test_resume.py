@@ -16,6 +16,7 @@ from tests.training.outputs import events, losses, result, weights
 from training.checkpoints import checkpoints_list
 from training.errors import BadInput
 from training.run import run
+from training.stopping import OUT_OF_MONEY
 
 SpecOf = Callable[..., dict[str, Any]]
 DROPOUT: dict[str, Any] = {"hyperparameters": {"lora_dropout": 0.2, "checkpoint_every": 50}}
@@ -95,6 +96,56 @@ def test_checkpoints_of_another_recipe_are_refused_by_field(spec_of: SpecOf, tmp
     assert run(spec_of(limits={"max_steps": 2}), tmp_path / "out") == 3
     with pytest.raises(BadInput, match=r"hyperparameters.learning_rate was 0.01, is 0.02"):
         run(spec_of(hyperparameters={"learning_rate": 0.02}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("micro_batch", "step"), [(0, 0), (1, 1), (4, 2), (17, 9)])
+def test_money_that_is_used_up_keeps_the_weights_of_the_last_whole_step_as_the_model(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, step: int
+) -> None:
+    from safetensors.numpy import load_file
+
+    from training import trainer
+
+    original, calls = trainer.supervised_loss, []
+
+    def spend(model: Any, inputs: dict[str, Any]) -> Any:
+        if len(calls) == micro_batch:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        calls.append(1)
+        return original(model, inputs)
+
+    monkeypatch.setattr(trainer, "supervised_loss", spend)
+    out = tmp_path / "out"
+    assert run(spec_of(**DROPOUT), out) == 3
+    found = result(out)
+    assert (found.status, found.stop_reason, found.steps) == ("stopped", OUT_OF_MONEY, step)
+    assert found.evaluation == {}
+    if not step:
+        assert not (out / "model").exists()
+        return
+    kept = load_file(checkpoints_list(out)[0] / "weights.safetensors")
+    model = load_file(out / "model" / "adapter_model.safetensors")
+    assert {n.replace(".default", ""): v.tobytes() for n, v in kept.items()} == {n: v.tobytes() for n, v in model.items()}
+    assert len(events(out, "metric")) == step
+
+
+def test_money_that_is_used_up_cuts_off_a_validation_and_keeps_the_weights(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import evaluate
+
+    original = evaluate.documents_loss
+
+    def spend(model: Any, tokenizer: Any, documents: Any, check: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return original(model, tokenizer, documents, check)
+
+    monkeypatch.setattr(evaluate, "documents_loss", spend)
+    out = tmp_path / "out"
+    assert run(spec_of(hyperparameters={"eval_every": 3}), out) == 3
+    assert (result(out).steps, result(out).stop_reason) == (3, OUT_OF_MONEY)
+    assert (out / "model" / "adapter_model.safetensors").is_file()
+    assert [e for e in events(out, "metric") if "eval_loss" in e.data] == []
 
 
 @pytest.mark.parametrize(("micro_batch", "step"), [(0, 0), (1, 1), (4, 2), (5, 3), (16, 8), (17, 9)])

@@ -20,6 +20,7 @@ from training import run as run_module
 from training.artifacts import manifest_problems
 from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
+from training.stopping import OUT_OF_MONEY
 
 SpecOf = Callable[..., dict[str, Any]]
 
@@ -222,6 +223,40 @@ def test_a_request_to_stop_while_measuring_keeps_the_model_and_its_figures(
     assert (result(out).steps, result(out).tokens["trained"] > 0) == (16, True)
     assert (out / "model" / "adapter_model.safetensors").is_file()
     assert manifest_problems(out) == []
+
+
+@pytest.mark.parametrize("moment", ["writing the model", "measuring"])
+def test_money_that_is_used_up_after_the_last_step_keeps_the_model_with_its_card(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from training import evaluate
+
+    def spend(*values: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return write(*values)
+
+    write = run_module.model_write
+    if moment == "measuring":
+        monkeypatch.setattr(evaluate, "documents_loss", spend)
+    else:
+        monkeypatch.setattr(run_module, "model_write", spend)
+    out = tmp_path / "out"
+    assert run(spec_of(), out) == 3
+    found = result(out)
+    assert (found.status, found.stop_reason, found.steps) == ("stopped", OUT_OF_MONEY, 16)
+    assert found.evaluation == {}
+    assert {"adapter_model.safetensors", "README.md"} <= {p.name for p in (out / "model").iterdir()}
+    assert manifest_problems(out) == []
+    assert f"no evaluation: {OUT_OF_MONEY}" in (out / "events.jsonl").read_text()
+
+
+def test_money_that_is_used_up_while_the_run_is_finished_changes_nothing(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = run_module.card_write
+    monkeypatch.setattr(run_module, "card_write", lambda *a: (os.kill(os.getpid(), signal.SIGUSR1), write(*a)))
+    assert run(spec_of(), tmp_path / "out") == 0
+    assert result(tmp_path / "out").status == "done"
 
 
 def test_a_budget_that_ends_while_measuring_ends_the_measuring(

@@ -50,7 +50,7 @@ class FakeWeb(httpx.BaseTransport):
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, Any]] = []
         self.away, self.refuse, self.cancel, self.last_seq = False, "", "", 0
-        self.damaged, self.file = False, "train.parquet"
+        self.damaged, self.file, self.cancel_once_reported = False, "train.parquet", ""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self.away:
@@ -67,6 +67,8 @@ class FakeWeb(httpx.BaseTransport):
                 "spec": SPEC, "files": [{"path": self.file, "sha256": digest, "bytes": len(FILE)}],
                 "lease_seconds": 45, "last_seq": self.last_seq, "attempt": 1,
             })
+        if path == "events":
+            self.cancel = self.cancel or self.cancel_once_reported
         if path == "heartbeat":
             return httpx.Response(200, json={"cancel": bool(self.cancel), "reason": self.cancel})
         if path in ("snapshot/train.parquet", "adapter/train.parquet", "prompts"):
@@ -184,6 +186,36 @@ time.sleep(600)
 """)
     threading.Timer(1.0, lambda: setattr(web, "cancel", "cancelled")).start()
     assert job_run("run", "r1", "secret", box) == "given up"
+
+
+SPENT = "budget: the 3.6 that were set aside are used up"
+
+
+@pytest.mark.slow
+def test_a_trainer_is_told_that_the_money_is_used_up_and_what_it_leaves_is_taken(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    web.cancel_once_reported = SPENT
+    box = with_trainer(box, tmp_path, """
+def stop(*_):
+    leave()
+    sys.exit(3)
+signal.signal(signal.SIGUSR1, stop)
+emit(1, step=1)
+time.sleep(600)
+""")
+    assert job_run("run", "r1", "secret", box) == "done"
+    assert "artifacts/model/weights.safetensors" in web.paths()
+    assert web.paths()[-1] == "complete"
+
+
+@pytest.mark.slow
+def test_a_trainer_that_does_not_end_by_itself_when_the_money_is_used_up_is_not_tried_again(
+    web: FakeWeb, box: Settings, tmp_path: Path
+) -> None:
+    web.cancel_once_reported = SPENT
+    assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, "emit(1, step=1)\ntime.sleep(600)")) == "given up"
+    assert web.of("fail") == [{"error": SPENT, "retry": False, "released": False}]
 
 
 @pytest.mark.slow

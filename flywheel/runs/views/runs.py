@@ -16,7 +16,7 @@ from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.models import User
 from flywheel.core.numbers import finite
 from flywheel.core.paging import keyset_page
-from flywheel.runs import access, selectors, services
+from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.forms import RunForm
 from flywheel.runs.models import TrainingRun
@@ -116,9 +116,14 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
     """One run: live progress and curve, estimate beside actual, samples, tokens, files, events."""
     run = access.run_of(request.user, uid)
     refusal = services.approval_refusal(run=run, by=person(request))
+    model, evaluation = getattr(run, "model", None), getattr(run, "evaluation", None)
+    missing = domain.missing(
+        status=run.status, step=run.step, total_steps=run.total_steps, model=model.name if model else "",
+        evaluated=evaluation is not None,
+    )
     context = _live(run) | {
-        "evaluation": getattr(run, "evaluation", None), "samples": selectors.samples_of(run),
-        "model": getattr(run, "model", None), "artifacts": list(run.artifacts.order_by("path")),
+        "evaluation": evaluation, "missing": missing, "samples": selectors.samples_of(run),
+        "model": model, "artifacts": list(run.artifacts.order_by("path")),
         "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
         "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED and not refusal,
         "approval_refusal": refusal,

@@ -162,3 +162,20 @@ def test_an_ended_run_goes_nowhere() -> None:
 
 def test_lost_messages_are_sent_again_ever_less_often() -> None:
     assert [domain.redispatch_after(n) for n in (1, 2, 3, 20)] == [60, 120, 240, 900]
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"status": "running"}, ""),
+    ({"status": "failed", "model": ""}, ""),
+    ({"evaluated": True}, ""),
+    ({"status": "done", "evaluated": True}, ""),
+    ({"status": "done"}, "its split has no row"),
+    ({}, "All steps were done and the weights are kept as m-g1, but they were not measured"),
+    ({"step": 3}, "3 of 10 steps were done and the weights"),
+    ({"model": ""}, "It left no model"),
+])
+def test_what_an_ended_run_has_not_left_is_said(fields: dict[str, Any], words: str) -> None:
+    found = domain.missing(**{
+        "status": "stopped", "step": 10, "total_steps": 10, "model": "m-g1", "evaluated": False, **fields
+    })
+    assert (words in found) if words else found == ""

@@ -29,6 +29,7 @@ from provenance.models import LedgerEntry
 from tests.conftest import make_user
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
+from tests.flywheel.runs.conftest import upload_model
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[User], Client]
@@ -351,3 +352,16 @@ def test_who_requested_a_dear_run_is_told_that_another_admin_approves_it(
     assert "Approve and queue" not in page
     page = client_of(make_user("second", "admin")).get(f"/runs/{run.uid}/").content.decode()
     assert "Approve and queue" in page
+
+
+def test_a_run_whose_money_ended_before_it_was_measured_says_what_is_missing(
+    client_of: ClientOf, leased: tuple[TrainingRun, str], lead: User
+) -> None:
+    run, token = leased
+    upload_model(run, token)
+    TrainingRun.objects.update(total_steps=10, seconds=1e6)
+    told = builders.result_of(run, status="stopped", stop_reason="budget", evaluation={})
+    services.run_complete(run=run, token=token, result=told)
+    page = client_of(lead).get(f"/runs/{run.uid}/").content.decode()
+    assert "All steps were done and the weights are kept as support-g1, but they were not measured" in page
+    assert "that were set aside are used up" in page
