@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
@@ -70,6 +71,30 @@ def test_a_running_run_is_cancelled_within_seconds_and_its_trainer_is_gone(
         worker.join(timeout=30)
     assert ended == ["given up"]
     assert list(settings_of_worker.work_dir.iterdir()) == []
+
+
+def test_a_run_whose_money_ends_leaves_the_weights_of_its_last_step_as_a_candidate(
+    admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings
+) -> None:
+    run = approved(admin, lead, project, hyperparameters={"epochs": 1000})
+    token = messages.token_of(run)
+    ended: list[str] = []
+    worker = threading.Thread(
+        target=lambda: ended.append(job_run("run", str(run.uid), token, settings_of_worker))
+    )
+    worker.start()
+    try:
+        _until(lambda: TrainingRun.objects.get(pk=run.pk).step > 3)
+        TrainingRun.objects.filter(pk=run.pk).update(reserved=Decimal("0.0001"))
+    finally:
+        worker.join(timeout=120)
+    assert ended == ["stopped"]
+    run.refresh_from_db()
+    assert run.error == "budget: the 0.0001 that were set aside are used up"
+    assert 3 < run.step < run.total_steps
+    model = ModelVersion.objects.get(run=run)
+    assert (model.status, hasattr(run, "evaluation")) == ("candidate", False)
+    assert run.artifacts.filter(path="model/README.md").exists()
 
 
 def test_a_run_is_taken_up_again_from_its_checkpoint(
