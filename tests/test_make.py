@@ -65,6 +65,12 @@ def test_stopping_is_no_error_and_a_failure_is(programs: Path, code: int, expect
     assert make(programs, "run").returncode == expected
 
 
+def hears_signals() -> None:
+    """What a caller ignores, such as nohup or a shell that started the tests in its background, is heard again."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.timeout(60)
 def test_what_ends_make_ends_the_supervisor_first(programs: Path, number: signal.Signals) -> None:
@@ -73,7 +79,7 @@ def test_what_ends_make_ends_the_supervisor_first(programs: Path, number: signal
     (programs / "honcho").write_text(f"#!/bin/sh\ntrap 'echo stopped >> {told}; exit 143' TERM\necho up\n"
                                      "while :; do sleep 0.05; done\n")
     make_run = subprocess.Popen(["make", *INSTALLED, f"BIN={programs}", "run"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-                                start_new_session=True)
+                                start_new_session=True, preexec_fn=hears_signals)
     assert make_run.stdout is not None
     assert "up\n" in iter(make_run.stdout.readline, "")
     (os.kill if number == signal.SIGTERM else os.killpg)(make_run.pid, number)
@@ -82,9 +88,9 @@ def test_what_ends_make_ends_the_supervisor_first(programs: Path, number: signal
 
 
 def in_a_terminal() -> None:
-    """Standard input becomes the process's terminal; what a caller such as nohup ignores is heard again."""
+    """Standard input becomes the process's terminal."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    hears_signals()
 
 
 @pytest.mark.timeout(60)
