@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from annotation.models import Annotation
@@ -18,8 +18,10 @@ USE_WORDS = [(use, Annotation.SuggestionUse(use).label) for use in USES]
 @role_required(LEAD, STEWARD, ADMIN)
 @require_GET
 def listing(request: HttpRequest) -> HttpResponse:
-    """Answers to one origin's suggestions, newest first, of the projects that the person sees."""
+    """Answers to one origin's suggestions, newest first, of projects that the person sees; the wheel names origins."""
     origin, use = request.GET.get("of", "").strip(), request.GET.get("use", "")
+    if not origin:
+        return redirect("home:wheel")
     use = use if use in USES else ""
     page = keyset_page(selectors.answers_to(request.user, origin, use), request.GET)
     return render(request, "home/answers.html", {

@@ -75,9 +75,14 @@ def test_a_lead_sees_answers_of_the_projects_they_lead_only(
     assert client_of(lead).get("/wheel/answers/?of=gen-1").context["page"].rows == []
 
 
-@pytest.mark.parametrize("query", ["", "?of=", "?of=nobody", "?of=gen-1&use=odd", "?of=%ff&after=x&before=y"])
+@pytest.mark.parametrize("query", ["?of=nobody", "?of=gen-1&use=odd", "?of=%ff&after=x&before=y"])
 def test_an_odd_address_is_an_empty_or_the_whole_list(query: str, turn: Turn, admin: User, client_of: ClientOf) -> None:
     assert client_of(admin).get(f"/wheel/answers/{query}").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?of=", "?of=%20"])
+def test_without_an_origin_the_wheel_names_them(query: str, turn: Turn, admin: User, client_of: ClientOf) -> None:
+    assert client_of(admin).get(f"/wheel/answers/{query}").headers["Location"] == "/wheel/"
 
 
 def test_the_list_is_paged_by_key_with_as_many_queries_for_one_answer_as_for_a_full_page(
