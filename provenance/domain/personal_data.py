@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from provenance.domain.spoken import AMOUNT, BIRTHDATES, INTRODUCED
+from provenance.domain.spoken import AMOUNT, BIRTHDATES, INTRODUCED, KIN
 
 _DIGIT = r"(?:zero|oh|nought|one|two|three|four|five|six|seven|eight|nine)"
 _SPOKEN = rf"(?:(?:double|triple)[ -])?{_DIGIT}"
@@ -138,7 +138,7 @@ HINT = re.compile(
     r"\d|@| at |\w/|www\.|\bname\b|\bthis is\b|\bi['’]?m\b|\bit['’]?s\b|\bi am\b"
     r"|ing (?:with|to)\b|\b(?:born|birth|dob\b|d\.o\.b)"
     r"|\b(?:mrs?|ms|miss|mx|dr|prof|herr|frau|señora?|monsieur|madame|mme)\b|\b"
-    + AMOUNT + r"\b|\b" + _DIGIT + r"\b", re.IGNORECASE
+    + AMOUNT + r"\b|\b" + _DIGIT + r"\b|\b(?:" + KIN + r")\b", re.IGNORECASE
 )
 DETERMINER = re.compile(
     r"\b(?:the|a|an|my|your|our|this|that|these|those|his|her|their|its|any|each|every|another|new|old|no)\s+$", re.I

@@ -37,7 +37,18 @@ _PARTICLE = r"(?:de|da|di|del|della|dos|du|la|le|van|von|der|den|ter|al|el|bin|i
 _SAID = rf"({_WORD}(?: {{1,3}}(?:{_PARTICLE} ){{0,2}}{_WORD})?)(?![\w@])"
 _LISTENERS = r"(?!(?:him|her|them|me|us|you|someone|somebody|people|person|manager|supervisor|human|bot)\b)"
 
+KIN = (
+    r"daughter|son|wife|husband|partner|fianc[ée]e?|mother|father|mum|mom|dad|parents|brother|sister|aunt|uncle|cousin|niece"
+    r"|nephew|grand(?:son|daughter|mother|father|ma|pa)|gran|girlfriend|boyfriend|friend|neighbou?r|colleague|flatmate"
+    r"|roommate|boss|landlord|landlady|tenant|assistant"
+)
+_CAPITAL = rf"(?!{NO_NAME}|I['’])[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’-]+"
+
 INTRODUCED: list[re.Pattern[str]] = [
+    re.compile(
+        rf"\b(?i:(?:my|his|her|our|their)(?: \w+)? (?:{KIN})(?:,| \(|,? (?:called|named))?)"
+        rf" ?({_CAPITAL}(?: {_CAPITAL})?)"
+    ),
     re.compile(
         r"\b(?i:(?:my|his|her|the)(?: (?:full|first|last))? name(?:'s|’s| is|:)|(?<!\w )name(?:'s|’s| is))"
         rf":? {{1,3}}[\"“‘']?{_SAID}"

@@ -76,6 +76,9 @@ def found(detector, text, names=(), things=()):
     ("this is jan van der berg calling", [("jan van der berg", "PERSON")]),
     ("i'm ahmed from support", [("ahmed", "PERSON")]),
     ("you are speaking with jana", [("jana", "PERSON")]),
+    ("My daughter (Kerensa) and my late husband Tristam Oakes", [
+        ("Kerensa", "PERSON"), ("Tristam Oakes", "PERSON"),
+    ]),
     ("full name: jana kovac\n", [("jana kovac", "PERSON")]),
     ("Our flat in London is cold", [("London", "LOCATION")]),
     ("call +44\u00a07700\u00a0900123 today", [("+44\u00a07700\u00a0900123", "PHONE")]),
@@ -133,6 +136,7 @@ def test_personal_data_is_found_as_what_it_is(detector, text, expected):
         "My name is under the reservation and the name is just different. My name is misspelled.",
         "I was speaking with someone, then talking to your agent. Speaking with him helped.",
         "Come @ 5pm, @here, @home, 2 @ 3.50. I was born to wait. This is a birthday gift for one.",
+        "My son (The younger one) and my wife I'm fine, my boss Not me, our neighbour, Sure.",
         "Event name is unknown. On the third of May 1985 it was built; may 3 people come?",
     "<EMAIL_1> wrote to <PERSON_2> from <LOCATION_1>.",
         "",
