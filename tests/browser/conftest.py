@@ -34,8 +34,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser for a module: while its loop runs, Django lets no other test near a database."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=servers.CHROMIUM, args=ARGUMENTS)
         yield launched

@@ -13,7 +13,7 @@ from django.utils import timezone
 from flywheel.capture.connectors import files
 from flywheel.capture.models import FileImport, Source
 from flywheel.capture.services.receiving import Outcome, Row, capture_bulk
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import Conflict, Invalid
 from flywheel.core.models import User
 from provenance.ledger import ledger_append
 
@@ -114,9 +114,18 @@ def _rows(opened: files.Opened, done: FileImport, stop: int | None) -> Iterator[
 
 
 def _count(done: FileImport, outcomes: list[Outcome]) -> None:
-    """In the chunk's own transaction: the rows and how far we are become true together."""
+    """In the chunk's own transaction: the rows and how far we are become true together.
+
+    Raises Conflict, which takes the chunk back, where another process has gone on with the same file meanwhile.
+    """
     counts = Counter(outcome.status for outcome in outcomes)
+    ours = FileImport.objects.filter(pk=done.pk, position=done.position, finished_at=None)
     done.position += len(outcomes)
+    if not ours.update(position=done.position):
+        raise Conflict(
+            f"{Path(done.path).name} is being read by another process too, which goes on; when it has ended, the same "
+            f"command reads what is left", field="path"
+        )
     done.rows_read += len(outcomes)
     done.rows_captured += counts["captured"]
     done.rows_repeated += counts["repeated"]
@@ -129,8 +138,10 @@ def _count(done: FileImport, outcomes: list[Outcome]) -> None:
 
 def _end(done: FileImport, *, by: User | None) -> None:
     with transaction.atomic():
-        done.finished_at = timezone.now()
-        done.save(update_fields=["finished_at"])
+        ended = FileImport.objects.filter(pk=done.pk, finished_at=None).update(finished_at=timezone.now())
+        done.refresh_from_db()
+        if not ended:
+            return
         ledger_append(
             actor=by or "system", action="import.finish", object=f"import:{done.pk}",
             payload={"captured": done.rows_captured, "repeated": done.rows_repeated, "bad": done.rows_bad},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -10,8 +12,10 @@ import pytest
 from django.db import connection
 
 from flywheel.capture import services
-from flywheel.capture.models import Capture, Example
+from flywheel.capture.models import Capture, Example, FileImport
+from flywheel.core.errors import Conflict
 from provenance.ledger import ledger_verify
+from provenance.models import LedgerEntry
 from tests.flywheel.capture.conftest import ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +55,42 @@ def test_single_deliveries_at_once_are_one_capture(source):
     found = at_once(*[lambda: services.capture_one(source=source, payload=ticket(), by=None)] * 6)
     assert sorted(result.status for result in found) == ["captured"] + ["repeated"] * 5
     assert len({result.capture_id for result in found}) == 1
+
+
+def test_a_file_that_two_processes_read_at_once_is_counted_once(source, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(300)))
+
+    told = []
+
+    def read():
+        with contextlib.suppress(Conflict):
+            told.extend(outcome.line for outcome in services.file_import(path=path, source=source, by=None))
+
+    at_once(read, read)
+    assert sorted(told) == list(range(1, 301)), "whoever was overtaken took no row of the other's"
+    done = FileImport.objects.get()
+    assert (done.position, done.rows_read, done.rows_captured, done.rows_repeated) == (300, 300, 300, 0)
+    assert Capture.objects.count() == 300
+    assert LedgerEntry.objects.filter(action="import.finish").count() == 1
+
+
+def test_a_file_another_process_has_gone_on_with_is_left_to_it(source, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(10)))
+    first = services.file_import(path=path, source=source, by=None, limit=4)
+    assert len(list(first)) == 4
+    original = services.importing._rows
+
+    def overtaken(*args):
+        yield from original(*args)
+        FileImport.objects.update(position=7)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.importing, "_rows", overtaken)
+        with pytest.raises(Conflict, match="another process"):
+            list(services.file_import(path=path, source=source, by=None))
+    assert (FileImport.objects.get().rows_read, Capture.objects.count()) == (4, 4)
 
 
 @pytest.mark.sweep
