@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from annotation.models import Annotation, Assignment, Flag, Membership, Project, Task
 from flywheel.core.access import ADMIN, has_role
-from flywheel.core.errors import NotFound, Refused
+from flywheel.core.errors import Forbidden, NotFound
 
 ANNOTATE: tuple[str, ...] = (Membership.Role.ANNOTATOR, Membership.Role.LEAD)
 REVIEW: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
@@ -60,7 +60,7 @@ def access_project(user: Any, slug: str, roles: tuple[str, ...] = ANY) -> Projec
         raise NotFound(f"there is no project '{slug}' that you are a member of; its lead can add you")
     if held & set(roles) or (admin and roles in (ANY, MANAGE)):
         return project
-    raise Refused(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
+    raise Forbidden(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
                   f"{' or '.join(roles)}; its lead can give it to you")
 
 
@@ -80,7 +80,7 @@ def access_membership(user: Any, project: Project, roles: tuple[str, ...]) -> Me
     for role in roles:
         if role in found and user.is_active:
             return found[role]
-    raise Refused(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
+    raise Forbidden(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
                   f"{' or '.join(roles)}; its lead can give it to you")
 
 

@@ -19,7 +19,7 @@ from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Flag, Project, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.api import KeysetPagination
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
 
 
@@ -207,7 +207,7 @@ class Tasks(ListAPIView[Task]):
         tasks = Task.objects.filter(project=project).select_related("example")
         state = self.request.query_params.get("state", "")
         if state and state not in Task.State.values:
-            raise Invalid(f"'{state}' is no state; there are: {', '.join(Task.State.values)}", field="state")
+            raise ValidationFailed(f"'{state}' is no state; there are: {', '.join(Task.State.values)}", field="state")
         return tasks.filter(state=state) if state else tasks
 
 
@@ -318,7 +318,7 @@ class Flags(ListAPIView[Flag]):
         known = {"state": Flag.State.values, "reason": Flag.Reason.values}
         for name, value in asked.items():
             if value and value not in known[name]:
-                raise Invalid(f"'{value[:80]}' is no {name}; there are: {', '.join(known[name])}", field=name)
+                raise ValidationFailed(f"'{value[:80]}' is no {name}; there are: {', '.join(known[name])}", field=name)
         return selectors.flags_listed(project=project, **asked)
 
 

@@ -14,7 +14,7 @@ from xml.parsers import expat
 from annotation.domain.labels import SUPPORTED_TAGS, TASK_VARIABLES, TYPES, Control, Document, LabelConfig, Option
 from annotation.domain.results import clean_text
 from annotation.models import Project
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 
 MAX_LENGTH = 50_000
 MAX_NAME = 100
@@ -98,8 +98,8 @@ def label_config_parse(xml: str) -> LabelConfig:
     return config
 
 
-def _invalid(message: str) -> Invalid:
-    return Invalid(f"label configuration: {message}", field="label_config")
+def _invalid(message: str) -> ValidationFailed:
+    return ValidationFailed(f"label configuration: {message}", field="label_config")
 
 
 def _root(xml: str) -> ElementTree.Element:

@@ -31,7 +31,7 @@ class Project(models.Model):
     routing = models.CharField(max_length=20, choices=Routing, default=Routing.OLDEST_FIRST)
     lease_seconds = models.PositiveIntegerField(default=15 * 60)
     sources = models.ManyToManyField(Source, related_name="projects", blank=True)
-    # How far the job that makes tasks of new examples has read; see annotation.jobs.
+    # How far the job that makes tasks of new examples has read; see annotation.tasks.
     last_example_id = models.BigIntegerField(default=0)
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

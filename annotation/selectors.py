@@ -1,6 +1,6 @@
-"""Reading annotation: what a task shows, settled examples for curation, queues, numbers.
+"""Reading annotation: what a task shows, settled examples for datasets, queues, numbers.
 
-Every query here is bounded or keyset-paged; numbers over all tasks come from gauges that annotation.jobs counts.
+Every query here is bounded or keyset-paged; numbers over all tasks come from gauges that annotation.tasks counts.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def flag_returned_of(task: Task) -> Flag | None:
     return returned.order_by("-pk").first()
 
 
-# -- for curation ------------------------------------------------------------------------------------------------------
+# -- for datasets ------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class SettledExample:
     """An example with the answer it was settled with: `reply` is the corrected reply, redacted, `label` stratifies."""

@@ -1,4 +1,4 @@
-"""The Django project: capture, curation, runs, and the composition root that joins every app."""
+"""The Django project: capture, datasets, runs, and the composition root that joins every app."""
 
 from flywheel.celery import app as celery_app
 

@@ -9,14 +9,14 @@ import os
 
 from celery import Celery
 
-from flywheel.core.broker import broker_use
+from flywheel.work.broker import broker_use
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flywheel.settings.dev")
 
 broker_use()
 app = Celery("flywheel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(related_name="jobs")
+app.autodiscover_tasks(related_name="tasks")
 
 app.conf.beat_schedule = {
     "annotation-make-tasks": {"task": "annotation.make_tasks", "schedule": 5.0},
@@ -27,13 +27,13 @@ app.conf.beat_schedule = {
     "capture-gauges": {"task": "capture.refresh_gauges", "schedule": 60.0},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
     "provenance-expire": {"task": "provenance.expire", "schedule": 60.0, "options": {"expires": 55}},
-    "provenance-ledger-head": {"task": "provenance.ledger_head", "schedule": 3600.0, "options": {"expires": 3500}},
+    "audit-checkpoint": {"task": "audit.checkpoint", "schedule": 3600.0, "options": {"expires": 3500}},
     "provenance-gauges": {"task": "provenance.count", "schedule": 60.0, "options": {"expires": 55}},
-    "curation-gauges": {"task": "curation.count", "schedule": 60.0, "options": {"expires": 55}},
+    "datasets-gauges": {"task": "datasets.count", "schedule": 60.0, "options": {"expires": 55}},
     "runs-sweep": {"task": "runs.sweep", "schedule": 5.0},
     "runs-budget": {"task": "runs.budget", "schedule": 300.0, "options": {"expires": 290}},
     "runs-suggest": {"task": "runs.suggest", "schedule": 60.0},
-    "outbox-sweep": {"task": "core.sweep", "schedule": 5.0},
+    "work-sweep": {"task": "work.sweep", "schedule": 5.0},
     # A count that waited for a minute is dropped: the next one says the same, later.
-    "home-gauges": {"task": "home.refresh_gauges", "schedule": 60.0, "options": {"expires": 55}},
+    "dashboard-gauges": {"task": "dashboard.refresh_gauges", "schedule": 60.0, "options": {"expires": 55}},
 }

@@ -14,7 +14,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 api: list[URLPattern | URLResolver] = [
     *(
         path("", include(f"{app}.api_urls"))
-        for app in ("flywheel.capture", "provenance", "annotation", "flywheel.curation", "flywheel.runs")
+        for app in (
+            "flywheel.audit", "flywheel.capture", "provenance", "annotation", "flywheel.datasets", "flywheel.runs",
+        )
     ),
     path("schema/", SpectacularAPIView.as_view(), name="api_schema"),
 ]
@@ -24,15 +26,17 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include(api)),
-    path("", include("flywheel.home.urls")),
+    path("", include("flywheel.dashboard.urls")),
+    path("", include("flywheel.accounts.urls")),
+    path("", include("flywheel.audit.urls")),
     path("", include("flywheel.capture.urls")),
     path("", include("provenance.urls")),
     path("", include("annotation.urls")),
-    path("", include("flywheel.curation.urls")),
+    path("", include("flywheel.datasets.urls")),
     path("", include("flywheel.runs.urls")),
 ]
 
-handler400 = "flywheel.core.failures.bad_request"
-handler403 = "flywheel.core.failures.permission_denied"
-handler404 = "flywheel.core.failures.page_not_found"
-handler500 = "flywheel.core.failures.server_error"
+handler400 = "flywheel.core.error_views.bad_request"
+handler403 = "flywheel.core.error_views.permission_denied"
+handler404 = "flywheel.core.error_views.page_not_found"
+handler500 = "flywheel.core.error_views.server_error"

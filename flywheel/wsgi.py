@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from flywheel.core.bodies import BodyReader
-from flywheel.core.head import HeadOnly
+from flywheel.core.wsgi_body import BodyReader
+from flywheel.core.wsgi_head import HeadOnly
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flywheel.settings.dev")
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flywheel.core.access import ADMIN, STEWARD, has_role
-from flywheel.core.errors import Invalid, NotFound, Refused
+from flywheel.core.errors import Forbidden, NotFound, ValidationFailed
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
@@ -30,7 +30,7 @@ def subject_asked(user: Any, params: Mapping[str, str]) -> Subject | None:
     if not text:
         return None
     if not has_role(user, STEWARD, ADMIN):
-        raise Refused("what is held of one person is for stewards and admins")
+        raise Forbidden("what is held of one person is for stewards and admins")
     try:
         return subject_of(UUID(text))
     except ValueError:
@@ -57,8 +57,10 @@ def purpose_and_region(params: Mapping[str, str], *, default_purpose: str = "sft
     """The purpose and region that an address names, or the usual ones. Raises Invalid for what is not known."""
     purpose = params.get("purpose") or default_purpose
     if purpose not in PURPOSES:
-        raise Invalid(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
+        raise ValidationFailed(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
     region = (params.get("region") or regions()[0]).strip()
     if len(region) > 40:
-        raise Invalid("the region's name is longer than 40 characters; use a code such as EU or DE", field="region")
+        raise ValidationFailed(
+            "the region's name is longer than 40 characters; use a code such as EU or DE", field="region"
+        )
     return purpose, region

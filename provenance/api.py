@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from flywheel.core.access import ADMIN, STEWARD, HasRole
-from flywheel.core.api import KeysetPagination
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 from provenance import access, services
 from provenance.domain.vocabulary import PURPOSES
-from provenance.models import ConsentRecord, LedgerEntry, Withdrawal
+from provenance.models import ConsentRecord, Withdrawal
 
 STEWARDS = [HasRole.of(STEWARD, ADMIN)]
 
@@ -101,15 +98,9 @@ class VerdictOut(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
 
 
-class LedgerOut(serializers.ModelSerializer[LedgerEntry]):
-    class Meta:
-        model = LedgerEntry
-        fields = ("seq", "at", "actor", "action", "object", "payload", "payload_sha256", "previous", "entry_sha256")
-
-
 def _object(request: Request) -> dict[str, Any]:
     if not isinstance(request.data, dict):
-        raise Invalid(f"the body is {type(request.data).__name__}; send a JSON object")
+        raise ValidationFailed(f"the body is {type(request.data).__name__}; send a JSON object")
     return request.data
 
 
@@ -194,16 +185,3 @@ class RecordVerdict(APIView):
             "record": record.uid, "purpose": purpose, "region": region, "commercial": commercial,
             "cleared": found.cleared, "reasons": found.reasons, "flags": found.flags, "expires_at": found.expires_at,
         }).data)
-
-
-class Ledger(ListAPIView[LedgerEntry]):
-    """The ledger, newest entry first."""
-
-    permission_classes = STEWARDS
-    serializer_class = LedgerOut
-    pagination_class = KeysetPagination
-
-    def get_queryset(self) -> QuerySet[LedgerEntry]:
-        """All entries, or those of one thing: `?object=snapshot:<uid>`."""
-        thing = self.request.query_params.get("object")
-        return LedgerEntry.objects.filter(object=thing) if thing else LedgerEntry.objects.all()

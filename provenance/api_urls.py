@@ -10,5 +10,4 @@ urlpatterns = [
     path("subjects/<uuid:uid>/withdraw/", api.SubjectWithdraw.as_view(), name="api_subject_withdraw"),
     path("withdrawals/<uuid:uid>/", api.WithdrawalDetail.as_view(), name="api_withdrawal"),
     path("records/<uuid:uid>/verdict/", api.RecordVerdict.as_view(), name="api_record_verdict"),
-    path("ledger/", api.Ledger.as_view(), name="api_ledger"),
 ]

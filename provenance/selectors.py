@@ -16,7 +16,8 @@ from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils import timezone
 
-from flywheel.core.gauges import gauges_get
+from flywheel.audit.models import LedgerEntry, LedgerHead
+from flywheel.stats.gauges import gauges_get
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
 from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
 from provenance.domain.vocabulary import PURPOSES
@@ -25,8 +26,6 @@ from provenance.models import (
     ConsentRecord,
     GateVerdict,
     LawfulBasis,
-    LedgerEntry,
-    LedgerHead,
     ProvenanceRecord,
     Subject,
     Withdrawal,

@@ -16,6 +16,4 @@ urlpatterns = [
     path("subjects/<uuid:uid>/withdraw/", views.subject_withdraw, name="subject_withdraw"),
     path("subjects/<uuid:uid>/reach/<str:name>/", views.subject_reach, name="subject_reach"),
     path("withdrawals/<uuid:uid>/", views.withdrawal_page, name="withdrawal"),
-    path("ledger/", views.ledger, name="ledger"),
-    path("ledger/verify/", views.ledger_verify, name="ledger_verify"),
 ]

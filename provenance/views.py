@@ -15,13 +15,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from flywheel.core.access import ADMIN, STEWARD, role_required
 from flywheel.core.errors import NotFound
-from flywheel.core.models import Job
 from flywheel.core.paging import keyset_page
 from provenance import access, reach, selectors, services
 from provenance.domain.gate import RULES
 from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 from provenance.forms import WithdrawForm
-from provenance.models import GateReason, GateVerdict, LedgerEntry, ProvenanceRecord, Subject, Withdrawal
+from provenance.models import GateReason, GateVerdict, ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
 
 steward = role_required(STEWARD, ADMIN)
@@ -211,28 +210,3 @@ def withdrawal_page(request: HttpRequest, uid: UUID) -> HttpResponse:
     return render(request, "provenance/withdrawal.html", {
         "withdrawal": withdrawal, "sections": selectors.receipt_sections(withdrawal.receipt),
     })
-
-
-# -- ledger ------------------------------------------------------------------------------------------------------------
-@require_GET
-@steward
-def ledger(request: HttpRequest) -> HttpResponse:
-    """The chain, newest first, and what verifying it said last."""
-    action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
-    entries = LedgerEntry.objects.all()
-    if thing:
-        entries = entries.filter(object=thing)
-    if action:
-        entries = entries.filter(action__startswith=action)
-    return render(request, "provenance/ledger.html", {
-        "page": keyset_page(entries, request.GET), "action": action, "object": thing,
-        "jobs": Job.objects.filter(object_ref="ledger").select_related("requested_by").order_by("-pk")[:1],
-    })
-
-
-@require_POST
-@steward
-def ledger_verify(request: HttpRequest) -> HttpResponse:
-    """Have the chain verified by a job."""
-    services.ledger_verify_request(by=request.user)  # type: ignore[arg-type]
-    return redirect("provenance:ledger")

@@ -62,7 +62,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_kee
             if connection.vendor == "sqlite":
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_no_delete")
             else:
-                cursor.execute("DROP TRIGGER IF EXISTS ledger_no_truncate ON provenance_ledgerentry")
+                cursor.execute("DROP TRIGGER IF EXISTS ledger_no_truncate ON audit_ledgerentry")
     yield
     if connection.vendor == "sqlite" and django_db_keepdb:
         with django_db_blocker.unblock():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError, RowError
 from training.errors import BadInput, RunFailed, StopRequested
-from training.stopping import signals_caught
+from training.signals import signals_caught
 
 if TYPE_CHECKING:
     from training.snapshot import Report
@@ -138,7 +138,7 @@ def _whole(report: Report) -> int:
 
 
 def _snapshot(options: argparse.Namespace) -> int:
-    from training.snapshot_make import snapshot_make
+    from training.snapshot_from_jsonl import snapshot_make
 
     return _whole(snapshot_make(options.source, options.out, validation=options.validation, test=options.test,
                                 seed=options.seed, name=options.name))

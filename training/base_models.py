@@ -16,7 +16,7 @@ from typing import Any
 from training.artifacts import folder_replace, json_write
 from training.errors import BadInput
 from training.models import REVISION_FILE, files_revision, folder_files, tokenizer_load
-from training.text_figures import text_figures
+from training.tokenizer_stats import text_figures
 
 TINY_SEED = 20240501
 TINY_VOCABULARY = 1024

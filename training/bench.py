@@ -79,7 +79,7 @@ def model_name() -> str:
 
 def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
     """Real tokens per second of this trainer."""
-    from training.data import Encoder
+    from training.encoding import Encoder
     from training.events import EventLog
     from training.models import model_load, tokenizer_load
     from training.trainer import plan_make, train

@@ -13,7 +13,7 @@ from typing import Any
 
 from training.artifacts import MODEL_FOLDER
 from training.contract import Row, RunSpec
-from training.data import Account, Document, Encoder
+from training.encoding import Account, Document, Encoder
 from training.errors import BadInput
 from training.events import EventLog
 from training.models import BaseModel, model_load, tokenizer_load, tuned_load

@@ -11,11 +11,11 @@ from typing import Any
 
 from training.artifacts import bytes_write, json_write, manifest_write
 from training.contract import EXIT_DONE, EXIT_STOPPED, GenerateSpec
-from training.data import render
+from training.encoding import render
 from training.errors import BadInput, StopRequested
 from training.events import EventLog
 from training.models import BaseModel, base_find, is_folder, model_load, tokenizer_load, tuned_load, vocabulary_check
-from training.stopping import signals_caught
+from training.signals import signals_caught
 
 SUGGESTIONS_FILE = "suggestions.jsonl"
 

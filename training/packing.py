@@ -2,7 +2,7 @@
 
 Documents in one sequence do not see one another: positions restart at each, and where positions restart,
 transformers builds a block-diagonal mask (it does so when no attention mask is given; see
-`transformers.masking_utils`). Tokenising is left to `training.data`.
+`transformers.masking_utils`). Tokenising is left to `training.encoding`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from training.data import IGNORE, Document
+from training.encoding import IGNORE, Document
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:

@@ -46,11 +46,11 @@ from training.models import (
     vocabulary_check,
 )
 from training.results import RESULT_FILE, result_begin, result_of_same_run
+from training.signals import Stop, signals_caught
 from training.snapshot import manifest_read, snapshot_check, snapshot_rows
-from training.stopping import Stop, signals_caught
 
 if TYPE_CHECKING:
-    from training.data import Account, Document
+    from training.encoding import Account, Document
     from training.trainer import Outcome, Plan
 
 def run(value: Any, out: Path) -> int:
@@ -197,7 +197,7 @@ class Attempt:
 
     def tokenise(self, tokenizer: Any) -> tuple[list[Document], list[Document]]:
         """Documents of the train split, and of the validation split when it is watched; the account is shown."""
-        from training.data import Encoder
+        from training.encoding import Encoder
 
         h = self.spec.hyperparameters
         encoder = Encoder(tokenizer, h.max_length, self.spec.method)

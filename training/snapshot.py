@@ -1,7 +1,7 @@
 """Reading a frozen snapshot and checking it: schema, digests, counts, Merkle root, order, ids and groups.
 
 Needs pyarrow and the standard library only, so that an auditor can run it without Django or torch.
-Freezing a snapshot is left to curation; turning rows into tokens to `training.data`.
+Freezing a snapshot is left to datasets; turning rows into tokens to `training.encoding`.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ from trl.trainer.sft_trainer import SFTTrainer
 from training import checkpoints
 from training.artifacts import disk_check
 from training.contract import RunSpec
-from training.data import IGNORE, Document
+from training.encoding import IGNORE, Document
 from training.errors import Diverged, OutOfMoney
 from training.events import EventLog
 from training.models import BaseModel
 from training.packing import Collator, sequences_make
-from training.stopping import OUT_OF_MONEY
+from training.signals import OUT_OF_MONEY
 
 DIVERGENCE_WINDOW = 8
 

@@ -1,7 +1,7 @@
 """The trainers' Celery application: told that a job waits, leases it over HTTP, runs the trainer, reports back.
 
-Never touches the database; the calls themselves are left to `training.web`. The trainer itself is a child process
-that knows nothing of this; its folder survives, so that the next attempt goes on from the last checkpoint.
+Never touches the database; `training.worker_client` makes the calls. The trainer is a child process that knows nothing
+of leases; its folder survives, so that the next attempt resumes from the last checkpoint.
 Start with `celery -A training.worker worker -c 1 -P solo -n trainer@%h`.
 """
 
@@ -27,8 +27,8 @@ from celery.worker import state as celery_state
 from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
-from training.leash import Child, Orders, Tail, prune
-from training.web import HEARTBEAT_SECONDS, LeaseLost, Rejected, Settings, Web, var_dir
+from training.worker_client import HEARTBEAT_SECONDS, LeaseLost, Rejected, Settings, Web, var_dir
+from training.worker_process import Child, Orders, Tail, prune
 
 __all__ = ["Settings", "app", "job_run", "run_job"]
 

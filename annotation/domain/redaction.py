@@ -1,6 +1,6 @@
 """Personal data in answers: where an answer has free text, and the answer with what was found replaced.
 
-Finding it is provenance.pii's, the placeholders are flywheel.capture.domain.redaction's. A span is
+Finding it is flywheel.privacy.detector's, the placeholders are flywheel.capture.domain.redaction's. A span is
 `{control, part, start, end, type, score, placeholder}` with offsets in characters into the control's part, and
 `kept: true` when a reviewer has said that it is no personal data.
 """

@@ -1,4 +1,4 @@
-"""Which task a person gets next, and the sentence that says why. Looking it up is annotation.services.work's.
+"""Which task a person gets next, and the sentence that says why. Looking it up is annotation.services.assignments's.
 
 Oldest first: returned work of one's own, then what one holds, then the oldest task with a free place.
 """

@@ -4,7 +4,15 @@ Split by what is changed: projects, tasks, work (next, lease, draft), answers (s
 redaction (personal data in answers).
 """
 
-from annotation.services.answers import annotation_submit, annotation_undo, skips_restore, task_skip
+from annotation.services.annotations import annotation_submit, annotation_undo, skips_restore, task_skip
+from annotation.services.assignments import (
+    assignment_open,
+    draft_save,
+    lease_release,
+    lease_renew,
+    task_next,
+    task_peek,
+)
 from annotation.services.flags import Undone, flag_resolve, task_flag, task_reopen, work_undo
 from annotation.services.projects import (
     default_project_ensure,
@@ -17,14 +25,6 @@ from annotation.services.projects import (
 from annotation.services.redaction import annotations_search, project_search, search_sweep, span_keep
 from annotation.services.reviews import review_settle
 from annotation.services.tasks import leases_sweep, tasks_make, tasks_reconcile, tasks_withdraw
-from annotation.services.work import (
-    assignment_open,
-    draft_save,
-    lease_release,
-    lease_renew,
-    task_next,
-    task_peek,
-)
 
 __all__ = [
     "Undone",

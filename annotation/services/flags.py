@@ -15,12 +15,12 @@ from annotation.access import ANNOTATE, REVIEW, access_flag, access_flaggable, a
 from annotation.domain import routing, states
 from annotation.domain.results import clean_text
 from annotation.models import Annotation, Assignment, Flag, Project, Task
-from annotation.services._rows import lease_end, step, task_locked
-from annotation.services.answers import annotation_undo, last_answer
-from flywheel.core.errors import Conflict, Invalid
+from annotation.services.annotations import annotation_undo, last_answer
+from annotation.services.locking import lease_end, step, task_locked
+from flywheel.audit.domain import payload_hash
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
-from provenance.domain.ledger import payload_hash
-from provenance.ledger import ledger_append
 
 MAX_COMMENT = 2_000
 DECISIONS = {"return": Flag.State.RETURNED, "close": Flag.State.CLOSED}
@@ -40,17 +40,21 @@ def task_flag(*, task_id: int, user: User, reason: str, comment: str = "") -> Fl
 
 def _comment(reason: str, comment: str) -> str:
     if reason not in Flag.Reason.values:
-        raise Invalid(f"'{str(reason)[:80]}' is no reason; there are: {', '.join(Flag.Reason.values)}", field="reason")
+        raise ValidationFailed(
+            f"'{str(reason)[:80]}' is no reason; there are: {', '.join(Flag.Reason.values)}", field="reason"
+        )
     comment = _text(comment, "comment")
     if reason == Flag.Reason.OTHER and not comment:
-        raise Invalid("say what is wrong: the lead reads your comment and decides by it", field="comment")
+        raise ValidationFailed("say what is wrong: the lead reads your comment and decides by it", field="comment")
     return comment
 
 
 def _text(text: str, field: str) -> str:
     text = clean_text(text or "").strip()
     if len(text) > MAX_COMMENT:
-        raise Invalid(f"the {field} has {len(text):,} characters; at most {MAX_COMMENT:,} are taken", field=field)
+        raise ValidationFailed(
+            f"the {field} has {len(text):,} characters; at most {MAX_COMMENT:,} are taken", field=field
+        )
     return text
 
 
@@ -82,7 +86,9 @@ def flag_resolve(*, flag_id: int, by: User, decision: str, note: str = "") -> Fl
     and leads decide), Invalid, and Conflict when somebody else was first.
     """
     if decision not in DECISIONS:
-        raise Invalid(f"'{str(decision)[:80]}' is no decision; there are: {', '.join(DECISIONS)}", field="decision")
+        raise ValidationFailed(
+            f"'{str(decision)[:80]}' is no decision; there are: {', '.join(DECISIONS)}", field="decision"
+        )
     note = _text(note, "note")
     return _resolve(access_flag(by, flag_id), by, decision, note)
 

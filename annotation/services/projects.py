@@ -13,11 +13,11 @@ from annotation.access import is_admin, may_annotate, roles_in
 from annotation.domain.results import clean_text
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
 from annotation.models import Assignment, Membership, Project
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
 from flywheel.core.access import LEAD, has_role
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
-from provenance.ledger import ledger_append
 
 MAX_OVERLAP = 20
 LEASE_LIMITS = (60, 24 * 3600)
@@ -31,7 +31,7 @@ def project_create(
 ) -> Project:
     """Make a project; who makes it is its lead. Raises Refused (leads and admins only), Invalid with the field."""
     if not has_role(by, LEAD, "admin"):
-        raise Refused("projects are made by leads and admins")
+        raise Forbidden("projects are made by leads and admins")
     name = _name(name)
     slug = slug or slugify(name)[:100]
     fields = _checked({
@@ -53,15 +53,17 @@ def project_create(
 def _name(name: str) -> str:
     name = clean_text(name or "").strip()
     if not name or len(name) > 200:
-        raise Invalid(f"the name has {len(name)} characters; give it 1 to 200", field="name")
+        raise ValidationFailed(f"the name has {len(name)} characters; give it 1 to 200", field="name")
     return name
 
 
 def _free_slug(slug: str) -> None:
     if not slug or slug != slugify(slug) or slug in RESERVED_SLUGS or len(slug) > 100:
-        raise Invalid(f"'{slug}' cannot stand in an address; use lower-case letters, digits and hyphens", field="slug")
+        raise ValidationFailed(
+            f"'{slug}' cannot stand in an address; use lower-case letters, digits and hyphens", field="slug"
+        )
     if Project.objects.filter(slug=slug).exists():
-        raise Invalid(f"there is a project '{slug}' already; choose another address", field="slug")
+        raise ValidationFailed(f"there is a project '{slug}' already; choose another address", field="slug")
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     if "guidelines" in out:
         out["guidelines"] = clean_text(out["guidelines"] or "")
         if len(out["guidelines"]) > 50_000:
-            raise Invalid("the guidelines are longer than 50,000 characters", field="guidelines")
+            raise ValidationFailed("the guidelines are longer than 50,000 characters", field="guidelines")
     if "label_config" in out:
         out["label_schema"] = label_config_parse(out["label_config"]).to_json()
     if "overlap" in out:
@@ -84,7 +86,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _between(value: int, low: int, high: int, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise Invalid(f"{field} is {value!r}; it has to be a whole number from {low} to {high}", field=field)
+        raise ValidationFailed(f"{field} is {value!r}; it has to be a whole number from {low} to {high}", field=field)
     return value
 
 
@@ -98,7 +100,7 @@ def project_change(
     _may_manage(by, project)
     unknown = set(changes) - set(FIELDS)
     if unknown:
-        raise Invalid(f"a project has no field '{sorted(unknown)[0]}' that can be changed")
+        raise ValidationFailed(f"a project has no field '{sorted(unknown)[0]}' that can be changed")
     fields = _checked({name: value for name, value in changes.items() if value is not None})
     with transaction.atomic():
         locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
@@ -142,13 +144,13 @@ def project_archive(*, project: Project, by: User, archived: bool) -> Project:
 
 def _may_manage(by: User, project: Project) -> None:
     if not is_admin(by) and Membership.Role.LEAD not in roles_in(by, project):
-        raise Refused(f"'{project.name}' is changed by its leads and admins")
+        raise Forbidden(f"'{project.name}' is changed by its leads and admins")
 
 
 def membership_set(*, project: Project, user: User, role: str, by: User | None = None) -> Membership:
     """Give a person a role in a project; again changes nothing. `by` None is the system (command line, demo)."""
     if role not in Membership.Role.values:
-        raise Invalid(f"'{role}' is no role; there are: {', '.join(Membership.Role.values)}", field="role")
+        raise ValidationFailed(f"'{role}' is no role; there are: {', '.join(Membership.Role.values)}", field="role")
     if by is not None:
         _may_manage(by, project)
     with transaction.atomic():

@@ -18,13 +18,14 @@ from django.utils import timezone
 from annotation.access import REVIEW, access_annotation
 from annotation.domain import redaction
 from annotation.models import Annotation, Project, Task
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain.redaction import redact
 from flywheel.capture.selectors import Spoken, spoken_of
-from flywheel.core.errors import Invalid, Refused
-from flywheel.core.models import OutboxMessage, User
-from flywheel.core.outbox import outbox_add
-from provenance.ledger import ledger_append
-from provenance.pii import Detector, default_detector
+from flywheel.core.errors import Forbidden, ValidationFailed
+from flywheel.core.models import User
+from flywheel.privacy.detector import Detector, default_detector
+from flywheel.work.models import OutboxMessage
+from flywheel.work.outbox import outbox_add
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: i
     """
     annotation = access_annotation(by, annotation_id, REVIEW)
     if annotation.author_id == by.pk:
-        raise Refused("you wrote this yourself; another reviewer or lead has to say what is personal data in it")
+        raise Forbidden("you wrote this yourself; another reviewer or lead has to say what is personal data in it")
     return _keep(annotation, by, (control, part, start), keep)
 
 
@@ -159,7 +160,7 @@ def _keep(annotation: Annotation, by: User, place: tuple[str, int, int], keep: b
     spans = annotation.pii
     span = next((s for s in spans if (s["control"], s["part"], s["start"]) == place), None)
     if span is None:
-        raise Invalid(
+        raise ValidationFailed(
             f"nothing was found in '{place[0][:80]}', part {place[1]}, at character {place[2]} of annotation "
             f"{annotation.pk}; reload the page", field="start",
         )

@@ -12,12 +12,12 @@ from annotation.domain import states
 from annotation.domain.results import clean_text
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
-from annotation.services._rows import RETURN_HOLD, step, task_locked
-from annotation.services.answers import annotation_create, result_validated, suggestion_fields
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from annotation.services.annotations import annotation_create, result_validated, suggestion_fields
+from annotation.services.locking import RETURN_HOLD, step, task_locked
+from flywheel.audit.domain import payload_hash
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
-from provenance.domain.ledger import payload_hash
-from provenance.ledger import ledger_append
 
 MAX_COMMENT = 2_000
 
@@ -46,13 +46,17 @@ def review_settle(
 
 def _comment(decision: str, comment: str) -> str:
     if decision not in Review.Decision.values:
-        raise Invalid(f"'{decision}' is no decision; there are: {', '.join(Review.Decision.values)}", field="decision")
+        raise ValidationFailed(
+            f"'{decision}' is no decision; there are: {', '.join(Review.Decision.values)}", field="decision"
+        )
     comment = clean_text(comment or "").strip()
     if decision == Review.Decision.REJECT and not comment:
-        raise Invalid("say what has to change: a rejected answer goes back to its author with your comment",
+        raise ValidationFailed("say what has to change: a rejected answer goes back to its author with your comment",
                       field="comment")
     if len(comment) > MAX_COMMENT:
-        raise Invalid(f"the comment has {len(comment)} characters; at most {MAX_COMMENT} are taken", field="comment")
+        raise ValidationFailed(
+            f"the comment has {len(comment)} characters; at most {MAX_COMMENT} are taken", field="comment"
+        )
     return comment
 
 
@@ -61,7 +65,7 @@ def _fixed(annotation: Annotation, decision: str, fixed_result: Any) -> list[dic
         return None
     result = result_validated(fixed_result, annotation.task, label_config_of(annotation.project))
     if result == annotation.result:
-        raise Invalid("the fix is the same as the answer; accept it instead", field="fixed_result")
+        raise ValidationFailed("the fix is the same as the answer; accept it instead", field="fixed_result")
     return result
 
 
@@ -73,7 +77,7 @@ def _settle(
     annotation = Annotation.objects.select_related("project").get(pk=annotation.pk)
     _in_review(task, annotation)
     if Annotation.objects.filter(task=task, author=reviewer, state=Annotation.State.SUBMITTED).exists():
-        raise Refused(f"you answered task {task.pk} yourself; another reviewer has to judge it")
+        raise Forbidden(f"you answered task {task.pk} yourself; another reviewer has to judge it")
     review = Review(annotation=annotation, task=task, reviewer=reviewer, decision=decision, comment=comment)
     if decision == Review.Decision.REJECT:
         _send_back(task, annotation)

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from annotation.domain import states
 from annotation.models import Annotation, Assignment, Flag, Project, Task
-from annotation.services._rows import step, task_locked
+from annotation.services.locking import step, task_locked
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example
-from provenance.ledger import ledger_append
 
 LOOK_BACK = 2_000
 """Examples get their number before they are visible, so the last ones are looked at again on each round."""

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access, selectors, services
 from annotation.models import Flag, Membership, Project, Task
-from annotation.numbers import project_numbers
+from annotation.stats import project_numbers
 from annotation.views.workbench import person
-from flywheel.core.errors import Conflict, Invalid, NotFound, UserError
+from flywheel.core.errors import Conflict, NotFound, UserError, ValidationFailed
 from flywheel.core.paging import keyset_page
 
 
@@ -35,7 +35,7 @@ def flag(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             task_id=task.pk, user=person(request), reason=request.POST.get("reason", ""),
             comment=request.POST.get("comment", ""),
         )
-    except Invalid as error:
+    except ValidationFailed as error:
         context |= {"error": error, "comment": request.POST.get("comment", ""), "chosen": request.POST.get("reason")}
         return render(request, "annotation/flag.html", context, status=error.status)
     except Conflict as error:

@@ -17,11 +17,11 @@ from annotation.domain.results import clean_text
 from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
-from annotation.numbers import origins_use, people_of, project_numbers, projects_numbers
-from annotation.presentation import answer_view, controls_of, documents_of, guidelines_html
+from annotation.stats import origins_use, people_of, project_numbers, projects_numbers
+from annotation.view_models import answer_view, controls_of, documents_of, guidelines_html
 from annotation.views.workbench import person
 from flywheel.core.access import ADMIN, LEAD, has_role
-from flywheel.core.errors import Invalid, NotFound, UserError
+from flywheel.core.errors import NotFound, UserError, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 
@@ -58,7 +58,7 @@ def create(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             project = services.project_create(by=person(request), **form.values())
-        except Invalid as error:
+        except ValidationFailed as error:
             _error_into(form, error)
         else:
             messages.success(request, f"'{project.name}' was made; add the people who work in it.")
@@ -106,7 +106,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.project_change(project=project, by=person(request), **form.values())
-        except Invalid as error:
+        except ValidationFailed as error:
             _error_into(form, error)
         else:
             messages.success(request, "Saved.")
@@ -127,7 +127,7 @@ def _settings_page(request: HttpRequest, project: Project, form: ProjectForm, me
 def _config_preview(xml: str) -> dict[str, Any]:
     try:
         config = label_config_parse(xml)
-    except Invalid as error:
+    except ValidationFailed as error:
         return {"config_error": error.message}
     return {"config_controls": controls_of(config, {}), "config_documents": documents_of(config, SAMPLE)}
 

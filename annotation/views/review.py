@@ -14,8 +14,8 @@ from annotation import access, selectors, services
 from annotation.domain.labels import LabelConfig
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Membership, Project, Review, Task
-from annotation.numbers import project_numbers, projects_numbers
-from annotation.presentation import answer_view, documents_of, guidelines_html, result_posted, values_posted
+from annotation.stats import project_numbers, projects_numbers
+from annotation.view_models import answer_view, documents_of, guidelines_html, result_posted, values_posted
 from annotation.views.workbench import person, whole
 from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.models import User

@@ -15,9 +15,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation import access, selectors, services
 from annotation.label_config import label_config_of
 from annotation.models import Assignment, Flag, Membership, Project
-from annotation.numbers import project_numbers, projects_numbers
-from annotation.presentation import TaskView, guidelines_html, result_posted, task_view, values_posted
-from flywheel.core.errors import Conflict, Invalid, UserError
+from annotation.stats import project_numbers, projects_numbers
+from annotation.view_models import TaskView, guidelines_html, result_posted, task_view, values_posted
+from flywheel.core.errors import Conflict, UserError, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 
@@ -102,7 +102,7 @@ def _submit(request: HttpRequest, project: Project) -> HttpResponse:
             submission_id=request.POST.get("submission_id") or None,
             suggestion_id=whole(suggestion) if suggestion else None,
         )
-    except Invalid as error:
+    except ValidationFailed as error:
         view = task_view(
             access.access_assignment(person(request), assignment_id), values=values_posted(config, request.POST),
             submission_id=request.POST.get("submission_id", ""), error=error.message, error_field=error.field,
@@ -188,7 +188,7 @@ def skip(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     reason = request.POST.get("other", "").strip() or request.POST.get("reason", "")
     try:
         services.task_skip(assignment_id=pk, user=person(request), reason=reason)
-    except Invalid as error:
+    except ValidationFailed as error:
         return render(request, "annotation/skip.html",
                       {"project": project, "assignment": assignment, "skip_reasons": SKIP_REASONS, "error": error},
                       status=400)

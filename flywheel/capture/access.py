@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.access import ADMIN, LEAD, STEWARD
-from flywheel.core.errors import NotFound, Refused
+from flywheel.core.errors import Forbidden, NotFound
 
 CAPTURERS = (LEAD, STEWARD, ADMIN)
 """Who may deliver captures and look at examples."""
@@ -45,7 +45,7 @@ def source_for_capture(name: str) -> Source:
     """The source when it takes captures. Raises NotFound, and Refused when it is switched off."""
     source = source_get(name)
     if not source.active:
-        raise Refused(f"source {name!r} is not active; switch it on under /sources/{name}/", field="source")
+        raise Forbidden(f"source {name!r} is not active; switch it on under /sources/{name}/", field="source")
     return source
 
 

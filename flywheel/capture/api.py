@@ -19,11 +19,11 @@ from rest_framework.views import APIView
 from flywheel.capture import access, selectors, services
 from flywheel.capture.domain.payloads import BadPayload, parse_json
 from flywheel.capture.models import Example, Source
+from flywheel.capture.request_stream import body_blocks, body_whole, rows_of
 from flywheel.capture.services.sources import FIELDS
-from flywheel.capture.streams import body_blocks, body_whole, rows_of
 from flywheel.core.access import STEWARD, HasRole, has_role
 from flywheel.core.api import KeysetPagination, error_body
-from flywheel.core.errors import Invalid, Refused, UserError
+from flywheel.core.errors import Forbidden, UserError, ValidationFailed
 from flywheel.core.models import User
 
 BAD_SHOWN = 1000
@@ -52,10 +52,10 @@ class CaptureView(APIView):
         try:
             payload = parse_json(body)
         except BadPayload as bad:
-            raise Invalid(bad.reason, field=bad.field) from None
+            raise ValidationFailed(bad.reason, field=bad.field) from None
         named = request.query_params.get("source") or payload.get("source")
         if not isinstance(named, str):
-            raise Invalid('no source is named; add ?source=NAME or "source" to the payload', field="source")
+            raise ValidationFailed('no source is named; add ?source=NAME or "source" to the payload', field="source")
         result = services.capture_one(
             source=access.source_for_capture(named), payload=payload, by=_person(request),
         )
@@ -87,7 +87,7 @@ class BulkCaptureView(APIView):
         except UserError as error:
             return self._broken(error, _summary(counts, bad))
         if not counts:
-            raise Invalid("the body is empty; send one JSON object per line")
+            raise ValidationFailed("the body is empty; send one JSON object per line")
         return Response(_summary(counts, bad))
 
     def _broken(self, error: UserError, summary: dict[str, Any]) -> Response:
@@ -143,13 +143,13 @@ class SourceListView(APIView):
     def post(self, request: Request) -> Response:
         """Create a source, owned by the caller."""
         if not has_role(request.user, *access.KEEPERS):
-            raise Refused("sources are created by an admin or a steward; ask one of them")
+            raise Forbidden("sources are created by an admin or a steward; ask one of them")
         terms = request.data
         if not isinstance(terms, dict):
-            raise Invalid("expected a JSON object with the source's name and terms")
+            raise ValidationFailed("expected a JSON object with the source's name and terms")
         name = terms.get("name")
         if not isinstance(name, str):
-            raise Invalid("name is missing; lower-case letters, digits and hyphens", field="name")
+            raise ValidationFailed("name is missing; lower-case letters, digits and hyphens", field="name")
         rest = {key: value for key, value in terms.items() if key != "name"}
         source = services.source_create(name=name, owner=_person(request), by=_person(request), **rest)
         return Response(SourceSerializer(source).data, status=status.HTTP_201_CREATED)
@@ -170,9 +170,9 @@ class SourceView(APIView):
     def patch(self, request: Request, name: str) -> Response:
         """Change a source's terms."""
         if not has_role(request.user, *access.KEEPERS):
-            raise Refused("sources are changed by an admin or a steward; ask one of them")
+            raise Forbidden("sources are changed by an admin or a steward; ask one of them")
         if not isinstance(request.data, dict):
-            raise Invalid("expected a JSON object with the terms to change")
+            raise ValidationFailed("expected a JSON object with the terms to change")
         source = services.source_change(source=access.source_get(name), by=_person(request), **request.data)
         return Response(SourceSerializer(source).data)
 
@@ -224,7 +224,7 @@ class ExampleView(APIView):
         found["redactions"] = [{k: v for k, v in span.items() if k != "text"} for span in example.pii]
         if request.query_params.get("original") in ("1", "true"):
             if not has_role(request.user, STEWARD):
-                raise Refused("the original text is for stewards; everybody else works on the redacted text")
+                raise Forbidden("the original text is for stewards; everybody else works on the redacted text")
             services.example_original_seen(example=example, by=_person(request))
             found["original"] = {"subject_line": example.subject_line, "conversation": example.conversation}
         return Response(found)

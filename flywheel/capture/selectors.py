@@ -13,7 +13,7 @@ from django.utils import timezone
 from flywheel.capture.domain.conversation import conversation_of, looks_like_name
 from flywheel.capture.domain.redaction import SUBJECT, Given
 from flywheel.capture.models import Capture, Example, FileImport, Source
-from flywheel.core.models import Gauge
+from flywheel.stats.models import Gauge
 
 R = TypeVar("R", Capture, Example)
 

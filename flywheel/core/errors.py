@@ -20,14 +20,14 @@ class UserError(Exception):
             self.code = code
 
 
-class Invalid(UserError):
+class ValidationFailed(UserError):
     """The input is not what was asked for."""
 
     status = 400
     code = "invalid"
 
 
-class Refused(UserError):
+class Forbidden(UserError):
     """The person may not do this."""
 
     status = 403

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import render
 
 from flywheel.core.api import error_body
-from flywheel.core.errors import Invalid, UserError
+from flywheel.core.errors import UserError, ValidationFailed
 
 
 class UserErrorMiddleware:
@@ -20,7 +20,7 @@ class UserErrorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # No name and no search of ours holds NUL, and PostgreSQL breaks on it wherever it is compared.
         if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            error = Invalid("the address holds a NUL character; leave it out")
+            error = ValidationFailed("the address holds a NUL character; leave it out")
             if request.path.startswith("/api/"):
                 return JsonResponse(error_body(code=error.code, message=error.message), status=error.status)
             return render(request, "error.html", {"error": error}, status=error.status)

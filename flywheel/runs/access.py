@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from annotation.models import Membership, Project
 from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role
-from flywheel.core.errors import NotFound, Refused
-from flywheel.curation.models import Snapshot
+from flywheel.core.errors import Forbidden, NotFound
+from flywheel.datasets.models import Snapshot
 from flywheel.runs.models import ModelVersion, TrainingRun
 
 VIEWERS = (LEAD, STEWARD, ADMIN)
@@ -37,7 +37,7 @@ def leads(user: Any, project: Project) -> bool:
 def lead_check(user: Any, project: Project, what: str) -> None:
     """Raises Refused unless the person leads the project or is an admin."""
     if not leads(user, project):
-        raise Refused(f"{what} is for admins and the leads of project '{project.name}'")
+        raise Forbidden(f"{what} is for admins and the leads of project '{project.name}'")
 
 
 def runs_of(user: Any) -> QuerySet[TrainingRun]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import access
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe
 from provenance.domain.vocabulary import PURPOSE_NAMES

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import models
 
 from annotation.models import Project
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 
 
 class Recipe(models.Model):

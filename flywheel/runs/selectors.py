@@ -19,11 +19,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from flywheel.core.errors import NotFound
-from flywheel.core.models import Gauge
-from flywheel.core.numbers import finite
-from flywheel.curation.models import Snapshot, SnapshotRow
+from flywheel.core.json_values import finite
+from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
+from flywheel.stats.models import Gauge
 from training.contract import RunSpec, TextFigures
 
 TOKENS_PER_ROW = 250

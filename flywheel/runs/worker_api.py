@@ -19,8 +19,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from annotation.domain.results import clean_json
 from flywheel.core.api import error_body
-from flywheel.core.errors import Invalid, NotFound, TooLarge, UserError
-from flywheel.curation.models import Snapshot
+from flywheel.core.errors import NotFound, TooLarge, UserError, ValidationFailed
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.models import RunArtifact, SuggestionBatch, TrainingRun
@@ -83,9 +83,11 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     try:
         value = clean_json(json.loads(raw or b"{}", parse_constant=lambda name: None, parse_float=_finite))
     except (ValueError, RecursionError) as error:
-        raise Invalid(f"the body is not JSON that can be read ({type(error).__name__}: {str(error)[:200]})") from error
+        raise ValidationFailed(
+            f"the body is not JSON that can be read ({type(error).__name__}: {str(error)[:200]})"
+        ) from error
     if not isinstance(value, dict):
-        raise Invalid(f"the body is {type(value).__name__}; send an object")
+        raise ValidationFailed(f"the body is {type(value).__name__}; send an object")
     return value
 
 
@@ -100,7 +102,7 @@ def lease(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRespo
     """Take the job: its specification, its files, and how long the lease lasts."""
     worker = str(_body(request).get("worker") or "")[:200]
     if not worker:
-        raise Invalid("name the worker", field="worker")
+        raise ValidationFailed("name the worker", field="worker")
     job = services.run_lease(run=job, token=token, worker=worker)
     facts = {"attempt": job.attempt, "lease_seconds": settings.FLYWHEEL["RUN_LEASE_SECONDS"]}
     if isinstance(job, TrainingRun):
@@ -125,7 +127,7 @@ def events(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResp
     if not isinstance(job, TrainingRun):
         raise NotFound("a batch of suggestions takes no events; tell its progress with the heartbeat")
     if not isinstance(found, list):
-        raise Invalid("send a list of events", field="events")
+        raise ValidationFailed("send a list of events", field="events")
     return JsonResponse({"last_seq": services.run_report(run=job, token=token, events=found)})
 
 
@@ -168,7 +170,7 @@ def artifact(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRe
     """Take one file; its length and SHA-256 stand in the headers, its bytes are the body."""
     length = request.headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 19):
-        raise Invalid("send Content-Length; the file's size has to be known before it is taken")
+        raise ValidationFailed("send Content-Length; the file's size has to be known before it is taken")
     digest = request.headers.get("X-Content-SHA256", "")
     stored = services.artifact_store(
         run=job, token=token, path=path, stream=request, sha256=digest, size=int(length)  # type: ignore[arg-type]

@@ -26,12 +26,19 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("FLYWHEEL_TRUSTED_ORIGINS", default=[
 
 INSTALLED_APPS = [
     "flywheel.core",
+    "flywheel.ui",
+    "flywheel.work",
+    "flywheel.stats",
+    "flywheel.audit",
+    "flywheel.privacy",
     "provenance",
     "flywheel.capture",
     "annotation",
-    "flywheel.curation",
+    "flywheel.datasets",
     "flywheel.runs",
-    "flywheel.home",
+    "flywheel.accounts",
+    "flywheel.dashboard",
+    "flywheel.ops",
     "flywheel.core.admin_config.SuperuserAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -78,7 +85,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "flywheel.home.context.navigation",
+                "flywheel.ui.context.navigation",
             ],
         },
     },
@@ -117,7 +124,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "flywheel.home.adapter.ClosedAccountAdapter"
+ACCOUNT_ADAPTER = "flywheel.accounts.adapter.ClosedAccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -158,7 +165,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "flywheel.home.authentication.ScopedTokenAuthentication",
+        "flywheel.accounts.authentication.ScopedTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -169,7 +176,7 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
 }
 REST_KNOX = {"TOKEN_TTL": None, "TOKEN_LIMIT_PER_USER": 20, "AUTO_REFRESH": False, "AUTH_HEADER_PREFIX": "Token"}
-# Named, since home keeps a foreign key to it: Django asks the setting itself when it writes migrations.
+# Named, since accounts keeps a foreign key to it: Django asks the setting itself when it writes migrations.
 KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 - a model, not a secret
 SPECTACULAR_SETTINGS = {
     "TITLE": "Flywheel",

@@ -5,7 +5,7 @@ stewarding: a steward's decisions; withdrawing: withdrawal of consent and its re
 """
 
 from provenance.domain.vocabulary import RecordDraft
-from provenance.services.consenting import (
+from provenance.services.consent import (
     ConsentReport,
     consent_event_add,
     consent_import,
@@ -13,16 +13,7 @@ from provenance.services.consenting import (
     lawful_basis_record,
     lawful_basis_revoke,
 )
-from provenance.services.counting import clearance_count
-from provenance.services.judging import (
-    clear_or_refuse,
-    due_judge,
-    gate_judge,
-    records_judge,
-    records_touch,
-    verdicts_expire,
-)
-from provenance.services.recording import (
+from provenance.services.records import (
     StoredRecords,
     record_provenance,
     record_provenance_bulk,
@@ -30,15 +21,23 @@ from provenance.services.recording import (
     records_tell,
     subjects_ensure,
 )
-from provenance.services.stewarding import (
+from provenance.services.stats import clearance_count
+from provenance.services.steward_actions import (
     source_retention_change,
     source_terms_change,
     steward_clear_personal_data,
     steward_quarantine,
     steward_release,
 )
-from provenance.services.verifying import ledger_verify_request, ledger_verify_run
-from provenance.services.withdrawing import (
+from provenance.services.verdicts import (
+    clear_or_refuse,
+    due_judge,
+    gate_judge,
+    records_judge,
+    records_touch,
+    verdicts_expire,
+)
+from provenance.services.withdrawal import (
     consent_withdraw,
     refusal_due,
     withdrawal_complete,
@@ -49,7 +48,7 @@ from provenance.services.withdrawing import (
 __all__ = [
     "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "clearance_count", "consent_event_add",
     "consent_import", "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
-    "lawful_basis_revoke", "ledger_verify_request", "ledger_verify_run",
+    "lawful_basis_revoke",
     "record_provenance", "record_provenance_bulk", "records_judge", "records_store", "records_tell", "records_touch",
     "refusal_due",
     "source_retention_change", "source_terms_change", "steward_clear_personal_data", "steward_quarantine",

@@ -16,9 +16,9 @@ from django.db import connection
 
 from annotation import services
 from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Task
+from flywheel.audit.ledger import ledger_verify
 from flywheel.core.errors import Conflict, UserError
 from flywheel.core.models import User
-from provenance.ledger import ledger_verify
 from tests.annotation.conftest import make_examples
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from annotation import services
 from annotation.models import Assignment, Flag, Task
-from annotation.numbers import gauges_refresh
+from annotation.stats import gauges_refresh
 from tests.annotation.test_flags import flag
 
 pytestmark = pytest.mark.django_db

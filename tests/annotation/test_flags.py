@@ -6,10 +6,10 @@ import pytest
 
 from annotation import selectors, services
 from annotation.models import Assignment, Flag, Task
-from annotation.numbers import gauges_refresh, project_numbers
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
+from annotation.stats import gauges_refresh, project_numbers
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from tests.annotation.test_services import expire, overlap, submit
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +63,7 @@ def test_flagging_again_changes_nothing(flagged, annotator):
 def test_a_flag_takes_a_known_reason_and_a_comment_of_reasonable_length(project, stock, annotator, reason, comment, field):
     stock(1)
     held = services.task_next(project=project, user=annotator)
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(ValidationFailed) as caught:
         flag(held.task, annotator, reason=reason, comment=comment)
     assert caught.value.field == field
     assert not Flag.objects.exists()
@@ -171,7 +171,7 @@ def test_a_closed_task_is_worked_on_by_nobody_until_it_is_opened_again(
 
 def test_only_reviewers_and_leads_decide(flagged, annotator, annotator2, stranger, admin):
     task, raised = flagged
-    for user, error in ((annotator, Refused), (annotator2, Refused), (stranger, NotFound), (admin, Refused)):
+    for user, error in ((annotator, Forbidden), (annotator2, Forbidden), (stranger, NotFound), (admin, Forbidden)):
         with pytest.raises(error):
             decide(raised, user)
         with pytest.raises(error):
@@ -182,7 +182,7 @@ def test_only_reviewers_and_leads_decide(flagged, annotator, annotator2, strange
 
 @pytest.mark.parametrize(("fault", "field"), [({"decision": "x"}, "decision"), ({"note": "n" * 2_001}, "note")])
 def test_a_faulty_decision_is_refused_by_field(flagged, lead, fault, field):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(ValidationFailed) as caught:
         services.flag_resolve(**{"flag_id": flagged[1].pk, "by": lead, "decision": "return"} | fault)
     assert caught.value.field == field
 

@@ -9,7 +9,7 @@ import pytest
 
 from annotation.domain.labels import LabelConfig
 from annotation.label_config import DEFAULT, label_config_parse
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 
 BODY = '<Text name="t" value="$text"/>'
 
@@ -112,7 +112,7 @@ def test_what_stands_before_the_first_tag_in_files_is_no_fault(start):
     ("<View>" + " " * 1_000_000 + "</View>", "at most 50,000"),
 ])
 def test_a_faulty_configuration_is_refused_with_what_is_wrong(xml, says):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(ValidationFailed) as caught:
         label_config_parse(xml)
     assert says in caught.value.message
     assert caught.value.field == "label_config"

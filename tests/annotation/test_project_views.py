@@ -7,8 +7,8 @@ import re
 import pytest
 
 from annotation.models import Membership, Project, Task
-from annotation.numbers import gauges_refresh
-from annotation.presentation import guidelines_html
+from annotation.stats import gauges_refresh
+from annotation.view_models import guidelines_html
 from tests.annotation.test_services import submit
 from tests.annotation.test_views import FACTS
 

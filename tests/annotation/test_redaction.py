@@ -9,16 +9,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation import jobs, selectors, services
+from annotation import selectors, services, tasks
 from annotation.domain.redaction import redacted, written
 from annotation.models import Annotation, Task
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Capture, Example
-from flywheel.core.errors import Invalid, NotFound, Refused
-from flywheel.core.models import OutboxMessage
-from flywheel.core.outbox import outbox_drain
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
-from provenance.pii import PiiSpan
+from flywheel.core.errors import Forbidden, NotFound, ValidationFailed
+from flywheel.privacy.detector import PiiSpan
+from flywheel.work.models import OutboxMessage
+from flywheel.work.outbox import outbox_drain
 from tests.annotation.conftest import make_examples
 from tests.annotation.test_services import submit
 
@@ -169,7 +169,7 @@ def test_the_sweep_asks_once_for_answers_that_nobody_asked_about(project, stock,
     old, new = give(project, annotator, "a@b.de"), give(project, annotator, "c@d.de")
     OutboxMessage.objects.all().delete()
     Annotation.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=1))
-    assert (jobs.sweep_search(), jobs.sweep_search()) == (1, 0)
+    assert (tasks.sweep_search(), tasks.sweep_search()) == (1, 0)
     outbox_drain()
     assert shown(old) == "<EMAIL_2>"
     new.refresh_from_db()
@@ -177,7 +177,7 @@ def test_the_sweep_asks_once_for_answers_that_nobody_asked_about(project, stock,
     # One that died is not tried for ever.
     Annotation.objects.filter(pk=old.pk).update(searched_at=None)
     OutboxMessage.objects.update(done_at=None, dead_at=timezone.now())
-    assert jobs.sweep_search() == 0
+    assert tasks.sweep_search() == 0
 
 
 # -- what leaves the house ---------------------------------------------------------------------------------------------
@@ -236,11 +236,11 @@ def test_a_reviewer_keeps_what_is_no_personal_data_and_takes_it_back(found, revi
 
 
 def test_only_reviewers_and_leads_judge_and_never_their_own(found, project, annotator, stranger, admin, lead):
-    for user, error in ((annotator, Refused), (stranger, NotFound), (admin, Refused)):
+    for user, error in ((annotator, Forbidden), (stranger, NotFound), (admin, Forbidden)):
         with pytest.raises(error):
             keep(found, user)
     services.membership_set(project=project, user=annotator, role="reviewer", by=lead)
-    with pytest.raises(Refused, match="wrote this yourself"):
+    with pytest.raises(Forbidden, match="wrote this yourself"):
         keep(found, annotator)
     with pytest.raises(NotFound):
         services.span_keep(annotation_id=10**9, by=lead, control="reply", part=0, start=9, keep=True)
@@ -248,7 +248,7 @@ def test_only_reviewers_and_leads_judge_and_never_their_own(found, project, anno
 
 @pytest.mark.parametrize("change", [{"control": "x"}, {"part": 1}, {"start": 8}, {"start": -1}])
 def test_a_span_that_is_not_there_is_refused(found, reviewer, change):
-    with pytest.raises(Invalid, match="nothing was found"):
+    with pytest.raises(ValidationFailed, match="nothing was found"):
         keep(found, reviewer, **change)
 
 

@@ -12,7 +12,7 @@ from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
 from annotation.models import Assignment, Review, Task
 from flywheel.capture.models import Suggestion
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
 from tests.annotation.test_services import overlap, submit
 
@@ -65,7 +65,7 @@ def test_a_faulty_decision_is_refused_and_changes_nothing(
 ):
     stock(1)
     given = submit(project, annotator, answer)
-    with pytest.raises(Invalid, match=says):
+    with pytest.raises(ValidationFailed, match=says):
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision=decision, **kwargs)
     assert not Review.objects.exists()
 
@@ -73,7 +73,7 @@ def test_a_faulty_decision_is_refused_and_changes_nothing(
 def test_a_fix_that_changes_nothing_is_refused(project, stock, annotator, reviewer, answer):
     stock(1)
     given = submit(project, annotator, answer)
-    with pytest.raises(Invalid, match="accept it instead"):
+    with pytest.raises(ValidationFailed, match="accept it instead"):
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="fix", fixed_result=given.result)
 
 
@@ -109,7 +109,7 @@ def test_returned_work_that_is_left_lying_goes_to_others(project, stock, annotat
 def test_nobody_judges_their_own_answer(project, stock, annotator, lead, answer):
     stock(1)
     given = submit(project, lead, answer)
-    with pytest.raises(Refused, match="answered task"):
+    with pytest.raises(Forbidden, match="answered task"):
         services.review_settle(annotation_id=given.pk, reviewer=lead, decision="accept")
     assert selectors.review_next(project=project, user=lead) is None
 
@@ -118,7 +118,7 @@ def test_only_reviewers_of_the_project_judge(project, stock, annotator, annotato
     stock(1)
     given = submit(project, annotator, answer)
     for user in (annotator2, stranger, admin):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.review_settle(annotation_id=given.pk, reviewer=user, decision="accept")
 
 

@@ -13,10 +13,10 @@ from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Membership, Project, Task
 from annotation.selectors import suggestions_of
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Suggestion
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
@@ -78,14 +78,14 @@ def test_peeking_leases_one_task_ahead_and_not_more(project, stock, annotator):
 def test_a_stranger_and_a_reviewer_get_no_task(project, stock, stranger, reviewer):
     stock(1)
     for user in (stranger, reviewer):
-        with pytest.raises(Refused, match="annotate in 'Support replies'"):
+        with pytest.raises(Forbidden, match="annotate in 'Support replies'"):
             services.task_next(project=project, user=user)
 
 
 def test_a_person_switched_off_gets_no_task(project, stock, annotator):
     stock(1)
     annotator.is_active = False
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         services.task_next(project=project, user=annotator)
 
 
@@ -235,7 +235,7 @@ def test_a_draft_has_limits(project, stock, annotator):
     stock(1)
     held = services.task_next(project=project, user=annotator)
     for draft in ({}, [1] * 1_001):
-        with pytest.raises(Invalid):
+        with pytest.raises(ValidationFailed):
             services.draft_save(assignment=held, user=annotator, draft=draft, version=1)
 
 
@@ -282,7 +282,7 @@ def test_a_submission_id_of_another_answer_is_refused(project, stock, annotator,
     other = services.task_next(project=project, user=annotator2)
     with pytest.raises(Conflict, match="used for another answer"):
         services.annotation_submit(assignment_id=other.pk, user=annotator2, result=answer, submission_id=uid)
-    with pytest.raises(Invalid, match="no UUID"):
+    with pytest.raises(ValidationFailed, match="no UUID"):
         services.annotation_submit(assignment_id=other.pk, user=annotator2, result=answer, submission_id="x")
 
 
@@ -290,7 +290,7 @@ def test_an_answer_without_a_required_control_is_refused_by_name(project, stock,
     stock(1)
     held = services.task_next(project=project, user=annotator)
     result = result_build(label_config_of(project), {"reply": "Hello"})
-    with pytest.raises(Invalid, match="How good was the agent's reply") as caught:
+    with pytest.raises(ValidationFailed, match="How good was the agent's reply") as caught:
         services.annotation_submit(assignment_id=held.pk, user=annotator, result=result)
     assert caught.value.field == "quality"
 
@@ -298,7 +298,7 @@ def test_an_answer_without_a_required_control_is_refused_by_name(project, stock,
 def test_a_suggestion_of_another_example_is_refused(project, stock, annotator, answer):
     _, second = stock(2)
     foreign = Suggestion.objects.get(example=second.example)
-    with pytest.raises(Invalid, match="not one of task"):
+    with pytest.raises(ValidationFailed, match="not one of task"):
         submit(project, annotator, answer, suggestion_id=foreign.pk)
 
 
@@ -332,7 +332,7 @@ def test_skipping_takes_a_reason(project, stock, annotator):
     stock(1)
     held = services.task_next(project=project, user=annotator)
     for reason in ("", "  ", "x" * 501):
-        with pytest.raises(Invalid):
+        with pytest.raises(ValidationFailed):
             services.task_skip(assignment_id=held.pk, user=annotator, reason=reason)
     services.task_skip(assignment_id=held.pk, user=annotator, reason="why")
     assert services.task_skip(assignment_id=held.pk, user=annotator, reason="again").skip_reason == "why"
@@ -367,7 +367,7 @@ def test_who_is_taken_out_of_the_project_keeps_their_draft_and_no_lease(project,
     saved = services.draft_save(assignment=held, user=annotator, draft=answer, version=5)
     assert (saved.saved, saved.held) == (True, False)
     assert "you may not annotate" in saved.message
-    with pytest.raises(Refused, match="you may not annotate"):
+    with pytest.raises(Forbidden, match="you may not annotate"):
         services.lease_renew(assignment_id=held.pk, user=annotator)
     assert Assignment.objects.get().expires_at == held.expires_at
     expire(held)

@@ -1,18 +1,18 @@
-"""Tasks as a stock: made, swept, withdrawn; what curation reads; numbers."""
+"""Tasks as a stock: made, swept, withdrawn; what datasets reads; numbers."""
 
 from __future__ import annotations
 
 import pytest
 from django.utils import timezone
 
-from annotation import jobs, selectors, services
+from annotation import selectors, services, tasks
 from annotation.models import Annotation, Assignment, Project, Task
-from annotation.numbers import origins_use, people_of, project_numbers
+from annotation.stats import origins_use, people_of, project_numbers
+from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict
-from flywheel.core.gauges import gauges_get
-from flywheel.core.models import Gauge
-from provenance.models import LedgerEntry
+from flywheel.stats.gauges import gauges_get
+from flywheel.stats.models import Gauge
 from tests.annotation.conftest import make_examples, make_source
 from tests.annotation.test_services import submit
 
@@ -48,8 +48,8 @@ def test_an_example_far_behind_is_found_by_the_reconciliation(project, source, m
     services.tasks_make(project=project)
     Example.objects.filter(pk=late.pk).update(status="active")
     assert services.tasks_make(project=project) == 0
-    assert jobs.reconcile_tasks() == 1
-    assert jobs.reconcile_tasks() == 0
+    assert tasks.reconcile_tasks() == 1
+    assert tasks.reconcile_tasks() == 0
 
 
 def test_a_source_added_later_brings_its_older_examples(project, source, lead):
@@ -65,19 +65,19 @@ def test_a_paused_project_gets_no_task(project, source, lead):
     make_examples(source, 1)
     services.project_archive(project=project, by=lead, archived=True)
     assert services.tasks_make(project=project) == 0
-    assert jobs.make_tasks() == 0
+    assert tasks.make_tasks() == 0
 
 
 def test_the_jobs_make_sweep_and_count(project, source, annotator, answer):
     make_examples(source, 3)
-    assert jobs.make_tasks() == 3
+    assert tasks.make_tasks() == 3
     task = Task.objects.first()
     suggestion = Suggestion.objects.get(example=task.example)
     submit(project, annotator, answer, lead_time_seconds=10, suggestion_id=suggestion.pk)
     services.task_next(project=project, user=annotator)
     Assignment.objects.filter(status="active").update(expires_at=timezone.now())
-    assert jobs.sweep_leases() == 1
-    jobs.refresh_gauges()
+    assert tasks.sweep_leases() == 1
+    tasks.refresh_gauges()
     numbers = project_numbers(project)
     assert (numbers.now["tasks_open"], numbers.now["tasks_in_review"], numbers.now["answers_today"]) == (2, 1, 1)
     assert numbers.counted_at
@@ -85,7 +85,7 @@ def test_the_jobs_make_sweep_and_count(project, source, annotator, answer):
     assert [(o.name, o.total, o.edited) for o in origins_use(project)] == [("agent", 1, 1)]
     assert gauges_get(scope="origin:agent")["edited"].value == 1
     count = Gauge.objects.count()
-    jobs.refresh_gauges()
+    tasks.refresh_gauges()
     assert Gauge.objects.count() == count
 
 
@@ -170,17 +170,17 @@ def test_reviewers_are_spread_over_the_queue(project, stock, annotator, reviewer
 
 
 def test_projects_are_made_and_changed_by_their_leads(project, lead, admin, annotator, source):
-    from flywheel.core.errors import Invalid, Refused
+    from flywheel.core.errors import Forbidden, ValidationFailed
 
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         services.project_create(by=annotator, name="x")
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         services.project_change(project=project, by=annotator, name="x")
     for fault, field in (({"name": ""}, "name"), ({"name": "A", "slug": "A b"}, "slug"), ({"name": "new"}, "slug"),
                          ({"name": "S", "slug": project.slug}, "slug"), ({"name": "A", "overlap": 0}, "overlap"),
                          ({"name": "A", "lease_seconds": 1}, "lease_seconds"),
                          ({"name": "A", "label_config": "<View/>"}, "label_config")):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(ValidationFailed) as caught:
             services.project_create(by=lead, **fault)
         assert caught.value.field == field
     changed = services.project_change(project=project, by=admin, name="Renamed", overlap=2)

@@ -10,7 +10,7 @@ from django.test import Client
 
 from annotation import services
 from annotation.models import Annotation, Assignment, Project, Review
-from annotation.numbers import gauges_refresh
+from annotation.stats import gauges_refresh
 from flywheel.capture.models import Example
 from tests.annotation.conftest import ANSWER, MESSAGES, make_examples
 from tests.annotation.test_services import submit

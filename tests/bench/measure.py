@@ -279,9 +279,9 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
     from django.utils import timezone
 
     from annotation.models import Annotation, Task
-    from flywheel.core.outbox import outbox_drain
-    from flywheel.curation.models import Snapshot
-    from flywheel.curation.services import snapshot_request
+    from flywheel.datasets.models import Snapshot
+    from flywheel.datasets.services import snapshot_request
+    from flywheel.work.outbox import outbox_drain
 
     lead = _person("lead", "lead", "admin")
     source = _source(lead)

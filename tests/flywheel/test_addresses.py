@@ -18,11 +18,12 @@ from django.utils import timezone
 from annotation.models import Annotation, Assignment, Flag, Membership, Task
 from flywheel.capture.models import Capture
 from flywheel.core.access import ROLES
-from flywheel.core.models import Job, User
+from flywheel.core.models import User
 from flywheel.runs.models import RunArtifact
+from flywheel.work.models import Job
 from provenance.models import ConsentRecord, Subject, Withdrawal
 from tests.conftest import make_user
-from tests.flywheel.home.conftest import Turn, member, project, source, turn  # noqa: F401
+from tests.flywheel.dashboard.conftest import Turn, member, project, source, turn  # noqa: F401
 
 ALL = frozenset({"stranger", *ROLES})
 DECIDERS = frozenset({"lead", "steward", "admin"})

@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from provenance.models import ConsentRecord
+from tests.flywheel.audit.test_ledger import _tamper, _three
 from tests.provenance.conftest import consent_row
-from tests.provenance.test_ledger import _tamper, _three
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ def test_a_whole_ledger_says_so():
 
 def test_a_broken_ledger_exits_with_one_and_names_the_entry():
     _three()
-    _tamper("UPDATE provenance_ledgerentry SET actor = 'user:1' WHERE seq = 2")
+    _tamper("UPDATE audit_ledgerentry SET actor = 'user:1' WHERE seq = 2")
     with pytest.raises(CommandError, match="entry 2") as caught:
         call_command("ledger_verify")
     assert caught.value.returncode == 1

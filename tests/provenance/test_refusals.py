@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from flywheel.core import outbox
-from flywheel.core.models import OutboxMessage
-from flywheel.core.outbox import outbox_drain
+from flywheel.audit.models import LedgerEntry
+from flywheel.work import outbox
+from flywheel.work.models import OutboxMessage
+from flywheel.work.outbox import outbox_drain
 from provenance import selectors, services
-from provenance.models import LedgerEntry, ProvenanceRecord, Subject, Withdrawal
+from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from tests.provenance.conftest import consent_row, draft
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +61,7 @@ def test_the_same_data_again_is_not_handed_on_again():
 def test_looking_for_refusals_takes_two_queries_per_thousand_records(django_assert_max_num_queries):
     from django.db import transaction
 
-    from provenance.services.withdrawing import late_follow
+    from provenance.services.withdrawal import late_follow
 
     made = services.record_provenance_bulk([draft(n) for n in range(60)])
     with transaction.atomic(), django_assert_max_num_queries(2):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from flywheel.core.models import Job
-from flywheel.core.outbox import outbox_drain
+from flywheel.work.models import Job
+from flywheel.work.outbox import outbox_drain
 from provenance import services
 from provenance.models import ProvenanceRecord, Withdrawal
 
@@ -35,7 +35,7 @@ def pages(records) -> dict[str, str]:
         "rows": reverse("provenance:subject_reach", args=[subject.uid, "snapshot rows"]),
         "withdraw": reverse("provenance:subject_withdraw", args=[subject.uid]),
         "withdrawal": reverse("provenance:withdrawal", args=[withdrawal.uid]),
-        "ledger": reverse("provenance:ledger"),
+        "ledger": reverse("audit:ledger"),
     }
 
 
@@ -67,7 +67,7 @@ def test_nobody_else_may_decide_or_withdraw(records, client_of, stranger, lead):
         assert client.post(decide, {"reason": "x"}).status_code == 403
         withdraw = reverse("provenance:subject_withdraw", args=[subject.uid])
         assert client.post(withdraw, {"purposes": ["sft"], "confirm": str(subject)}).status_code == 403
-        assert client.post(reverse("provenance:ledger_verify")).status_code == 403
+        assert client.post(reverse("audit:ledger_verify")).status_code == 403
     assert not Withdrawal.objects.exists()
 
 
@@ -138,7 +138,7 @@ def test_verifying_the_ledger_is_a_job_that_ends_in_a_sentence(records, client_o
     records(1)
     client = client_of(steward)
     for _ in range(2):
-        client.post(reverse("provenance:ledger_verify"))
+        client.post(reverse("audit:ledger_verify"))
     assert Job.objects.count() == 1
     outbox_drain()
-    assert "entries fit" in client.get(reverse("provenance:ledger")).content.decode()
+    assert "entries fit" in client.get(reverse("audit:ledger")).content.decode()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training import builders
-from training.data import IGNORE, Document, Encoder
+from training.encoding import IGNORE, Document, Encoder
 from training.models import model_load
 from training.packing import Collator, best_fit, sequences_make
 

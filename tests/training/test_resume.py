@@ -16,7 +16,7 @@ from tests.training.outputs import events, losses, result, weights
 from training.checkpoints import checkpoints_list
 from training.errors import BadInput
 from training.run import run
-from training.stopping import OUT_OF_MONEY
+from training.signals import OUT_OF_MONEY
 
 SpecOf = Callable[..., dict[str, Any]]
 DROPOUT: dict[str, Any] = {"hyperparameters": {"lora_dropout": 0.2, "checkpoint_every": 50}}

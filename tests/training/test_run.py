@@ -20,7 +20,7 @@ from training import run as run_module
 from training.artifacts import manifest_problems
 from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
-from training.stopping import OUT_OF_MONEY
+from training.signals import OUT_OF_MONEY
 
 SpecOf = Callable[..., dict[str, Any]]
 

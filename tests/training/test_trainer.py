@@ -11,7 +11,7 @@ import pytest
 
 from tests.training import builders
 from training.contract import RunSpec
-from training.data import Encoder
+from training.encoding import Encoder
 from training.errors import Diverged
 from training.events import EventLog
 from training.models import base_find, model_load

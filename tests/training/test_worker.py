@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from training import worker
-from training.leash import Child, Tail, prune
-from training.web import Web
 from training.worker import Settings, job_run
+from training.worker_client import Web
+from training.worker_process import Child, Tail, prune
 
 SPEC = {"run_id": "r1", "snapshot": {"path": "", "merkle_root": "0" * 64}}
 FILE = b"rows"
@@ -350,7 +350,7 @@ def test_a_trainer_dies_with_its_worker(tmp_path: Path) -> None:
     trainer.write_text("import os, pathlib, sys, time\n"
                        "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\ntime.sleep(600)\n")
     script = (
-        "import os, pathlib, sys, time\nfrom training.leash import Child\n"
+        "import os, pathlib, sys, time\nfrom training.worker_process import Child\n"
         f"Child([sys.executable, {str(trainer)!r}, {str(pid)!r}], pathlib.Path({str(tmp_path / 'log')!r}),"
         " dict(os.environ))\ntime.sleep(600)\n"
     )

@@ -4,7 +4,6 @@ Standard library only, so that the web process can import it without torch and a
 It describes and validates; reading snapshots, training and talking to the network are left to other modules.
 """
 
-from training.contract.figures import TextFigures
 from training.contract.merkle import EMPTY_ROOT, MerkleTree, inclusion_proof, leaf_hash, merkle_root, verify_inclusion
 from training.contract.rows import SPLITS, Row, RowError, row_from_json
 from training.contract.spec import (
@@ -25,6 +24,7 @@ from training.contract.spec import (
     RunSpec,
     SnapshotRef,
 )
+from training.contract.tokenizer_stats import TextFigures
 
 __all__ = [
     "EMPTY_ROOT", "EXIT_BAD_INPUT", "EXIT_CRASH", "EXIT_DONE", "EXIT_STOPPED", "METHODS", "SPEC_SCHEMA", "SPLITS",

@@ -1,6 +1,6 @@
 """The row of a snapshot: one conversation that may teach, with what the trainer needs to check it.
 
-Rows are plain JSON. Splitting, clearing and hashing them is left to curation and the trainer.
+Rows are plain JSON. Splitting, clearing and hashing them is left to datasets and the trainer.
 """
 
 from __future__ import annotations

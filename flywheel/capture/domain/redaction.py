@@ -1,4 +1,4 @@
-"""Found personal data into placeholders. Finding it is `provenance.pii`'s work."""
+"""Found personal data into placeholders. Finding it is `flywheel.privacy.detector`'s work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel.capture.domain.conversation import is_generic
-from provenance.pii import PiiSpan
+from flywheel.privacy.detector import PiiSpan
 
 SUBJECT = -1
 """The message number under which spans of the subject line are listed."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.connectors import files
 from flywheel.capture.models import FileImport, Source
-from flywheel.capture.services.receiving import Outcome, Row, capture_bulk
-from flywheel.core.errors import Conflict, Invalid
+from flywheel.capture.services.ingest import Outcome, Row, capture_bulk
+from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
-from provenance.ledger import ledger_append
 
 BAD_ROWS_KEPT = 1000
 
@@ -46,21 +46,23 @@ def file_import(
                 taken += 1
                 yield outcome
             found += 1
-        except Invalid as error:
+        except ValidationFailed as error:
             if not path.is_dir():
                 raise
             # A folder may hold other things beside the conversations.
             if skipped is not None:
                 skipped(error.message)
     if not found:
-        raise Invalid(f"{path} holds no file with conversations; expected .csv, .json, .jsonl or .zip", field="path")
+        raise ValidationFailed(
+            f"{path} holds no file with conversations; expected .csv, .json, .jsonl or .zip", field="path"
+        )
 
 
 def _files(path: Path) -> list[Path]:
     try:
         return files.files_below(path)
     except (files.UnreadableFile, OSError) as error:
-        raise Invalid(str(error), field="path") from None
+        raise ValidationFailed(str(error), field="path") from None
 
 
 def _one(
@@ -81,7 +83,7 @@ def _one(
             if stop is None or done.position < stop:
                 _end(done, by=by)
     except (files.UnreadableFile, OSError, LookupError) as error:
-        raise Invalid(str(error), field="path") from None
+        raise ValidationFailed(str(error), field="path") from None
     if read is not None:
         read(done, before)
 

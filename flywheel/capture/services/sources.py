@@ -11,11 +11,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Least
 
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Source
-from flywheel.core.errors import Conflict, Invalid
+from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from provenance.domain.vocabulary import PURPOSES
-from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord
 from provenance.selectors import chunks
 from provenance.services import source_retention_change, source_terms_change
@@ -104,27 +104,31 @@ def _without_own_purposes(examples: QuerySet[Example]) -> Iterator[int]:
 def _apply(source: Source, terms: dict[str, Any]) -> None:
     unknown = sorted(set(terms) - set(FIELDS))
     if unknown:
-        raise Invalid(f"a source has no {unknown[0]!r}; it has {', '.join(FIELDS)}", field=unknown[0])
+        raise ValidationFailed(f"a source has no {unknown[0]!r}; it has {', '.join(FIELDS)}", field=unknown[0])
     for name, value in terms.items():
         setattr(source, name, value)
 
 
 def _check(source: Source) -> None:
     if source.name in ("new", "dead"):
-        raise Invalid(f"the name {source.name!r} is taken by a page; choose another", field="name")
+        raise ValidationFailed(f"the name {source.name!r} is taken by a page; choose another", field="name")
     for name in LISTS:
         value = getattr(source, name)
         if not isinstance(value, list) or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value):
-            raise Invalid(f"{name}: expected a list of words such as [\"sft\"], found {str(value)[:80]!r}", field=name)
+            raise ValidationFailed(
+                f"{name}: expected a list of words such as [\"sft\"], found {str(value)[:80]!r}", field=name
+            )
     unknown = sorted({*source.purposes, *source.prohibited_purposes} - set(PURPOSES))
     if unknown:
-        raise Invalid(f"purpose {unknown[0]!r} is unknown; use {', '.join(PURPOSES)}", field="purposes")
+        raise ValidationFailed(f"purpose {unknown[0]!r} is unknown; use {', '.join(PURPOSES)}", field="purposes")
     both = sorted(set(source.purposes) & set(source.prohibited_purposes))
     if both:
-        raise Invalid(f"purpose {both[0]!r} is both intended and prohibited; keep one", field="prohibited_purposes")
+        raise ValidationFailed(
+            f"purpose {both[0]!r} is both intended and prohibited; keep one", field="prohibited_purposes"
+        )
     days = source.retention_days
     if isinstance(days, int) and not 0 < days <= MAX_RETENTION_DAYS:
-        raise Invalid(
+        raise ValidationFailed(
             f"retention of {days} days: give 1 to {MAX_RETENTION_DAYS}, or nothing to keep it without an end",
             field="retention_days",
         )
@@ -132,7 +136,7 @@ def _check(source: Source) -> None:
         source.full_clean(validate_unique=False, validate_constraints=False, exclude=LISTS)
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
-        raise Invalid(f"{name}: {messages[0]}", field=name) from None
+        raise ValidationFailed(f"{name}: {messages[0]}", field=name) from None
 
 
 def _terms(source: Source) -> dict[str, Any]:

@@ -7,6 +7,14 @@ A "run" in lease functions is a training run or a batch of suggestions.
 """
 
 from flywheel.runs.services.artifacts import adapter_files, artifact_store, snapshot_files
+from flywheel.runs.services.catalog import (
+    budget_carry,
+    budget_set,
+    defaults_ensure,
+    device_set,
+    provider_set,
+    recipe_create,
+)
 from flywheel.runs.services.leases import (
     LeaseLost,
     TokenRefused,
@@ -20,22 +28,13 @@ from flywheel.runs.services.leases import (
     runs_sweep,
 )
 from flywheel.runs.services.promotion import model_promote
-from flywheel.runs.services.reports import run_complete, run_report
-from flywheel.runs.services.requests import (
+from flywheel.runs.services.run_requests import (
     RunEstimate,
     approval_refusal,
     problems_of,
     run_approve,
     run_estimate,
     run_request,
-)
-from flywheel.runs.services.setup import (
-    budget_carry,
-    budget_set,
-    defaults_ensure,
-    device_set,
-    provider_set,
-    recipe_create,
 )
 from flywheel.runs.services.suggestions import (
     suggestions_complete,
@@ -51,6 +50,7 @@ from flywheel.runs.services.withdrawal import (
     suggestions_withdraw,
     withdrawal_walk,
 )
+from flywheel.runs.services.worker_events import run_complete, run_report
 
 __all__ = [
     "LeaseLost", "RunEstimate", "TokenRefused", "adapter_files", "approval_refusal", "artifact_store",

@@ -17,7 +17,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from flywheel.core.errors import Conflict, Invalid, NotFound, TooLarge
+from flywheel.core.errors import Conflict, NotFound, TooLarge, ValidationFailed
 from flywheel.runs.models import ModelVersion, RunArtifact, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import Leased
 from flywheel.runs.services.leases import job_locked, lease_check
@@ -39,7 +39,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def path_check(path: str) -> str:
     """A relative path of plain names. Raises Invalid for anything that could leave its folder."""
     if len(path) > MAX_PATH or not _PATH.fullmatch(path) or ".." in path:
-        raise Invalid(f"path {path[:120]!r} is not allowed; use names of letters, digits, '.', '_' and '-', "
+        raise ValidationFailed(f"path {path[:120]!r} is not allowed; use names of letters, digits, '.', '_' and '-', "
                       f"at most five folders deep and {MAX_PATH} characters long", field="path")
     return path
 
@@ -51,7 +51,7 @@ def artifact_store(*, run: Leased, token: str, path: str, stream: IO[bytes], sha
     """
     path_check(path)
     if not _SHA256.fullmatch(sha256):
-        raise Invalid(f"X-Content-SHA256 is {sha256[:80]!r}; give the file's SHA-256, 64 hex digits")
+        raise ValidationFailed(f"X-Content-SHA256 is {sha256[:80]!r}; give the file's SHA-256, 64 hex digits")
     limit = _limit(run, path)
     if size > limit:
         raise TooLarge(f"{path} has {size:,} bytes; at most {limit:,} are taken")
@@ -59,7 +59,9 @@ def artifact_store(*, run: Leased, token: str, path: str, stream: IO[bytes], sha
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY) as spool:
         digest = _spool(stream, spool, size, path)
         if digest != sha256:
-            raise Invalid(f"{path} arrived as {digest}, not as {sha256}; send it again", code="digest_mismatch")
+            raise ValidationFailed(
+                f"{path} arrived as {digest}, not as {sha256}; send it again", code="digest_mismatch"
+            )
         spool.seek(0)
         stored = _stored_name(run, sha256)
         if not default_storage.exists(stored):
@@ -72,7 +74,7 @@ def _limit(run: Leased, path: str) -> int:
     if isinstance(run, TrainingRun):
         return int(settings.FLYWHEEL.get("ARTIFACT_MAX_BYTES", MAX_BYTES))
     if path != SUGGESTIONS:
-        raise Invalid(f"a batch of suggestions leaves {SUGGESTIONS} only, not {path!r}", field="path")
+        raise ValidationFailed(f"a batch of suggestions leaves {SUGGESTIONS} only, not {path!r}", field="path")
     return MAX_SUGGESTIONS_BYTES
 
 
@@ -82,7 +84,7 @@ def _spool(stream: IO[bytes], spool: Any, size: int, path: str) -> str:
     while left:
         chunk = stream.read(min(CHUNK, left))
         if not chunk:
-            raise Invalid(f"{path} ended {left:,} bytes early; send it again", code="incomplete")
+            raise ValidationFailed(f"{path} ended {left:,} bytes early; send it again", code="incomplete")
         digest.update(chunk)
         spool.write(chunk)
         left -= len(chunk)
@@ -120,7 +122,9 @@ def manifest_of(run: TrainingRun) -> dict[str, Any] | None:
             files = json.load(file)["files"]
             return {str(name): {"sha256": str(f["sha256"]), "bytes": int(f["bytes"])} for name, f in files.items()}
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise Invalid(f"the manifest of run {run.uid} cannot be read ({error}); upload it again") from error
+            raise ValidationFailed(
+                f"the manifest of run {run.uid} cannot be read ({error}); upload it again"
+            ) from error
 
 
 def model_check(run: TrainingRun) -> bool:

@@ -18,17 +18,17 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from flywheel.audit.ledger import ledger_append
 from flywheel.core.access import ADMIN, has_role
-from flywheel.core.errors import Conflict, Refused, UserError
-from flywheel.core.outbox import outbox_add
+from flywheel.core.errors import Conflict, Forbidden, UserError
 from flywheel.core.text import plain_text
-from flywheel.curation.selectors import unusable
+from flywheel.datasets.selectors import unusable
 from flywheel.runs import domain
 from flywheel.runs.models import LeasedJob, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import KINDS, Leased, kind_of
-from flywheel.runs.services import money
-from flywheel.runs.services.requests import DISPATCH_TOPIC
-from provenance.ledger import ledger_append
+from flywheel.runs.services import budget_ledger
+from flywheel.runs.services.run_requests import DISPATCH_TOPIC
+from flywheel.work.outbox import outbox_add
 
 Status = LeasedJob.Status
 TASK = "training.run_job"
@@ -159,7 +159,7 @@ def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[s
         if job.status not in domain.LEASED:
             raise LeaseLost(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()}; stop working on it")
         now = timezone.now()
-        money.meter(job, now)
+        budget_ledger.meter(job, now)
         job.lease_expires_at = now + lease_length()
         fields = ["lease_expires_at", "seconds", "metered_at", "cost"]
         if done is not None and isinstance(job, SuggestionBatch):
@@ -173,7 +173,7 @@ def reason_to_stop(job: Leased) -> str:
     """Why a leased job is to be stopped now, "" while it is not."""
     if job.status == Status.CANCELLING:
         return "cancelled"
-    if money.over_reservation(job):
+    if budget_ledger.over_reservation(job):
         return f"budget: the {job.reserved} that were set aside are used up"
     return ""
 
@@ -186,7 +186,7 @@ def run_fail(*, run: Leased, token: str, error: str, retry: bool = False, releas
         if job.status in domain.ENDED:
             return job
         lease_check(job)
-        money.meter(job, timezone.now())
+        budget_ledger.meter(job, timezone.now())
         give_up(job, error=error, retry=retry, released=released, actor=f"trainer:{job.worker_name[:150]}")
     return job
 
@@ -218,7 +218,7 @@ def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> 
     """End a locked job: settle its money, void its lease, write the ledger. Raises Conflict from a wrong state."""
     if not domain.may_become(job.status, status):
         raise Conflict(f"{kind_of(job)} {job.uid} is {job.get_status_display().lower()} and cannot become {status}")
-    money.settle(job)
+    budget_ledger.settle(job)
     job.status, job.finished_at, job.lease_expires_at = status, timezone.now(), None
     job.save()
     ledger_append(actor=actor, action=f"{kind_of(job)}.{status}", object=ref(job), payload=payload | {
@@ -233,7 +233,7 @@ def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
     """
     reason = plain_text(reason)[:2000]
     if hasattr(by, "pk") and not (has_role(by, ADMIN) or run.requested_by_id == by.pk):
-        raise Refused("a run is cancelled by who requested it or by an admin")
+        raise Forbidden("a run is cancelled by who requested it or by an admin")
     with transaction.atomic():
         job = job_locked(run)
         if job.status in domain.ENDED:
@@ -271,7 +271,7 @@ def _sweep_one(job: Leased) -> bool:
         locked = job_locked(job)
         if locked.status not in domain.LEASED:
             return False
-        if locked.status == Status.RUNNING and money.overrun(locked):
+        if locked.status == Status.RUNNING and budget_ledger.overrun(locked):
             locked.error = (
                 f"it was told to stop when the {locked.reserved} that were set aside were used up, and went on to "
                 f"{locked.cost}; its token is void"

@@ -8,15 +8,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Project
-from flywheel.core.errors import Conflict, Invalid
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.text import plain_text
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import ModelVersion
+from flywheel.runs.services.catalog import admin_only
 from flywheel.runs.services.leases import run_cancel
-from flywheel.runs.services.setup import admin_only
-from provenance.ledger import ledger_append
 
 Status = ModelVersion.Status
 
@@ -30,7 +30,7 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
     admin_only(by, "promoting a model")
     reason = plain_text(override_reason).strip()
     if reason and (problem := domain.override_problem(reason)):
-        raise Invalid(problem, field="override_reason")
+        raise ValidationFailed(problem, field="override_reason")
     with transaction.atomic():
         # Two promotions queue on the project's row; the constraint on champions would catch what slipped past it.
         Project.objects.select_for_update().get(pk=model.project_id)

@@ -21,17 +21,17 @@ from django.utils import timezone
 
 from annotation.domain.results import clean_text
 from annotation.models import Task
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.errors import Conflict, Invalid
-from flywheel.core.outbox import outbox_add
-from flywheel.curation.formats import messages_build
+from flywheel.core.errors import Conflict, ValidationFailed
+from flywheel.datasets.formats import messages_build
 from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
-from flywheel.runs.services import money
+from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import stored_open
 from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
-from flywheel.runs.services.requests import DISPATCH_TOPIC
-from provenance.ledger import ledger_append
+from flywheel.runs.services.run_requests import DISPATCH_TOPIC
+from flywheel.work.outbox import outbox_add
 from training.contract import GenerateSpec
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
     )
     try:
         with transaction.atomic():
-            money.reserve(batch, money.budget_locked(device), _reservation(batch, model, device))
+            budget_ledger.reserve(batch, budget_ledger.budget_locked(device), _reservation(batch, model, device))
             batch.save(force_insert=True)
             outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
                        dedupe_key=f"suggestions:{batch.pk}")
@@ -200,7 +200,7 @@ def suggestions_complete(*, batch: SuggestionBatch, token: str) -> SuggestionBat
             return job
         if job.status not in domain.LEASED:
             raise LeaseLost(f"batch {job.uid} is {job.get_status_display().lower()}; its result is not taken")
-        money.meter(job, timezone.now())
+        budget_ledger.meter(job, timezone.now())
         actor = f"trainer:{job.worker_name[:150]}"
         if job.status == Status.CANCELLING or job.model.status != ModelVersion.Status.CHAMPION:
             finish(job, Status.CANCELLED, actor=actor, payload={"model": job.model.name})
@@ -235,7 +235,9 @@ def _answers(batch: SuggestionBatch, asked: set[str]) -> Iterator[tuple[int, str
         for number, line in enumerate(file, 1):
             found, text = _answer(number, line)
             if found not in asked:
-                raise Invalid(f"suggestions.jsonl, line {number} answers {found!r}, which was not asked; send it again")
+                raise ValidationFailed(
+                    f"suggestions.jsonl, line {number} answers {found!r}, which was not asked; send it again"
+                )
             if text:
                 yield int(found), text[:MAX_TEXT]
 
@@ -245,7 +247,9 @@ def _answer(number: int, line: bytes) -> tuple[str, str]:
         answer = json.loads(line)
         return str(answer["id"]), clean_text(str(answer["text"])).strip()
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Invalid(f"suggestions.jsonl, line {number} is not an object with id and text; send it again") from None
+        raise ValidationFailed(
+            f"suggestions.jsonl, line {number} is not an object with id and text; send it again"
+        ) from None
 
 
 def _chunks(pairs: Iterable[tuple[int, str]]) -> Iterator[dict[int, str]]:

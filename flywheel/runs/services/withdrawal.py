@@ -14,16 +14,16 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from annotation.services import tasks_withdraw
+from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.access import ADMIN, STEWARD, has_role
-from flywheel.core.errors import Conflict, Invalid, NotFound, Refused
+from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.text import plain_text
-from flywheel.curation.services import snapshots_withdraw
+from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import domain
 from flywheel.runs.models import ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import TAINTED, run_cancel
-from provenance.ledger import ledger_append
 from provenance.models import ProvenanceRecord, Withdrawal
 from provenance.selectors import chunks, records_of_subjects, records_refused, records_spent
 from provenance.services import withdrawal_complete, withdrawal_receipt_add
@@ -144,13 +144,13 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
     one, and both stand in the ledger. Raises Refused, Invalid, and Conflict for a model without withdrawn rows.
     """
     if not has_role(by, STEWARD, ADMIN):
-        raise Refused("deciding on a model of withdrawn rows is for stewards and admins; ask one")
+        raise Forbidden("deciding on a model of withdrawn rows is for stewards and admins; ask one")
     if decision not in ModelVersion.Decision.values:
         known = ", ".join(ModelVersion.Decision.values)
-        raise Invalid(f"decision {decision[:40]!r} is not known; use one of {known}", field="decision")
+        raise ValidationFailed(f"decision {decision[:40]!r} is not known; use one of {known}", field="decision")
     reason = plain_text(reason).strip()
     if problem := domain.override_problem(reason, "a decision"):
-        raise Invalid(problem, field="reason")
+        raise ValidationFailed(problem, field="reason")
     with transaction.atomic():
         locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
         if locked.status != ModelVersion.Status.RETRAIN_REQUIRED:

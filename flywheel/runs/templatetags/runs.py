@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 
-from flywheel.core.numbers import finite
+from flywheel.core.json_values import finite
 
 register = template.Library()
 

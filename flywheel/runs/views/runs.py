@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.json_values import finite
 from flywheel.core.models import User
-from flywheel.core.numbers import finite
 from flywheel.core.paging import keyset_page
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.domain import ENDED

@@ -11,8 +11,8 @@ import pytest
 from flywheel.capture import services
 from flywheel.capture.models import Source
 from flywheel.core.models import User
-from provenance import pii
-from provenance.pii import PiiSpan
+from flywheel.privacy import detector
+from flywheel.privacy.detector import PiiSpan
 
 EMAIL = re.compile(r"[\w.]+@[\w.]+\w")
 
@@ -34,8 +34,8 @@ class TinyDetector:
 def _tiny_detector(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """No test loads the model unless it asks for it."""
     tiny = TinyDetector()
-    monkeypatch.setattr(pii, "default_detector", lambda: tiny)
-    monkeypatch.setattr("flywheel.capture.services.processing.default_detector", lambda: tiny)
+    monkeypatch.setattr(detector, "default_detector", lambda: tiny)
+    monkeypatch.setattr("flywheel.capture.services.normalize.default_detector", lambda: tiny)
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def test_a_bomb_is_refused(api_of, lead, source):
 
 
 def test_a_packed_body_that_breaks_off_keeps_what_came_and_says_so(api_of, lead, source, monkeypatch):
-    monkeypatch.setattr("flywheel.capture.services.receiving.CHUNK_ROWS", 10)
+    monkeypatch.setattr("flywheel.capture.services.ingest.CHUNK_ROWS", 10)
     rows = [ticket(f"T-{n}", f"My lamp {n * 7919} is broken") for n in range(50)]
     body = gzip.compress(ndjson(*rows))[:-12]
     response = post(api_of(lead), body, url=BULK + "?source=acme", HTTP_CONTENT_ENCODING="gzip")

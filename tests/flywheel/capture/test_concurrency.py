@@ -11,11 +11,11 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.capture import services
 from flywheel.capture.models import Capture, Example, FileImport
 from flywheel.core.errors import Conflict
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
 from tests.flywheel.capture.conftest import ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)

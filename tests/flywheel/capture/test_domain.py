@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flywheel.capture.domain import similarity
+from flywheel.capture.domain import minhash
 from flywheel.capture.domain.conversation import conversation_of, example_uid, looks_like_name
 from flywheel.capture.domain.payloads import BadPayload, delivery_of, parse_json
 from flywheel.capture.domain.redaction import SUBJECT, redact
 from flywheel.capture.domain.text import clean_text
-from provenance.pii import PiiSpan
+from flywheel.privacy.detector import PiiSpan
 from tests.flywheel.capture.conftest import call, ticket
 
 
@@ -308,7 +308,7 @@ def test_spans_lead_back_to_the_original(texts, data):
 
 
 def test_case_spacing_punctuation_and_placeholder_numbers_make_no_other_text():
-    assert similarity.comparable(["Hello,  World!", "<EMAIL_1>"]) == similarity.comparable(["hello world <EMAIL_9>"])
+    assert minhash.comparable(["Hello,  World!", "<EMAIL_1>"]) == minhash.comparable(["hello world <EMAIL_9>"])
 
 
 LONG = (
@@ -327,13 +327,13 @@ LONG = (
     ],
 )
 def test_texts_are_near_when_most_of_their_shingles_are_shared(other, is_near):
-    assert similarity.near(LONG, other) is is_near
-    one, two = similarity.band_digests([LONG, other])
+    assert minhash.near(LONG, other) is is_near
+    one, two = minhash.band_digests([LONG, other])
     assert bool(set(one) & set(two)) is is_near
 
 
 def test_band_digests_are_the_same_in_every_process():
-    digests = similarity.band_digests([LONG])[0]
-    assert len(set(digests)) == similarity.BANDS
+    digests = minhash.band_digests([LONG])[0]
+    assert len(set(digests)) == minhash.BANDS
     assert all(-(2**63) <= d < 2**63 for d in digests)
-    assert digests == similarity.band_digests(["x", LONG])[1]
+    assert digests == minhash.band_digests(["x", LONG])[1]

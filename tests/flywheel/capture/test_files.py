@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from flywheel.capture import services
 from flywheel.capture.connectors import files
 from flywheel.capture.models import Capture, Example, FileImport
-from flywheel.capture.services import receiving
-from flywheel.core.errors import Invalid
+from flywheel.capture.services import ingest
+from flywheel.core.errors import ValidationFailed
 from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
@@ -176,7 +176,7 @@ def test_a_table_without_a_header_that_can_be_read_is_not_read_by_its_first_row(
 
 
 def test_line_ends_of_old_macs_are_named(write, source):
-    with pytest.raises(Invalid, match="CR alone"):
+    with pytest.raises(ValidationFailed, match="CR alone"):
         load(write("t.csv", "message,label\rhello,x\rthere,y\r"), source)
 
 
@@ -201,7 +201,7 @@ def test_latin_1_is_read_when_it_is_asked_for(write, source):
     ],
 )
 def test_a_file_without_conversations_is_named_with_the_reason(write, source, content, reason):
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(ValidationFailed, match=reason):
         load(write("file.json", content), source)
     assert not Capture.objects.exists()
 
@@ -256,7 +256,7 @@ def test_a_zip_of_files_is_read(write, source):
     ],
 )
 def test_a_dangerous_zip_is_refused(write, source, members, reason):
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(ValidationFailed, match=reason):
         load(write("all.zip", zipped(**members)), source)
 
 
@@ -280,7 +280,7 @@ def test_a_second_run_adds_nothing(write, source):
 
 
 def test_an_import_that_was_killed_goes_on_where_it_was(write, source, monkeypatch):
-    monkeypatch.setattr(receiving, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(ingest, "CHUNK_ROWS", 10)
     path = write("t.jsonl", lines(*(ticket(f"T-{n}") for n in range(35))))
     running = services.file_import(path=path, source=source, by=None)
     for _ in range(15):

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flywheel.capture import services
-from flywheel.capture.connectors.files.mapping import MAPPERS, mapper_for
+from flywheel.capture.connectors.files.record_mappers import MAPPERS, mapper_for
 from flywheel.capture.domain.payloads import BadPayload, delivery_of
 from flywheel.capture.models import Capture, FileImport, Source
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
 from tests.flywheel.capture.conftest import ticket
 from tests.flywheel.capture.test_files import write  # noqa: F401 - a fixture
@@ -75,7 +75,7 @@ def test_a_bad_record_of_a_list_is_reported_by_its_number_and_does_not_keep_the_
 
 
 def test_brackets_inside_brackets_do_not_fill_the_memory(write: Any, source: Source) -> None:
-    with pytest.raises(Invalid, match="nested too deeply"):
+    with pytest.raises(ValidationFailed, match="nested too deeply"):
         capture(write("a.json", b"[" * 200_001 + b"]" * 200_001), source)
 
 
@@ -108,7 +108,7 @@ def test_links_that_lead_out_of_a_folder_are_not_followed(source: Source, tmp_pa
 def test_what_is_no_file_is_refused_and_not_waited_for(source: Source, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for path in (tmp_path / "pipe.jsonl", Path("/dev/zero")):
-        with pytest.raises(Invalid, match="neither a file nor a folder"):
+        with pytest.raises(ValidationFailed, match="neither a file nor a folder"):
             capture(path, source)
 
 
@@ -134,7 +134,7 @@ def test_a_zips_other_files_are_passed_over_and_named(source: Source, tmp_path: 
 def test_a_file_that_holds_nothing_says_why(
     write: Any, source: Source, name: str, content: bytes, reason: str
 ) -> None:
-    with pytest.raises(Invalid, match=reason):
+    with pytest.raises(ValidationFailed, match=reason):
         capture(write(name, content), source)
 
 

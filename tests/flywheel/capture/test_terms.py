@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from flywheel.audit.ledger import ledger_verify
 from flywheel.capture import services
 from flywheel.capture.models import Capture, Source
-from flywheel.capture.services import processing
-from flywheel.core.errors import Invalid
+from flywheel.capture.services import normalize
+from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
-from provenance.ledger import ledger_verify
+from flywheel.work.outbox import outbox_drain
 from provenance.models import GateVerdict, ProvenanceRecord
 from provenance.services import lawful_basis_record
 from tests.flywheel.capture.conftest import ticket
@@ -107,14 +107,14 @@ def test_a_date_at_the_calendars_end_neither_lengthens_retention_nor_stops_the_o
 
 @pytest.mark.parametrize("days", [0, 36_501, 2_147_483_647])
 def test_a_retention_outside_a_century_is_refused(days: int, source: Source, admin: User) -> None:
-    with pytest.raises(Invalid, match="1 to 36500"):
+    with pytest.raises(ValidationFailed, match="1 to 36500"):
         services.source_change(source=source, by=admin, retention_days=days)
 
 
 def test_terms_that_change_while_a_batch_is_read_reach_it(source: Source, admin: User) -> None:
     list(services.capture_bulk(source=source, lines=[ticket("T-1")], by=None))
-    captures = list(processing._waiting())
-    prepared = processing.prepare(captures)
+    captures = list(normalize._waiting())
+    prepared = normalize.prepare(captures)
     services.source_change(source=source, by=admin, license_spdx="CC-BY-ND-4.0", purposes=["evaluation"])
-    processing._finish(captures, prepared)
+    normalize._finish(captures, prepared)
     assert (record(1).license_spdx, record(1).intended_purposes) == ("CC-BY-ND-4.0", ["evaluation"])

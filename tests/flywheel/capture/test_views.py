@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from flywheel.capture import jobs, services
+from flywheel.capture import services, tasks
 from flywheel.capture.models import Capture, Example, Source
 from tests.flywheel.capture.conftest import call, ticket
 
@@ -90,7 +90,7 @@ def test_numbers_come_from_gauges(client_of, lead, source):
     services.capture_one(source=source, payload=ticket(), by=lead)
     services.process_captures()
     assert "Not counted yet" in client_of(lead).get("/sources/").content.decode()
-    jobs.refresh_gauges()
+    tasks.refresh_gauges()
     assert "Counted" in client_of(lead).get("/sources/").content.decode()
     assert "Counted" in client_of(lead).get("/sources/acme/").content.decode()
 
@@ -144,7 +144,7 @@ def test_each_count_of_a_source_opens_into_a_list_of_as_many(client_of, admin, m
     services.process_captures()
     list(services.capture_bulk(source=source, lines=[ticket("T-wait"), ticket("T-wait", version="2")], by=admin))
     services.capture_one(source=other, payload=ticket("B-1"), by=admin)
-    jobs.refresh_gauges()
+    tasks.refresh_gauges()
     client = client_of(admin)
     counts = {"": 63, "status=received&": 2, "status=dead&": 1}
     whole, listed = (client.get(page).content.decode() for page in ("/sources/acme/", "/sources/"))

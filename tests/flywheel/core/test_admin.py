@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from flywheel.core import outbox
-from flywheel.core.models import OutboxMessage
+from flywheel.work import outbox
+from flywheel.work.models import OutboxMessage
 from tests.conftest import make_user
 
 pytestmark = pytest.mark.django_db

@@ -17,11 +17,11 @@ from django.utils import timezone
 from annotation.models import Project, Task
 from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
-from flywheel.curation.models import Snapshot, SnapshotRow
+from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, Device, Recipe, TrainingRun
 from flywheel.runs.selectors import Leased
+from flywheel.work.outbox import outbox_drain
 from provenance.models import ProvenanceRecord
 from tests.training import builders as training
 

@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 
 from annotation.models import Membership, Project
 from flywheel.core.models import User
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
 from tests.flywheel.runs import builders

@@ -14,13 +14,13 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.celery import app
-from flywheel.core.errors import Conflict, Refused
+from flywheel.core.errors import Conflict, Forbidden
 from flywheel.core.models import User
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 
@@ -246,5 +246,5 @@ def test_the_page_says_that_a_budget_was_taken_over_and_that_one_was_set(
 
 def test_only_an_admin_sets_a_budget(lead: User, steward: User) -> None:
     for person in (lead, steward):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             builders.budget(person)

@@ -11,12 +11,12 @@ import pytest
 from django.db import connection
 
 from annotation.models import Project
+from flywheel.audit.ledger import ledger_verify
 from flywheel.core.errors import UserError
 from flywheel.core.models import User
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, Evaluation, ModelVersion, SuggestionBatch, TrainingRun
-from provenance.ledger import ledger_verify
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import upload_model

@@ -1,4 +1,4 @@
-"""Odd values in every address and body of provenance, curation and runs: refused in words or ignored, never a 500."""
+"""Odd values in every address and body of provenance, datasets and runs: refused in words or ignored, never a 500."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from flywheel.audit.models import LedgerEntry
 from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
-from provenance.models import LedgerEntry, Subject
+from provenance.models import Subject
 from tests.flywheel.runs import builders
 from tests.sweeps import sweep
 
@@ -177,8 +178,8 @@ def test_reasons_on_pages_are_bounded_and_plain(both: Client, model: ModelVersio
 def test_services_refuse_what_pages_would(run: TrainingRun, admin: User) -> None:
     from decimal import Decimal
 
-    from flywheel.core.errors import Invalid
+    from flywheel.core.errors import ValidationFailed
 
     for cap in (Decimal("NaN"), Decimal("Infinity"), Decimal(10) ** 12, Decimal(-1)):
-        with pytest.raises(Invalid):
+        with pytest.raises(ValidationFailed):
             services.budget_set(cap=cap, second_person_above=Decimal(1), by=admin)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from annotation.models import Project
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry
 from tests.flywheel.runs.builders import Messages, budget_now
 from tests.flywheel.runs.conftest import approved
 from training.worker import Settings, job_run

@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from flywheel.core.errors import Conflict, Refused
+from flywheel.audit.models import LedgerEntry
+from flywheel.core.errors import Conflict, Forbidden
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
-from provenance.models import LedgerEntry
+from flywheel.work.outbox import outbox_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages, back, budget_now
 from tests.flywheel.runs.conftest import upload_model
@@ -103,7 +103,7 @@ def test_a_result_that_comes_after_the_cancel_makes_no_model(leased: Leased, lea
 
 def test_others_cancel_nothing(leased: Leased, annotator: User, steward: User, stranger: User) -> None:
     for person in (annotator, steward, stranger):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.run_cancel(run=leased[0], by=person)
 
 

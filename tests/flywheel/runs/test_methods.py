@@ -11,14 +11,14 @@ import pytest
 from django.test import Client
 
 from annotation.models import Task
+from flywheel.audit.ledger import ledger_verify
 from flywheel.capture.models import Suggestion
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
-from provenance.ledger import ledger_verify
-from tests.flywheel.curation.conftest import House, folder_of, house
+from flywheel.work.outbox import outbox_drain
+from tests.flywheel.datasets.conftest import House, folder_of, house
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from training.snapshot import snapshot_verify

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from flywheel.core.errors import Conflict, Invalid, Refused
+from flywheel.audit.models import LedgerEntry
+from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
-from provenance.models import LedgerEntry
 from tests.flywheel.runs import builders
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +44,7 @@ def test_a_worse_model_needs_a_written_reason_that_is_ledgered(run: TrainingRun,
     model = trained(run, evaluation=WORSE)
     with pytest.raises(Conflict, match="not better"):
         services.model_promote(model=model, by=admin)
-    with pytest.raises(Invalid, match="at least 10"):
+    with pytest.raises(ValidationFailed, match="at least 10"):
         services.model_promote(model=model, by=admin, override_reason="because")
     reason = "Its replies are shorter, which is what we want."
     assert services.model_promote(model=model, by=admin, override_reason=reason).override_reason == reason
@@ -68,5 +68,5 @@ def test_no_reason_promotes_a_model_of_withdrawn_rows(model: ModelVersion, admin
 
 def test_only_an_admin_promotes(model: ModelVersion, lead: User, steward: User, stranger: User) -> None:
     for person in (lead, steward, stranger):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.model_promote(model=model, by=person)

@@ -11,13 +11,13 @@ import pytest
 from django.db.models import Sum
 
 from annotation.models import Project
+from flywheel.audit.ledger import ledger_verify
 from flywheel.core.errors import UserError
 from flywheel.core.models import User
-from flywheel.curation.models import Snapshot
-from flywheel.curation.services import snapshots_withdraw
+from flywheel.datasets.models import Snapshot
+from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import services
 from flywheel.runs.models import Budget, SuggestionBatch, TrainingRun
-from provenance.ledger import ledger_verify
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import upload_model

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.errors import Conflict, Invalid, Refused
-from flywheel.core.models import OutboxMessage, User
-from flywheel.core.outbox import outbox_drain
-from flywheel.curation.models import Snapshot
+from flywheel.audit.models import LedgerEntry
+from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
+from flywheel.core.models import User
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, TrainingRun
-from provenance.models import LedgerEntry
+from flywheel.work.models import OutboxMessage
+from flywheel.work.outbox import outbox_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages, budget_now
 from training.contract import RunSpec
@@ -36,16 +37,16 @@ def test_defaults_are_made_once_and_kept_as_they_were_changed(admin: User) -> No
 
 
 def test_a_recipe_that_the_trainer_would_refuse_is_refused_with_its_words(admin: User) -> None:
-    with pytest.raises(Invalid, match=r"hyperparameters.lora_r is 0"):
+    with pytest.raises(ValidationFailed, match=r"hyperparameters.lora_r is 0"):
         services.recipe_create(name="x", base_model="tiny", base_parameters=1, hyperparameters={"lora_r": 0}, by=admin)
 
 
 def test_only_admins_set_prices_and_budgets(lead: User) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         builders.budget(lead)
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         services.device_set(name="gpu", price_per_hour=Decimal(1), peak_gflops=1.0, by=lead)
-    with pytest.raises(Refused):
+    with pytest.raises(Forbidden):
         services.provider_set(name="p", price_per_million_tokens=Decimal(1), by=lead)
 
 
@@ -80,7 +81,7 @@ def test_overrides_reach_the_specification_and_unknown_ones_are_named(
     assert run.spec["hyperparameters"]["epochs"] == 1
     assert run.spec["limits"]["max_steps"] == 3
     for bad in ({"price": 1}, {"hyperparameters": {"epoch": 1}}, {"hyperparameters": 3}, {"seed": -1}):
-        with pytest.raises(Invalid):
+        with pytest.raises(ValidationFailed):
             services.run_request(snapshot=snapshot, recipe=recipe, device=device, by=lead, overrides=bad)
 
 
@@ -88,7 +89,7 @@ def test_annotators_stewards_and_strangers_request_nothing(
     snapshot: Snapshot, recipe: Recipe, device: Device, annotator: User, steward: User, stranger: User
 ) -> None:
     for person in (annotator, steward, stranger):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.run_request(snapshot=snapshot, recipe=recipe, device=device, by=person)
 
 
@@ -112,14 +113,14 @@ def test_the_token_itself_is_stored_nowhere(queued: Leased) -> None:
 
 def test_only_an_admin_approves(run: TrainingRun, lead: User, steward: User) -> None:
     for person in (lead, steward):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.run_approve(run=run, by=person)
 
 
 def test_above_the_threshold_nobody_approves_their_own(admin: User, snapshot: Snapshot) -> None:
     builders.budget(admin, threshold="0.01")
     run = builders.requested(admin, of=snapshot)
-    with pytest.raises(Refused, match="another admin"):
+    with pytest.raises(Forbidden, match="another admin"):
         services.run_approve(run=run, by=admin)
     assert budget_now().reserved == 0
 

@@ -13,16 +13,16 @@ from annotation import services as annotation
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
 from annotation.models import Membership, Project, Task
-from annotation.numbers import origins_refresh
+from annotation.stats import origins_refresh
+from flywheel.audit.ledger import ledger_verify
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.errors import Conflict, Invalid, Refused
+from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
-from flywheel.home.selectors import wheel
+from flywheel.dashboard.selectors import wheel
 from flywheel.runs import domain, selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
-from provenance.ledger import ledger_verify
+from flywheel.work.outbox import outbox_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import answer, upload
@@ -119,7 +119,7 @@ def test_only_the_champion_suggests_and_only_admins_and_leads_ask(
     with pytest.raises(Conflict, match="only the champion"):
         services.suggestions_publish(model=model, by=admin)
     for person in (annotator, stranger):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.suggestions_publish(model=model, by=person)
 
 
@@ -185,7 +185,7 @@ def test_lines_that_answer_no_prompt_are_refused_with_their_number(
     builders.tasks(champion.project, builders.source(lead), 1)
     batch = published(champion, admin)
     token = leased(batch, messages)
-    with pytest.raises(Invalid, match=f"line 1 .*{why}"):
+    with pytest.raises(ValidationFailed, match=f"line 1 .*{why}"):
         told(batch, token, line)
     assert Suggestion.objects.count() == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from annotation.models import Project
 from flywheel.core.models import User
-from flywheel.curation.manifest import SplitStatistics
+from flywheel.datasets.manifest import SplitStatistics
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Device
 from tests.flywheel.runs import builders
@@ -50,7 +50,7 @@ def test_the_first_estimate_counts_the_tokens_that_the_tiny_models_tokenizer_mak
     method: str, system: bool, models_dir: Path
 ) -> None:
     from training.base_models import base_model_make
-    from training.data import Encoder
+    from training.encoding import Encoder
     from training.models import tokenizer_load
 
     base_model_make("tiny", models_dir / "tiny")

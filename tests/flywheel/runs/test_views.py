@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 
 from annotation.models import Membership
+from flywheel.audit.models import LedgerEntry
 from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import (
@@ -25,7 +26,6 @@ from flywheel.runs.models import (
     TrainingRun,
 )
 from flywheel.runs.templatetags.runs import duration, money
-from provenance.models import LedgerEntry
 from tests.conftest import make_user
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages

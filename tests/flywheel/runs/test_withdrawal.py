@@ -10,18 +10,19 @@ from django.test import Client
 from django.urls import reverse
 
 from annotation.models import Task
+from flywheel.audit.ledger import ledger_verify
+from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.errors import Conflict, Invalid, Refused
+from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
-from flywheel.core.outbox import outbox_drain
-from flywheel.curation.models import Snapshot
-from flywheel.curation.services import snapshots_withdraw
+from flywheel.datasets.models import Snapshot
+from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import LeaseLost
+from flywheel.work.outbox import outbox_drain
 from provenance import reach
-from provenance.ledger import ledger_verify
-from provenance.models import LedgerEntry, ProvenanceRecord, Subject, Withdrawal
+from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
@@ -309,11 +310,11 @@ def test_a_decision_needs_a_person_a_word_and_a_reason(
     taught: ModelVersion, steward: User, lead: User, stranger: User
 ) -> None:
     for person in (lead, stranger):
-        with pytest.raises(Refused):
+        with pytest.raises(Forbidden):
             services.model_decide(model=taught, decision="retire", reason="It is too old.", by=person)
-    with pytest.raises(Invalid, match="'clean'"):
+    with pytest.raises(ValidationFailed, match="'clean'"):
         services.model_decide(model=taught, decision="clean", reason="It is too old.", by=steward)
-    with pytest.raises(Invalid, match="at least 10"):
+    with pytest.raises(ValidationFailed, match="at least 10"):
         services.model_decide(model=taught, decision="retire", reason="  old  ", by=steward)
 
 

@@ -14,7 +14,7 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 
-from flywheel.core.errors import Invalid
+from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, RunArtifact, SuggestionBatch, TrainingRun
@@ -174,7 +174,7 @@ def test_a_damaged_or_torn_upload_is_never_visible(leased: Leased) -> None:
     run, token = leased
     assert put(run, "model/w.safetensors", token, b"abc", sha256="0" * 64).json()["error"]["code"] == "digest_mismatch"
     assert put(run, "model/w.safetensors", token, b"abc", sha256="nothing").status_code == 400
-    with pytest.raises(Invalid, match="1 bytes early"):
+    with pytest.raises(ValidationFailed, match="1 bytes early"):
         services.artifact_store(run=run, token=token, path="model/w.safetensors", stream=io.BytesIO(b"ab"), size=3,
                                 sha256=hashlib.sha256(b"abc").hexdigest())
     assert RunArtifact.objects.count() == 0

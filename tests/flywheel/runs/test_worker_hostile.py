@@ -11,11 +11,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from flywheel.audit.ledger import ledger_verify
 from flywheel.core.models import User
-from flywheel.curation.models import Snapshot
+from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Evaluation, ModelVersion, RunArtifact, RunEvent, TrainingRun
-from provenance.ledger import ledger_verify
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.conftest import upload_model
 from tests.flywheel.runs.test_worker_api import call, put
@@ -163,10 +163,10 @@ def test_a_file_that_says_less_than_it_sends_is_refused(leased: Leased) -> None:
     import hashlib
     import io
 
-    from flywheel.core.errors import Invalid
+    from flywheel.core.errors import ValidationFailed
 
     run, token = leased
-    with pytest.raises(Invalid, match="arrived as"):
+    with pytest.raises(ValidationFailed, match="arrived as"):
         services.artifact_store(run=run, token=token, path="result.json", stream=io.BytesIO(b"12345"), size=3,
                                 sha256=hashlib.sha256(b"12345").hexdigest())
 

@@ -5,7 +5,7 @@ read comes as a `BadPayload`. Nothing here touches the database.
 """
 
 from flywheel.capture.connectors.files.archives import UnreadableFile
-from flywheel.capture.connectors.files.reading import (
+from flywheel.capture.connectors.files.reader import (
     FORMATS,
     FileRow,
     Opened,

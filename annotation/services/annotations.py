@@ -1,0 +1,249 @@
+"""Answers: submit, skip, undo. An answer is judged against the label configuration and kept append-only."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.access import ANNOTATE, access_assignment, access_membership
+from annotation.domain import routing, states
+from annotation.domain.labels import LabelConfig, reply_of
+from annotation.domain.redaction import written
+from annotation.domain.results import ResultError, clean_json, clean_text, result_check
+from annotation.domain.suggestions import edit_distance, suggestion_use
+from annotation.label_config import label_config_of
+from annotation.models import Annotation, Assignment, Project, Task
+from annotation.selectors import task_data
+from annotation.services.assignments import regain
+from annotation.services.locking import lease_end, step, task_locked
+from annotation.services.redaction import search_ask
+from flywheel.audit.domain import payload_hash
+from flywheel.audit.ledger import ledger_append
+from flywheel.capture.models import Suggestion
+from flywheel.core.errors import Conflict, NotFound, ValidationFailed
+from flywheel.core.models import User
+
+MAX_LEAD_SECONDS = 24 * 3600
+MAX_REASON = 500
+
+
+def annotation_submit(
+    *, assignment_id: int, user: User, result: Any, submission_id: UUID | str | None = None,
+    lead_time_seconds: float | None = None, suggestion_id: int | None = None,
+) -> Annotation:
+    """Answer a task. The same `submission_id` again gives the annotation it made and changes nothing.
+
+    A lease that ran out is taken again when a place is free; otherwise Conflict, and the answer is kept as a draft.
+    Raises NotFound, Invalid (the control's name is `field`), Conflict, Refused.
+    """
+    uid = _uuid(submission_id)
+    if done := _already(uid, assignment_id, user):
+        return done
+    assignment = access_assignment(user, assignment_id)
+    access_membership(user, assignment.project, ANNOTATE)
+    checked = result_validated(result, assignment.task, label_config_of(assignment.project))
+    try:
+        return _submit(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
+    except Conflict as error:
+        if error.code in ("lease_lost", "flagged", "closed"):
+            _keep_as_draft(assignment_id, checked)
+        raise
+
+
+def result_validated(result: Any, task: Task, config: LabelConfig) -> list[dict[str, Any]]:
+    """The answer in its normal form. Raises Invalid on the control's name."""
+    try:
+        return result_check(result, config, task_data(task.example))
+    except ResultError as error:
+        raise ValidationFailed(error.message, field=error.control or "result") from error
+
+
+def _uuid(value: UUID | str | None) -> UUID:
+    if value is None or value == "":
+        return uuid4()
+    try:
+        return value if isinstance(value, UUID) else UUID(str(value))
+    except ValueError as error:
+        raise ValidationFailed(f"submission_id '{value}' is no UUID; make a new one for each answer",
+                      field="submission_id") from error
+
+
+def _seconds(value: float | None) -> float | None:
+    """Working time as told by the page; what cannot be is left out rather than refused."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_LEAD_SECONDS:
+        return None
+    return float(value)
+
+
+def _already(uid: UUID, assignment_id: int, user: User) -> Annotation | None:
+    done = Annotation.objects.select_related("task").filter(submission_id=uid).first()
+    if done is None:
+        return None
+    if done.author_id != user.pk or not Assignment.objects.filter(
+        pk=assignment_id, user=user, task_id=done.task_id
+    ).exists():
+        raise Conflict(f"submission {uid} was used for another answer; make a new submission_id")
+    return done
+
+
+@transaction.atomic
+def _submit(
+    assignment_id: int, user: User, result: list[dict[str, Any]], uid: UUID, seconds: float | None,
+    suggestion_id: int | None,
+) -> Annotation:
+    task = task_locked(Assignment.objects.values_list("task_id", flat=True).get(pk=assignment_id))
+    # Two copies of one submit queue at the lock; the second finds what the first made.
+    if done := _already(uid, assignment_id, user):
+        return done
+    assignment = access_assignment(user, assignment_id)
+    if assignment.status == Assignment.Status.SUBMITTED:
+        raise Conflict(f"you have answered task {task.pk}; undo the answer to change it", code="answered")
+    if assignment.status not in states.HOLDING:
+        regain(task, assignment)
+    now = timezone.now()
+    annotation = annotation_create(
+        task=task, project=assignment.project, author=user, submission_id=uid, result=result,
+        lead_time_seconds=seconds, **suggestion_fields(task, assignment.project, result, suggestion_id),
+    )
+    Assignment.objects.filter(pk=assignment_id).update(
+        status=Assignment.Status.SUBMITTED, draft=[], draft_saved_at=None
+    )
+    last = task.submitted_count + 1 >= task.overlap
+    step(task, states.submit, **({"in_review_at": now} if last else {}))
+    ledger_append(
+        actor=user, action="task.submit", object=f"annotation:{annotation.pk}",
+        payload={
+            "task": task.pk, "example": task.example_id, "result_sha256": payload_hash(result),
+            "suggestion_use": annotation.suggestion_use, "state": task.state,
+        },
+    )
+    return annotation
+
+
+def annotation_create(**fields: Any) -> Annotation:
+    """Store an answer, in the caller's transaction, and have its free text searched for personal data afterwards."""
+    silent = not written(fields["result"])
+    annotation = Annotation.objects.create(**fields, searched_at=timezone.now() if silent else None)
+    if not silent:
+        search_ask(annotation)
+    return annotation
+
+
+def suggestion_fields(
+    task: Task, project: Project, result: list[dict[str, Any]], suggestion_id: int | None
+) -> dict[str, Any]:
+    """What is remembered of the suggestion that was shown: which, from whom, how far the answer is from it."""
+    if suggestion_id is None:
+        return {}
+    suggestion = Suggestion.objects.filter(pk=suggestion_id, example_id=task.example_id).first()
+    if suggestion is None:
+        raise ValidationFailed(f"suggestion {suggestion_id} is not one of task {task.pk}'s", field="suggestion_id")
+    distance = edit_distance(suggestion.text, reply_of(result, label_config_of(project)))
+    return {
+        "suggestion": suggestion, "suggestion_origin": suggestion.origin_name,
+        "suggestion_use": suggestion_use(distance), "edit_distance": distance,
+    }
+
+
+def _keep_as_draft(assignment_id: int, result: list[dict[str, Any]]) -> None:
+    row = Assignment.objects.get(pk=assignment_id)
+    Assignment.objects.filter(pk=assignment_id).update(
+        draft=result, draft_version=row.draft_version + 1, draft_saved_at=timezone.now()
+    )
+
+
+def task_skip(*, assignment_id: int, user: User, reason: str) -> Assignment:
+    """Hand a task back to others, with a reason for the lead. Raises NotFound, Invalid, Conflict once answered."""
+    reason = clean_text(reason or "").strip()
+    if not reason:
+        raise ValidationFailed("say why you skip the task; the lead reads the reason", field="reason")
+    if len(reason) > MAX_REASON:
+        raise ValidationFailed(
+            f"the reason has {len(reason)} characters; at most {MAX_REASON} are taken", field="reason"
+        )
+    return _skip(access_assignment(user, assignment_id), user, reason)
+
+
+@transaction.atomic
+def _skip(assignment: Assignment, user: User, reason: str) -> Assignment:
+    task = task_locked(assignment.task_id)
+    assignment = access_assignment(user, assignment.pk)
+    if assignment.status == Assignment.Status.SKIPPED:
+        return assignment
+    if assignment.status == Assignment.Status.SUBMITTED:
+        raise Conflict(f"you have answered task {task.pk}; undo the answer first", code="answered")
+    if assignment.status in states.HOLDING:
+        step(task, states.give_back, returned_at=timezone.now())
+    assignment.status, assignment.skip_reason = Assignment.Status.SKIPPED, reason
+    assignment.save(update_fields=["status", "skip_reason"])
+    ledger_append(
+        actor=user, action="task.skip", object=f"task:{task.pk}",
+        payload={"assignment": assignment.pk, "reason": reason},
+    )
+    return assignment
+
+
+def annotation_undo(*, project: Project, user: User) -> Assignment:
+    """Take back one's last answer in the project; its text is the draft again, and the task is one's own again.
+
+    Raises NotFound when there is none, Conflict when a reviewer has judged it.
+    """
+    access_membership(user, project, ANNOTATE)
+    last = last_answer(project, user)
+    if last is None:
+        raise NotFound(f"you have no answer in '{project.name}' to undo")
+    return _undo(last, user)
+
+
+def last_answer(project: Project, user: User) -> Annotation | None:
+    """This person's last answer in the project that was not taken back."""
+    mine = Annotation.objects.filter(author=user, project=project, parent=None)
+    return mine.exclude(state=Annotation.State.UNDONE).order_by("-pk").first()
+
+
+@transaction.atomic
+def _undo(annotation: Annotation, user: User) -> Assignment:
+    task = task_locked(annotation.task_id)
+    annotation = Annotation.objects.select_for_update(of=("self",)).get(pk=annotation.pk)
+    working = (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.FLAGGED)
+    if annotation.state != Annotation.State.SUBMITTED or task.state not in working:
+        raise Conflict(
+            f"your last answer (task {task.pk}) is '{annotation.get_state_display().lower()}' and can no longer be "
+            "undone; ask a reviewer to send it back",
+            code="reviewed",
+        )
+    step(task, states.take_back, in_review_at=None)
+    Annotation.objects.filter(pk=annotation.pk).update(state=Annotation.State.UNDONE)
+    assignment = Assignment.objects.select_related("task", "project").get(task=task, user=user)
+    now = timezone.now()
+    assignment.status, assignment.why = Assignment.Status.ACTIVE, routing.OWN_UNDONE
+    assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now)
+    assignment.draft, assignment.draft_saved_at = clean_json(annotation.result), now
+    assignment.draft_version += 1
+    assignment.save()
+    ledger_append(
+        actor=user, action="task.undo", object=f"annotation:{annotation.pk}", payload={"task": task.pk}
+    )
+    return assignment
+
+
+def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
+    """Make the tasks this person skipped available to them again. Returns how many."""
+    access_membership(user, project, ANNOTATE)
+    skipped = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.SKIPPED)
+    pairs = list(skipped.order_by("task_id").values_list("pk", "task_id")[:limit])
+    if not pairs:
+        return 0
+    with transaction.atomic():
+        now = timezone.now()
+        tasks = [task_id for _, task_id in pairs]
+        free = Task.objects.select_for_update(of=("self",)).filter(pk__in=tasks, available=True).order_by("pk")
+        Task.objects.filter(pk__in=[task.pk for task in free]).update(returned_at=now)
+        restored = skipped.filter(pk__in=[pk for pk, _ in pairs]).update(
+            status=Assignment.Status.EXPIRED, skip_reason="", expires_at=now
+        )
+        ledger_append(actor=user, action="task.unskip", object=f"project:{project.pk}", payload={"tasks": tasks})
+    return restored

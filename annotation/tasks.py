@@ -1,0 +1,59 @@
+"""What annotation does by itself: make tasks of new examples, free leases that ran out, search answers, count.
+
+Beat drives it, and the outbox what follows an answer. Every job may run twice or beside itself and changes nothing the
+second time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from annotation import services
+from annotation.models import Project
+from annotation.stats import all_refresh
+from flywheel.work.outbox import outbox_handler
+
+MAKE_LIMIT = 2_000
+
+
+@shared_task(name="annotation.make_tasks", ignore_result=True)
+def make_tasks() -> int:
+    """Tasks of new examples, for every project that is not paused; one small query each when there is nothing new."""
+    made = 0
+    for project in Project.objects.filter(archived_at=None).order_by("pk"):
+        while count := services.tasks_make(project=project, limit=MAKE_LIMIT):
+            made += count
+    return made
+
+
+@shared_task(name="annotation.reconcile_tasks", ignore_result=True)
+def reconcile_tasks() -> int:
+    """Look at all examples again, for those that became eligible late."""
+    projects = Project.objects.filter(archived_at=None).order_by("pk")
+    return sum(services.tasks_reconcile(project=project) for project in projects)
+
+
+@shared_task(name="annotation.sweep_leases", ignore_result=True)
+def sweep_leases() -> int:
+    """Free the places of leases that ran out."""
+    return services.leases_sweep(limit=2_000)
+
+
+@outbox_handler("annotation.search")
+def search(payload: dict[str, Any]) -> None:
+    """Look for personal data in one answer."""
+    services.annotations_search(annotation_ids=[payload["annotation"]])
+
+
+@shared_task(name="annotation.sweep_search", ignore_result=True)
+def sweep_search() -> int:
+    """Have answers searched that nobody asked about."""
+    return services.search_sweep()
+
+
+@shared_task(name="annotation.refresh_gauges", ignore_result=True)
+def refresh_gauges() -> None:
+    """Count what pages show."""
+    all_refresh()

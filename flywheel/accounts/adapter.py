@@ -1,0 +1,38 @@
+"""allauth's hooks: nobody signs up by themselves, no mail is sent, a one-time password is changed at first sign-in."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+from django.urls import reverse
+
+from flywheel.accounts import selectors, services
+
+
+class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Accounts are made by an admin, who also resets passwords."""
+
+    error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
+        "username_password_mismatch": "User name or password is not correct.",
+        "too_many_login_attempts": "Too many failed tries. Wait five minutes, then try again; nothing is lost.",
+        "account_inactive": "This account is deactivated. Ask an admin to activate it again.",
+    }
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Flywheel sends no mail: there may be no mail server, and an admin resets passwords."""
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        if selectors.password_is_one_time(request.user):
+            return reverse("account_change_password")
+        return str(super().get_login_redirect_url(request))
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("accounts:account")
+
+    def set_password(self, user: Any, password: str) -> None:
+        services.password_choose(user=user, password=password)

@@ -1,0 +1,25 @@
+"""A person's own account page."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from flywheel.accounts import selectors
+from flywheel.core.access import ROLES, roles_of
+from flywheel.core.models import User
+
+
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    """Who one is here: name, roles, projects, password, tokens."""
+    user = cast(User, request.user)
+    context = {
+        "roles": [role for role in ROLES if role in roles_of(user)],
+        "memberships": selectors.memberships_of(user),
+        "one_time_password": selectors.password_is_one_time(user),
+    }
+    return render(request, "accounts/account.html", context)

@@ -1,0 +1,50 @@
+"""One's own API tokens: create (shown once) and revoke."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+from knox.models import AuthToken
+
+from flywheel.accounts import scopes, selectors, services
+from flywheel.accounts.forms import TokenForm
+from flywheel.core.errors import UserError
+from flywheel.core.models import User
+
+
+@login_required
+@never_cache
+def listing(request: HttpRequest) -> HttpResponse:
+    """The tokens of the person, a form for another, and a new one's secret right after it was made."""
+    user = cast(User, request.user)
+    form = TokenForm(request.POST or None)
+    made = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = services.token_create(actor=user, **form.cleaned_data)
+            form = TokenForm()
+        except UserError as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+    context = {"tokens": _with_words(user), "form": form, "made": made}
+    status = 201 if made else 422 if form.errors else 200
+    return render(request, "accounts/tokens.html", context, status=status)
+
+
+def _with_words(user: User) -> list[tuple[AuthToken, str]]:
+    """The person's tokens, each with what it is for."""
+    return [(token, scopes.SCOPES[scopes.token_scope(token.token_key)]) for token in selectors.tokens_of(user)]
+
+
+@login_required
+@require_POST
+def revoke(request: HttpRequest, token_key: str) -> HttpResponse:
+    """Revoke one token at once."""
+    services.token_revoke(actor=cast(User, request.user), token_key=token_key)
+    messages.success(request, f"The token {token_key}… is revoked; whatever used it is refused from now on.")
+    return redirect("accounts:tokens")

@@ -1,0 +1,39 @@
+"""The ledger's page: entries, newest first, and the last verification."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from flywheel.audit.models import LedgerEntry
+from flywheel.audit.verification import ledger_verify_request
+from flywheel.core.access import ADMIN, STEWARD, role_required
+from flywheel.core.paging import keyset_page
+from flywheel.work.models import Job
+
+steward = role_required(STEWARD, ADMIN)
+
+
+@require_GET
+@steward
+def ledger(request: HttpRequest) -> HttpResponse:
+    """The chain, newest first, and what verifying it said last."""
+    action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
+    entries = LedgerEntry.objects.all()
+    if thing:
+        entries = entries.filter(object=thing)
+    if action:
+        entries = entries.filter(action__startswith=action)
+    return render(request, "audit/ledger.html", {
+        "page": keyset_page(entries, request.GET), "action": action, "object": thing,
+        "jobs": Job.objects.filter(object_ref="ledger").select_related("requested_by").order_by("-pk")[:1],
+    })
+
+
+@require_POST
+@steward
+def verify(request: HttpRequest) -> HttpResponse:
+    """Have the chain verified by a job."""
+    ledger_verify_request(by=request.user)  # type: ignore[arg-type]
+    return redirect("audit:ledger")

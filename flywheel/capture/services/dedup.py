@@ -1,0 +1,219 @@
+"""Near-duplicates: which examples belong together, and which of them came first.
+
+The result is a function of the examples' texts and times, not of the order in which they arrived: a group is a
+connected component of "nearly the same text", its key the smallest member's identifier, its head the earliest member,
+and every other member is a duplicate of the head. Texts are compared as redacted, since that is what teaches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from django.db import connection
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
+from flywheel.capture.domain import minhash
+from flywheel.capture.models import Example, MinHashBand
+from provenance.selectors import chunks
+
+CROWD = 64
+"""Candidates looked at per band: more than that share a band only when texts are made from one template, and then the
+first ones already lead to the group."""
+
+TEXTS = 500
+"""Candidates whose texts are in memory at once."""
+
+SHINGLES_HELD = 2_000_000
+"""About 200 MB of a batch's own shingles."""
+
+_LOCK = 0x666C7977686565  # any number that nobody else uses: "flywhee"
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def grouping_lock() -> None:
+    """One transaction at a time changes examples and groups. SQLite has one writer anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def examples_comparable(example: Example) -> str:
+    """What is compared: all that customer and agent said, the notes only when there is nothing else."""
+    said = [m["text"] for m in example.redacted if m["role"] != "note"]
+    return minhash.comparable(said or [m["text"] for m in example.redacted])
+
+
+def examples_regroup(*, new: list[Example], changed: list[Example]) -> None:
+    """Put new and changed examples into their groups, under `grouping_lock`, in the caller's transaction.
+
+    Both are saved already, each in a group of its own (`group_key` its identifier, no `duplicate_of`); of the changed
+    ones `left_group` names the group before the change, and those that are not `resettled` keep theirs.
+    """
+    moved = [e for e in changed if e.resettled]  # type: ignore[attr-defined]
+    loose = new + moved + _split(moved)
+    if not loose:
+        return
+    holders, groups = _place(loose)
+    _join_near(holders, groups)
+    _store(groups)
+
+
+def _split(moved: list[Example]) -> list[Example]:
+    """Take apart the groups that lost a member, so that the rest is joined anew. Returns the rest."""
+    if not moved:
+        return []
+    ids = [e.pk for e in moved]
+    MinHashBand.objects.filter(example_id__in=ids).delete()
+    rest = list(Example.objects.filter(group_key__in={e.left_group for e in moved}).exclude(pk__in=ids))  # type: ignore[attr-defined]
+    MinHashBand.objects.filter(example_id__in=[e.pk for e in rest]).delete()
+    for example in rest:
+        example.group_key, example.duplicate_of_id = example.uid.hex, None
+    Example.objects.bulk_update(rest, ["group_key", "duplicate_of"], batch_size=500)
+    return rest
+
+
+class _Groups:
+    """Groups being joined: each key leads to the smallest key that it was joined with."""
+
+    def __init__(self) -> None:
+        self._up: dict[str, str] = {}
+
+    def key(self, key: str) -> str:
+        while (up := self._up.setdefault(key, key)) != key:
+            self._up[key] = self._up[up]
+            key = up
+        return key
+
+    def join(self, a: str, b: str) -> None:
+        a, b = sorted((self.key(a), self.key(b)))
+        self._up[b] = a
+
+    def merged(self) -> dict[str, list[str]]:
+        """The keys that became another, by what they became."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in list(self._up):
+            if self.key(key) != key:
+                found[self.key(key)].append(key)
+        return found
+
+
+def _place(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
+    """Join examples of the same text. Returns the new texts, each by the one example that holds its bands."""
+    groups = _Groups()
+    by_text: dict[str, list[Example]] = defaultdict(list)
+    for example in loose:
+        by_text[example.text_sha256].append(example)
+    known = dict(
+        Example.objects.filter(text_sha256__in=list(by_text)).exclude(pk__in=[e.pk for e in loose])
+        .values_list("text_sha256", "group_key")
+    )
+    holders: dict[int, str] = {}
+    for digest, members in by_text.items():
+        first = min(members, key=lambda e: e.uid.hex)
+        for member in members:
+            groups.join(first.group_key, member.group_key)
+        if digest in known:
+            groups.join(first.group_key, known[digest])
+        else:
+            holders[first.pk] = examples_comparable(first)
+    return holders, groups
+
+
+Pair = tuple[int, str, str, list[int]]
+"""A holder, its group, another group, and that group's examples that share a band, the likeliest last."""
+
+
+def _join_near(holders: dict[int, str], groups: _Groups) -> None:
+    bands = dict(zip(holders, minhash.band_digests(list(holders.values())), strict=True))
+    MinHashBand.objects.bulk_create(
+        [
+            MinHashBand(example_id=pk, band=band, digest=digest)
+            for pk, digests in bands.items() for band, digest in enumerate(digests)
+        ]
+    )
+    ours = _Shingles(holders)
+    open_pairs = _candidates(bands, holders, groups)
+    while open_pairs:
+        # One candidate of each group at a time: the first that is near settles it for the whole group.
+        by_candidate: dict[int, list[Pair]] = defaultdict(list)
+        for pair in open_pairs:
+            by_candidate[pair[3].pop()].append(pair)
+        for candidates in chunks(by_candidate, TEXTS):
+            texts = _texts(set(candidates), holders)
+            for candidate in candidates:
+                _join_candidate(minhash.shingles(texts[candidate]), by_candidate[candidate], ours, groups)
+        open_pairs = [pair for pair in open_pairs if pair[3] and groups.key(pair[1]) != groups.key(pair[2])]
+
+
+def _join_candidate(theirs: set[bytes], pairs: list[Pair], ours: _Shingles, groups: _Groups) -> None:
+    for pk, own, other, _ in pairs:
+        if groups.key(own) != groups.key(other) and minhash.near_shingles(ours.of(pk), theirs):
+            groups.join(own, other)
+
+
+class _Shingles:
+    """The shingles of a batch's texts, each text's taken once as long as there is room for them."""
+
+    def __init__(self, texts: dict[int, str]) -> None:
+        self._texts = texts
+        self._held: dict[int, set[bytes]] = {}
+        self._size = 0
+
+    def of(self, pk: int) -> set[bytes]:
+        held = self._held.get(pk)
+        if held is None:
+            held = minhash.shingles(self._texts[pk])
+            self._size += len(held)
+            if self._size > SHINGLES_HELD:
+                self._held, self._size = {}, len(held)
+            self._held[pk] = held
+        return held
+
+
+def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _Groups) -> list[Pair]:
+    rows = _sharing({digest for digests in bands.values() for digest in digests})
+    by_digest: dict[int, list[int]] = defaultdict(list)
+    group_of: dict[int, str] = {}
+    for digest, pk, key in rows:
+        by_digest[digest].append(pk)
+        group_of[pk] = key
+    group_of |= dict(Example.objects.filter(pk__in=list(holders)).values_list("pk", "group_key"))
+    pairs: list[Pair] = []
+    for pk, digests in bands.items():
+        shared = Counter(other for digest in digests for other in by_digest[digest] if other != pk)
+        queues: dict[str, list[int]] = defaultdict(list)
+        for other, _ in sorted(shared.items(), key=lambda item: (item[1], item[0])):
+            if groups.key(group_of[other]) != groups.key(group_of[pk]):
+                queues[group_of[other]].append(other)
+        pairs += [(pk, group_of[pk], key, queue) for key, queue in queues.items()]
+    return pairs
+
+
+def _sharing(digests: set[int]) -> Iterable[tuple[int, int, str]]:
+    place = Window(RowNumber(), partition_by=F("digest"), order_by="example__uid")
+    return (
+        MinHashBand.objects.filter(digest__in=digests).annotate(place=place).filter(place__lte=CROWD)
+        .values_list("digest", "example_id", "example__group_key")
+    )
+
+
+def _texts(wanted: set[int], known: dict[int, str]) -> dict[int, str]:
+    rows = Example.objects.filter(pk__in=wanted - set(known)).only("redacted")
+    return {pk: known[pk] for pk in wanted & set(known)} | {e.pk: examples_comparable(e) for e in rows}
+
+
+def _store(groups: _Groups) -> None:
+    for key, others in groups.merged().items():
+        heads = list(
+            Example.objects.filter(group_key__in=[key, *others], duplicate_of=None).values_list(
+                "pk", "uid", "occurred_at"
+            )
+        )
+        heads.sort(key=lambda row: (row[2] or _NEVER, row[1].hex))
+        first, rest = heads[0][0], [row[0] for row in heads[1:]]
+        Example.objects.filter(group_key__in=others).update(group_key=key)
+        Example.objects.filter(duplicate_of__in=rest).update(duplicate_of=first)
+        Example.objects.filter(pk__in=rest).update(duplicate_of=first)

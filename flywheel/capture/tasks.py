@@ -1,0 +1,31 @@
+"""Work that follows deliveries: captures into examples, and the sweep for those that a crash left waiting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from flywheel.capture import selectors, services
+from flywheel.stats.gauges import gauges_set
+from flywheel.work.outbox import outbox_handler
+
+
+@outbox_handler("capture.process")
+def process(payload: dict[str, Any]) -> None:
+    """One batch, and a request for the next while captures wait, so that other work gets its turn in between."""
+    services.process_captures()
+    services.captures_sweep()
+
+
+@shared_task(name="capture.refresh_gauges", ignore_result=True)
+def refresh_gauges() -> None:
+    """Count what came from each source, for the pages."""
+    for name, counts in selectors.capture_counts_by_source().items():
+        gauges_set(counts, scope=f"source:{name}")
+
+
+@shared_task(name="capture.sweep", ignore_result=True)
+def sweep() -> None:
+    """Ask for processing when captures wait."""
+    services.captures_sweep()

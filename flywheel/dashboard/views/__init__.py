@@ -1,0 +1,1 @@
+"""Pages, one module per kind. Each fetches, calls one service or selector, and renders."""

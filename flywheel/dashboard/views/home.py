@@ -1,0 +1,166 @@
+"""The home per role, the wheel, and a person's own account page."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from flywheel.accounts.selectors import password_is_one_time
+from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, role_required, roles_of
+from flywheel.core.models import User
+from flywheel.dashboard import selectors, wheel
+from flywheel.ui.navigation import link, link_for
+
+
+@login_required
+def index(request: HttpRequest) -> HttpResponse:
+    """What waits for this person, a section per role; people without a role are told whom to ask."""
+    user = cast(User, request.user)
+    roles = roles_of(user)
+    context: dict[str, Any] = {"sections": [], "one_time_password": password_is_one_time(user)}
+    for role, fill in _SECTIONS.items():
+        if role in roles:
+            context["sections"].append({"role": role, "template": f"dashboard/sections/{role}.html", **fill(user)})
+    return render(request, "dashboard/index.html", context)
+
+
+def _annotator(user: User) -> dict[str, Any]:
+    mine = selectors.gauges_of([f"user:{user.pk}"])[f"user:{user.pk}"]
+    projects = selectors.projects_of(user, ANNOTATOR)
+    decided = sum(mine.get(f"home.{name}") or 0 for name in ("accepted", "fixed", "rejected"))
+    return {
+        "projects": projects,
+        "next": next((item for item in projects if item.active or item.open), None),
+        "mine": mine,
+        "today": mine.get("home.day") or 0,
+        "week": mine.get("home.week") or 0,
+        "week_delta": mine.delta("home.week"),
+        "accepted_share": (mine.get("home.accepted") or 0) / decided if decided else None,
+        "decided_text": f"of {decided:,} decided in 7 days" if decided else "nothing decided in 7 days",
+        # Answers that came by the API may have no time; a mean of none is no number.
+        "seconds": mine.get("home.seconds") or None, "seconds_unit": "s" if mine.get("home.seconds") else "",
+        "returned": selectors.returned_to(user),
+        "left": sum(item.open for item in projects),
+        "as_of": mine.as_of or next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+    }
+
+
+def _reviewer(user: User) -> dict[str, Any]:
+    projects = selectors.projects_of(user, REVIEWER)
+    return {
+        "projects": projects,
+        "waiting": sum(item.in_review + item.flags for item in projects),
+        "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+    }
+
+
+def _lead(user: User) -> dict[str, Any]:
+    projects = selectors.projects_of(user, LEAD)
+    return {
+        "projects": projects,
+        "totals": selectors.totals(projects),
+        "as_of": next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
+        "projects_url": link("projects"),
+    }
+
+
+def _steward(user: User) -> dict[str, Any]:
+    gauges = selectors.gauges_of(["all"])["all"]
+    gate = selectors.refusals()
+    return {
+        "gate": gate,
+        "rules": gate.rules[:8],
+        "largest": gate.rules[0][2] if gate.rules else 0,
+        "records": gate.gauges.get("records"),
+        "cleared": gate.gauges.get("cleared"),
+        "cleared_delta": gate.gauges.delta("cleared"),
+        "refused": gate.gauges.get("refused"),
+        "refused_delta": gate.gauges.delta("refused"),
+        "quarantined": gauges.get("home.decide.quarantined"),
+        "personal_data": gauges.get("home.decide.personal_data"),
+        "withdrawals": gauges.get("home.decide.withdrawals"),
+        "as_of": gate.gauges.as_of,
+        "clearance_url": link("clearance"),
+        "subjects_url": link("subjects"),
+    }
+
+
+def _admin(user: User) -> dict[str, Any]:
+    turning = selectors.wheel_now()
+    gauges = selectors.gauges_of(["all"])["all"]
+    budget = selectors.budget_now()
+    return {
+        "wheel": turning,
+        "runs": selectors.runs_recent(),
+        "budget": budget,
+        "budget_used": budget.spent + budget.reserved if budget else None,
+        "jobs": list(selectors.jobs_for(user).filter(finished_at=None).order_by("-pk")[:5]),
+        "failed_captures": gauges.get("home.failed.captures"),
+        "failed_messages": gauges.get("home.failed.messages"),
+        "as_of": turning.as_of,
+        "runs_url": link("runs"),
+        "budgets_url": link("budgets"),
+        "snapshots_url": link("snapshots"),
+        "sources_url": link("sources"),
+    }
+
+
+_SECTIONS = {ANNOTATOR: _annotator, REVIEWER: _reviewer, LEAD: _lead, STEWARD: _steward, ADMIN: _admin}
+
+STATION_LINKS = {
+    "captured": ("examples", ""), "annotated": ("projects", ""), "settled": ("projects", "?state=settled"),
+    "cleared": ("clearance", ""), "snapshot": ("snapshots", ""), "trained": ("runs", "?status=done"),
+    "promoted": ("models", "?status=champion"), "suggested": ("projects", ""),
+}
+"""Where the examples that have passed a station are listed."""
+
+WAITING_LINKS = {
+    "captured": ("deliveries", "?status=received"),
+    "annotated": ("projects", "?state=open"), "settled": ("projects", "?state=in_review"), "cleared": ("clearance", ""),
+    "snapshot": ("clearance", ""), "trained": ("snapshots", ""), "promoted": ("models", "?status=candidate"),
+    "suggested": ("projects", "?state=open"),
+}
+"""Where those that wait before one are."""
+
+
+@role_required(LEAD, STEWARD, ADMIN)
+def wheel_page(request: HttpRequest) -> HttpResponse:
+    """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
+    found, roles = selectors.wheel_now(), roles_of(request.user)
+    opened = selectors.models_open_to(request.user, [row.model_id for row in found.acceptance if row.model_id])
+    places = wheel.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
+    project = selectors.sole_project(request.user)
+
+    def url(links: dict[str, tuple[str, str]], station: str) -> str:
+        key, query = links.get(station, ("", ""))
+        page = link_for(roles, key) if key else ""
+        if key == "projects" and page:
+            # With one project its tasks are the list; with more, the projects' own list has their counts.
+            return f"{link('projects', project.slug, 'tasks')}{query}" if project else page
+        return page and page + query
+
+    context = {
+        "wheel": found,
+        "ring": [
+            {"station": station, "place": place, "url": url(STATION_LINKS, station.kind.key),
+             "waiting_url": url(WAITING_LINKS, station.kind.key)}
+            for station, place in zip(found.stations, places, strict=True)
+        ],
+        "acceptance": [
+            {"row": row, "bar": wheel.segments(row, 240), "open": row.model_id in opened, "answers": answers_url(row)}
+            for row in found.acceptance
+        ],
+        "models_url": link("models"),
+    }
+    return render(request, "dashboard/wheel.html", context)
+
+
+def answers_url(row: wheel.Acceptance) -> str:
+    """Where the answers that an acceptance counts are listed."""
+    origin = "agent" if row.model_id is None else row.name
+    return f"{reverse('dashboard:answers')}?{urlencode({'of': origin})}"

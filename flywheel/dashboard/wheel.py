@@ -1,0 +1,271 @@
+"""Pure rules of the home pages: the stations of the wheel, their pace, and where the wheel is stuck.
+
+Counting is left to selectors, storing to core's gauges; here numbers become judgements and sentences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WEEK = 7
+SLOW_DAYS = 14
+"""A station whose backlog takes longer than two weeks at last week's pace is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationKind:
+    """One station: what passing it is called, what waits before it, and what a person can do about it."""
+
+    key: str
+    name: str
+    waits: str
+    mend: str
+
+
+STATIONS = (
+    StationKind("captured", "Captured", "captures wait to be processed", "Check that the worker is running."),
+    StationKind("annotated", "Annotated", "tasks wait for an annotator", "Add annotators, or lower the overlap."),
+    StationKind("settled", "Settled", "tasks wait for review", "Ask reviewers to clear the queue."),
+    StationKind("cleared", "Cleared", "settled examples wait for a verdict", "Check that the worker is running."),
+    StationKind("snapshot", "In a snapshot", "cleared examples are in no snapshot", "Freeze a snapshot."),
+    StationKind("trained", "Trained on", "snapshot examples were not trained on", "Request a run."),
+    StationKind("promoted", "Promoted", "examples taught a model that is not promoted", "Look at the candidates."),
+    StationKind("suggested", "Suggested", "open tasks have no suggestion of the champion", "Publish suggestions."),
+)
+"""In the order of the wheel. Every count is in examples, so that stations can be compared."""
+
+MEASURES = ("total", "waiting", "day", "week", "last_week")
+"""Passed so far; waits before the station; passed in the last day, the last 7 days, and the 7 days before those."""
+
+
+def gauge_name(station: str, measure: str) -> str:
+    """The name of the gauge that holds one measure of one station."""
+    return f"wheel.{station}.{measure}"
+
+
+GAUGES = (
+    *(gauge_name(kind.key, measure) for kind in STATIONS for measure in MEASURES),
+    "wheel.refused", "wheel.untasked", "wheel.runs_waiting", "wheel.candidates",
+)
+"""All gauges that the wheel page reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station with its numbers. `days` is how long its backlog takes at last week's pace; infinite when it stands."""
+
+    kind: StationKind
+    total: int
+    waiting: int
+    day: int
+    week: int
+    last_week: int
+    detail: str = ""
+
+    @property
+    def per_day(self) -> float:
+        return self.week / WEEK
+
+    @property
+    def last_per_day(self) -> float:
+        return self.last_week / WEEK
+
+    @property
+    def days(self) -> float:
+        if self.waiting <= 0:
+            return 0.0
+        return self.waiting / self.per_day if self.week else math.inf
+
+    @property
+    def state(self) -> str:
+        """`stuck`: something waits and nothing moved for a week; `slow`: over two weeks of backlog; else `moving`,
+        or `idle` when nothing waits and nothing moved."""
+        if self.waiting > 0 and not self.week:
+            return "stuck"
+        if self.days > SLOW_DAYS:
+            return "slow"
+        return "moving" if self.week else "idle"
+
+    @property
+    def reason(self) -> str:
+        """Why the station is as it is, in one sentence; "" when nothing waits."""
+        if self.waiting <= 0:
+            return self.detail
+        count = f"{self.waiting:,} {self.kind.waits}"
+        if self.state == "stuck":
+            pace = "and none moved on in the last seven days." if self.total else "and none has moved on yet."
+        else:
+            pace = f"and {rate_text(self.per_day)} moved on last week, so it takes {days_text(self.days)}."
+        return " ".join(part for part in (f"{count}, {pace}", self.detail) if part)
+
+
+def stations_of(gauges: Mapping[str, float]) -> list[Station]:
+    """The stations from the gauges' values; a missing gauge counts as nothing."""
+    return [_station(kind, gauges) for kind in STATIONS]
+
+
+def _station(kind: StationKind, gauges: Mapping[str, float]) -> Station:
+    counts = {measure: int(gauges.get(gauge_name(kind.key, measure), 0)) for measure in MEASURES}
+    return Station(
+        kind, total=counts["total"], waiting=counts["waiting"], day=counts["day"], week=counts["week"],
+        last_week=counts["last_week"], detail=_detail(kind.key, gauges),
+    )
+
+
+def _detail(key: str, gauges: Mapping[str, float]) -> str:
+    def count(name: str) -> int:
+        return int(gauges.get(name, 0))
+
+    if key == "annotated" and (untasked := count("wheel.untasked")):
+        return f"{plural(untasked, 'example')} of no project {'is' if untasked == 1 else 'are'} not asked about."
+    if key == "cleared" and (refused := count("wheel.refused")):
+        return f"The gate refuses {refused:,} of the settled examples."
+    if key == "trained" and (waiting := count("wheel.runs_waiting")):
+        return f"{plural(waiting, 'run')} {'waits' if waiting == 1 else 'wait'} for approval or a trainer."
+    if key == "promoted" and (candidates := count("wheel.candidates")):
+        return f"{plural(candidates, 'candidate')} {'waits' if candidates == 1 else 'wait'} for a decision."
+    return ""
+
+
+def bottleneck(stations: list[Station]) -> Station | None:
+    """The one station to look at first: a stuck one before a slow one, the largest backlog first. None if all move."""
+    held = [s for s in stations if s.state in {"stuck", "slow"}]
+    return max(held, key=lambda s: (s.state == "stuck", s.waiting), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What annotators did with one origin's suggestions. `edit_distance` is the mean, 0 the same, 1 all new."""
+
+    name: str
+    accepted: int
+    edited: int
+    replaced: int
+    edit_distance: float | None
+    generation: int | None = None
+    champion: bool = False
+    model_id: int | None = None
+
+    @property
+    def shown(self) -> int:
+        return self.accepted + self.edited + self.replaced
+
+    def share(self, count: int) -> float:
+        """A count as a share of all suggestions that were answered."""
+        return count / self.shown if self.shown else 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.share(self.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One piece of a bar in a chart, in the chart's own units."""
+
+    x: float
+    width: float
+    series: int
+
+
+def segments(acceptance: Acceptance, width: float) -> list[Segment]:
+    """The stacked bar of one origin: accepted, edited, replaced, from left to right over `width`."""
+    bars: list[Segment] = []
+    x = 0.0
+    for series, count in enumerate((acceptance.accepted, acceptance.edited, acceptance.replaced), start=1):
+        length = round(width * acceptance.share(count), 2)
+        if length:
+            bars.append(Segment(round(x, 2), length, series))
+            x += length
+    return bars
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a station stands on the ring: its mark in three shapes, its three lines of words, the arc to the next."""
+
+    x: float
+    y: float
+    label_x: float
+    name_y: float
+    count_y: float
+    rate_y: float
+    anchor: str
+    square: str
+    triangle: str
+    arc: str
+
+
+def ring(count: int, *, centre_x: float, centre_y: float, radius: float, gap_degrees: float = 7) -> list[Place]:
+    """Places of `count` stations, clockwise from the top, each with the arc that leads to the next."""
+    step = 360 / count
+    return [
+        _place(index * step, step, centre_x=centre_x, centre_y=centre_y, radius=radius, gap=gap_degrees)
+        for index in range(count)
+    ]
+
+
+def _place(angle: float, step: float, *, centre_x: float, centre_y: float, radius: float, gap: float) -> Place:
+    x, y = _polar(centre_x, centre_y, radius, angle)
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    anchor = "middle" if abs(sine) < 0.1 else "start" if sine > 0 else "end"
+    # Beside the ring three lines of words stand where it curves towards them.
+    label_x, label_y = _polar(centre_x, centre_y, radius + (24 if anchor == "middle" else 36), angle)
+    # Words stand outside the ring: above it at the top, below it at the bottom, beside it elsewhere.
+    name_y = round(label_y - 12 if anchor != "middle" else label_y - 12 - 26 * cosine, 2)
+    start = _polar(centre_x, centre_y, radius, angle + gap)
+    end = _polar(centre_x, centre_y, radius, angle + step - gap)
+    return Place(
+        x, y, label_x, name_y, round(name_y + 25, 2), round(name_y + 43, 2), anchor,
+        square=f"M{round(x - 9, 2)} {round(y - 9, 2)}h18v18h-18z",
+        triangle=f"M{x} {round(y - 12, 2)}l11.5 20h-23z",
+        arc=f"M{start[0]} {start[1]}A{radius} {radius} 0 0 1 {end[0]} {end[1]}",
+    )
+
+
+def _polar(centre_x: float, centre_y: float, radius: float, degrees: float) -> tuple[float, float]:
+    angle = math.radians(degrees - 90)
+    return round(centre_x + radius * math.cos(angle), 2), round(centre_y + radius * math.sin(angle), 2)
+
+
+def plural(count: int, noun: str) -> str:
+    """1 task, 2 tasks, 1,200 tasks."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def rate_text(per_day: float) -> str:
+    """A pace in words that fits a table: "12 a day", "0.4 a day"."""
+    if per_day == 0:
+        return "0 a day"
+    return f"{per_day:,.0f} a day" if per_day >= 10 else f"{per_day:.1f} a day"
+
+
+def days_text(days: float) -> str:
+    """How long a backlog takes, in words."""
+    if math.isinf(days):
+        return "no end in sight"
+    if days < 1:
+        return "less than a day"
+    if days > 730:
+        return f"{days / 365:,.0f} years"
+    return plural(math.ceil(days), "day")
+
+
+def delta_text(now: float, before: float | None, *, unit: str = "") -> str:
+    """What changed since last week: a shape, a number and words. "" when there is nothing to compare with."""
+    if before is None:
+        return ""
+    change = now - before
+    suffix = f" {unit}" if unit else ""
+    if abs(change) < 0.05:
+        return f"= as last week{suffix}"
+    shape = "▲" if change > 0 else "▼"
+    size = f"{abs(change):,.0f}" if float(abs(change)).is_integer() or abs(change) >= 10 else f"{abs(change):.1f}"
+    return f"{shape} {size}{suffix} on last week"
+
+
+def count_now(counted: int, *, there_is_one: bool) -> int:
+    """A count that a job made up to a minute ago, set right where "none" is at stake: nobody is sent away from work."""
+    return max(counted, 1) if there_is_one else 0

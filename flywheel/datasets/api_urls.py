@@ -1,0 +1,16 @@
+"""REST endpoints, below /api/v1/."""
+
+from django.urls import path
+
+from flywheel.datasets import api
+
+ONE = "snapshots/<uuid:uid>/"
+
+urlpatterns = [
+    path("snapshots/", api.Snapshots.as_view(), name="api_snapshots"),
+    path(ONE, api.SnapshotDetail.as_view(), name="api_snapshot"),
+    path(f"{ONE}files/<str:name>", api.SnapshotFile.as_view(), name="api_snapshot_file"),
+    path(f"{ONE}openai.jsonl", api.SnapshotChat.as_view(), name="api_snapshot_openai"),
+    path(f"{ONE}plain.txt", api.SnapshotText.as_view(), name="api_snapshot_text"),
+    path(f"{ONE}proof/<uuid:example_uid>/", api.SnapshotProof.as_view(), name="api_snapshot_proof"),
+]

@@ -1,0 +1,22 @@
+"""Changes of state in datasets: asking for a snapshot, building it, tainting it, handing out its files.
+
+requests: what people ask for; building: the job; files: reading what was frozen; withdrawing: the walk's part here.
+"""
+
+from flywheel.datasets.services.build import snapshot_build
+from flywheel.datasets.services.files import (
+    InclusionProof,
+    openai_stream,
+    pieces,
+    plain_text_stream,
+    proof_of,
+    snapshot_file_open,
+)
+from flywheel.datasets.services.requests import snapshot_request
+from flywheel.datasets.services.stats import settled_cleared_count
+from flywheel.datasets.services.taint import SnapshotsReached, snapshots_withdraw
+
+__all__ = [
+    "InclusionProof", "SnapshotsReached", "openai_stream", "pieces", "plain_text_stream", "proof_of",
+    "settled_cleared_count", "snapshot_build", "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
+]

@@ -1,0 +1,387 @@
+"""Building a snapshot: settled examples through both gates into Parquet, leaves, a root and a manifest.
+
+May be killed anywhere and run again: rows are written for a snapshot that is still building and thrown away by the
+next attempt, files get the root in their path, and one transaction at the end freezes everything. A record whose
+facts change while the snapshot is being built is judged again in that transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from annotation.domain.quality import quality_reasons_of
+from annotation.services import project_search
+from flywheel.audit.ledger import ledger_append
+from flywheel.datasets import domain, manifest
+from flywheel.datasets.formats import ParquetRows, messages_build
+from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
+from flywheel.datasets.refusal_text import frozen_sentence
+from flywheel.datasets.selectors import Settled, flagged_records, settled_chunks, settled_count, unsettled_count
+from flywheel.datasets.services.build_claim import Superseded, claim, owned, rows_clear, rows_insert
+from flywheel.datasets.services.spool import Placed, Spool, Spooled, group_sizes
+from flywheel.datasets.services.taint import rows_taint
+from flywheel.work.outbox import outbox_extend
+from flywheel.work.progress import JobCancelled, job_finish, job_progress
+from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, cleared_until, verdict
+from provenance.selectors import chunks, ledger_seq, record_facts, records_changed_since
+from training.contract.merkle import MerkleTree, leaf_hash
+from training.contract.rows import SPLITS
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a build starts anew because facts changed under it; after that it is frozen as tainted."""
+
+BATCH = 1000
+Status = Snapshot.Status
+
+
+class FactsChanged(Exception):
+    """Records that were cleared when they were read are refused by now."""
+
+    def __init__(self, record_ids: list[int]) -> None:
+        super().__init__(f"{len(record_ids)} records are no longer cleared")
+        self.record_ids = record_ids
+
+
+@dataclass(slots=True)
+class Build:
+    """One attempt: what it was asked, since when, and what it has counted so far."""
+
+    snapshot: Snapshot
+    token: UUID
+    now: datetime
+    seq: int
+    folder: Path
+    groups: domain.Groups = field(default_factory=domain.Groups)
+    refused: Counter[str] = field(default_factory=Counter)
+    flags: set[str] = field(default_factory=set)
+    cleared_until: datetime | None = None
+    read: int = 0
+    total: int = 0
+    tally: manifest.Tally = field(default_factory=manifest.Tally)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    root: str = ""
+
+
+def snapshot_build(*, snapshot_id: int) -> Snapshot:
+    """Build and freeze. A snapshot that is no longer building is left as it is.
+
+    Ends as frozen, tainted (facts kept changing under it), cancelled, or failed with the reason.
+    """
+    snapshot = Snapshot.objects.select_related("project", "requested_by").get(pk=snapshot_id)
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            if snapshot.status != Status.BUILDING:
+                return snapshot
+            try:
+                _attempt(snapshot, last=attempt == ATTEMPTS)
+            except FactsChanged as change:
+                log.info("snapshot %s starts anew: %s", snapshot.uid, change)
+            snapshot.refresh_from_db()
+    except Superseded as other:
+        log.info("%s; this attempt stops", other)
+    except JobCancelled:
+        _end(snapshot, Status.CANCELLED, "Cancelled; nothing was frozen.")
+    except (OperationalError, OSError) as error:
+        # The database or the disk may be back soon: the outbox tries again.
+        Snapshot.objects.filter(pk=snapshot.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
+        raise
+    except Exception as error:
+        log.exception("snapshot %s could not be built", snapshot.uid)
+        _end(snapshot, Status.FAILED, f"{type(error).__name__}: {error}")
+    snapshot.refresh_from_db()
+    return snapshot
+
+
+def _attempt(snapshot: Snapshot, *, last: bool) -> None:
+    token = claim(snapshot)
+    with tempfile.TemporaryDirectory(prefix="flywheel-snapshot-") as folder:
+        # The place in the ledger is read before the first fact is: whatever commits after it is looked at again.
+        build = Build(snapshot, token, now=timezone.now(), seq=ledger_seq(), folder=Path(folder))
+        build.total = 2 * settled_count(snapshot.project)
+        spool = Spool(build.folder / "spool.sqlite3")
+        try:
+            _read(build, spool)
+            _write(build, spool)
+        finally:
+            spool.close()
+        _finish(build)
+        _store(build)
+        _freeze(build, last=last)
+
+
+# -- first pass: read, ask both gates, keep what is cleared -----------------------------------------------------------
+def _read(build: Build, spool: Spool) -> None:
+    # Answers are searched for personal data soon after they are given; here it is done for those that were not yet.
+    for _ in project_search(project=build.snapshot.project):
+        _progress(build)
+    for batch in settled_chunks(build.snapshot.project):
+        with transaction.atomic():
+            owned(build.snapshot, build.token)
+            facts = record_facts([item.record_id for item in batch])
+            kept, refusals = [], []
+            for item in batch:
+                found = facts[item.record_id]
+                judged = _judge(build, found)
+                row = _row(build, item, found)
+                reasons = _reasons(item, row, judged)
+                if row is None or reasons:
+                    refusals.append(_refusal(build, item, reasons))
+                else:
+                    kept.append(row)
+                    _note(build, item, found, judged)
+            SnapshotRefusal.objects.bulk_create(refusals)
+        spool.add(kept)
+        build.read += len(batch)
+        _progress(build)
+
+
+def _judge(build: Build, facts: RecordFacts) -> Verdict:
+    asked = build.snapshot
+    return verdict(facts, asked.purpose, asked.region, asked.commercial, build.now)
+
+
+def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
+    messages = messages_build(
+        item.redacted, context_length=item.context_length, reply=item.reply,
+        system_prompt=build.snapshot.system_prompt, include_notes=item.include_notes,
+    )
+    if not messages or not item.reply.strip():
+        return None
+    extra = {"annotation": str(item.annotation_uid), "kind": item.kind}
+    if item.language:
+        extra["language"] = item.language
+    return Spooled(
+        uid=str(item.example_uid), node=domain.group_node("near", item.group_key), label=item.label,
+        example_id=item.example_id, annotation_id=item.annotation_id, record_id=item.record_id,
+        license=facts.license_spdx, source=item.source, provenance=str(item.record_uid), messages=messages, extra=extra,
+    )
+
+
+def _reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
+    reasons = [
+        {"rule": r.rule, "value": r.value, "mend": r.mend}
+        for r in quality_reasons_of(state="settled", reply=item.reply, searched=item.searched)
+    ]
+    if not item.active:
+        reasons.append({"rule": "example_withdrawn", "value": "withdrawn or erased", "mend": "nothing brings it back"})
+    if row is not None and not _is_unicode(row):
+        reasons.append({
+            "rule": "not_unicode", "value": "half a surrogate pair", "mend": "deliver the conversation again, clean",
+        })
+    if row is None and not reasons:
+        reasons.append({
+            "rule": "no_context", "value": "nothing that the customer said stands before the reply",
+            "mend": "such a conversation cannot teach an answer; leave it out",
+        })
+    return reasons + [reason.to_json() for reason in judged.reasons]
+
+
+def _is_unicode(row: Spooled) -> bool:
+    # One row that cannot be written must not keep all others from being frozen.
+    try:
+        "".join((row.label, row.license, row.source, *(m.content for m in row.messages), *row.extra.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refusal(build: Build, item: Settled, reasons: list[dict[str, str]]) -> SnapshotRefusal:
+    build.refused[reasons[0]["rule"]] += 1
+    return SnapshotRefusal(
+        snapshot=build.snapshot, example_id=item.example_id, rule=reasons[0]["rule"], reasons=reasons
+    )
+
+
+def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> None:
+    near = domain.group_node("near", item.group_key)
+    build.groups.join([near, *(domain.group_node("subject", s.uid) for s in facts.subjects)])
+    build.flags.update(judged.flags)
+    if judged.expires_at is not None and (build.cleared_until is None or judged.expires_at < build.cleared_until):
+        asked = build.snapshot
+        ends = cleared_until(facts, asked.purpose, asked.region, asked.commercial, build.now)
+        if ends is not None and (build.cleared_until is None or ends < build.cleared_until):
+            build.cleared_until = ends
+
+
+# -- second pass: split, write, hash ----------------------------------------------------------------------------------
+def _write(build: Build, spool: Spool) -> None:
+    roots, sizes = group_sizes(spool, build.groups.root)
+    splits = domain.split_groups(sizes, seed=build.snapshot.seed, shares=build.snapshot.shares)
+    spool.place(roots, {root: SPLITS.index(split) for root, split in splits.items()})
+    tree = MerkleTree()
+    with (build.folder / manifest.TREE).open("wb") as leaves:
+        for number, split in enumerate(SPLITS):
+            path = build.folder / f"{split}.parquet"
+            with ParquetRows(path) as parquet:
+                for batch in _batches(spool.split(number, split)):
+                    leaves.write(_write_batch(build, parquet, tree, batch))
+            build.files[split] = manifest.file_entry(path, parquet.rows)
+    build.root = tree.root().hex()
+
+
+def _write_batch(build: Build, parquet: ParquetRows, tree: MerkleTree, batch: list[Placed]) -> bytes:
+    rows: list[tuple[Any, ...]] = []
+    hashes = []
+    for placed in batch:
+        row = placed.row
+        leaf = leaf_hash(row.canonical())
+        rows.append((
+            build.snapshot.pk, tree.size, leaf.hex(), row.split, row.group, placed.example_id, placed.annotation_id,
+            placed.record_id,
+        ))
+        tree.append(leaf)
+        hashes.append(leaf)
+        parquet.append(row)
+        build.tally.add(row)
+    rows_insert(build.snapshot, build.token, rows)
+    build.read += len(batch)
+    _progress(build)
+    return b"".join(hashes)
+
+
+def _batches(rows: Iterator[Placed]) -> Iterator[list[Placed]]:
+    batch: list[Placed] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _progress(build: Build) -> None:
+    """Show how far it is, hear a cancel, and keep the outbox from giving the work to another worker."""
+    job_id = build.snapshot.job_id
+    if job_id is not None:
+        job_progress(job_id=job_id, done=min(build.read, build.total), total=build.total)
+    outbox_extend(topic="snapshot.build", snapshot_id=build.snapshot.pk)
+
+
+# -- the end: documents, storage, one freezing transaction -------------------------------------------------------------
+def _finish(build: Build) -> None:
+    snapshot = build.snapshot
+    request = manifest.Request(
+        uid=str(snapshot.uid), name=snapshot.name, project=snapshot.project.slug, purpose=snapshot.purpose,
+        region=snapshot.region, commercial=snapshot.commercial, seed=snapshot.seed, shares=snapshot.shares,
+        system_prompt=snapshot.system_prompt,
+    )
+    snapshot.manifest = manifest.manifest_build(
+        request, build.tally, root=build.root, files=build.files, refused=build.refused,
+        unsettled=unsettled_count(snapshot.project), created_at=timezone.now(),
+        flags={flag: flag in build.flags for flag in ("share_alike", "attribution")},
+        cleared_until=build.cleared_until,
+    )
+    manifest.tree_write(build.folder / manifest.TREE, build.tally.rows)
+    (build.folder / manifest.CARD).write_bytes(manifest.card_bytes(snapshot.manifest))
+    snapshot.manifest["documents"] = {
+        name: manifest.digest_entry(build.folder / name) for name in (manifest.CARD, manifest.TREE)
+    }
+    (build.folder / manifest.MANIFEST).write_bytes(manifest.manifest_bytes(snapshot.manifest))
+
+
+def _store(build: Build) -> None:
+    """Copy the files to storage, the manifest last: a folder with a manifest is whole."""
+    # The root in the path keeps two attempts that saw different states apart, should they ever overlap.
+    build.snapshot.path = f"snapshots/{build.snapshot.uid}/{build.root[:16]}"
+    names = [f"{split}.parquet" for split in SPLITS]
+    for name in (*names, manifest.TREE, manifest.CARD, manifest.MANIFEST):
+        target = f"{build.snapshot.path}/{name}"
+        # What another attempt has frozen under this name meanwhile is not touched.
+        with transaction.atomic():
+            owned(build.snapshot, build.token)
+        if default_storage.exists(target):
+            default_storage.delete(target)
+        with (build.folder / name).open("rb") as file:
+            default_storage.save(target, File(file))
+
+
+def _freeze(build: Build, *, last: bool) -> None:
+    snapshot = build.snapshot
+    with transaction.atomic():
+        locked = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
+        if locked.status != Status.BUILDING or locked.builder != build.token:
+            raise Superseded(f"snapshot {snapshot.uid} is {locked.status}, or built by another attempt")
+        # First and not last: the ledger's lock makes every change of facts come either before this, and then the
+        # next line sees it, or after, and then its walk finds the frozen rows and taints them.
+        ledger_append(
+            actor=snapshot.requested_by, action="snapshot.freeze", object=f"snapshot:{snapshot.uid}",
+            payload={
+                "merkle_root": build.root, "rows": build.tally.rows, "refused": dict(build.refused),
+                "splits": {split: entry["rows"] for split, entry in build.files.items()},
+            },
+        )
+        gone = _no_longer_cleared(build)
+        if gone and not last:
+            raise FactsChanged(gone)
+        _freeze_row(locked, build, tainted=bool(gone))
+        if gone:
+            rows_taint(record_ids=gone, snapshots=[locked.pk])
+    _say(build, gone)
+
+
+def _no_longer_cleared(build: Build) -> list[int]:
+    """Records of this snapshot that were cleared when they were read and would be refused now."""
+    now, gone = timezone.now(), flagged_records(build.snapshot)
+    held = SnapshotRow.objects.filter(snapshot=build.snapshot)
+    if build.cleared_until is not None and build.cleared_until <= now:
+        suspects: Iterator[int] = held.values_list("record_id", flat=True).iterator()
+    else:
+        suspects = iter(set(records_changed_since(build.seq)))
+    asked = build.snapshot
+    for batch in chunks(suspects):
+        mine = list(held.filter(record_id__in=batch).values_list("record_id", flat=True).distinct())
+        for pk, facts in record_facts(mine).items():
+            if not verdict(facts, asked.purpose, asked.region, asked.commercial, now).cleared:
+                gone.append(pk)
+    return gone
+
+
+def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
+    now = timezone.now()
+    snapshot.status = Status.TAINTED if tainted else Status.FROZEN
+    snapshot.tainted_at = now if tainted else None
+    snapshot.frozen_at, snapshot.error, snapshot.path, snapshot.builder = now, "", build.snapshot.path, None
+    snapshot.merkle_root, snapshot.manifest = build.root, build.snapshot.manifest
+    snapshot.row_count = build.tally.rows
+    snapshot.split_counts = {split: entry["rows"] for split, entry in build.files.items()}
+    snapshot.refused_counts = dict(sorted(build.refused.items()))
+    snapshot.share_alike = "share_alike" in build.flags
+    snapshot.cleared_until = build.cleared_until
+    snapshot.save()
+
+
+def _say(build: Build, gone: list[int]) -> None:
+    if build.snapshot.job_id is None:
+        return
+    held = f" {LEGAL_HOLD.replace('_', ' ').capitalize()} stands on some." if LEGAL_HOLD in build.flags else ""
+    taint = f" {len(gone)} records were withdrawn meanwhile, so it is tainted." if gone else ""
+    told = frozen_sentence(rows=build.tally.rows, refused=build.refused, root=build.root)
+    job_finish(job_id=build.snapshot.job_id, summary=f"{told}{held}{taint}")
+
+
+def _end(snapshot: Snapshot, status: str, sentence: str) -> None:
+    with transaction.atomic():
+        changed = Snapshot.objects.filter(pk=snapshot.pk, status=Status.BUILDING).update(
+            status=status, error="" if status == Status.CANCELLED else sentence[:2000]
+        )
+        if changed:
+            rows_clear(snapshot)
+            ledger_append(actor="system", action=f"snapshot.{status}", object=f"snapshot:{snapshot.uid}")
+    if snapshot.job_id is not None:
+        job_finish(job_id=snapshot.job_id, summary=sentence, status=status)

@@ -1,0 +1,141 @@
+"""Pages of snapshots: list, new, one snapshot with its rows and refusals, downloads."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from flywheel.core.access import ADMIN, LEAD, has_role, role_required
+from flywheel.core.errors import ValidationFailed
+from flywheel.core.paging import keyset_page
+from flywheel.datasets import access, selectors, services
+from flywheel.datasets.downloads import chat_response, file_response
+from flywheel.datasets.forms import SnapshotForm
+from flywheel.datasets.models import Snapshot
+from flywheel.datasets.refusal_text import RULE_NAMES, missing_sentence
+from flywheel.stats.gauges import gauges_get
+from provenance.access import subject_asked
+from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
+from provenance.regions import regions
+
+people = role_required(*access.ROLES)
+
+
+@require_GET
+@people
+def index(request: HttpRequest) -> HttpResponse:
+    """Snapshots, newest first, by status."""
+    status = request.GET.get("status", "")
+    snapshots = access.snapshots_for(request.user)
+    if status in Snapshot.Status.values:
+        snapshots = snapshots.filter(status=status)
+    if subject := subject_asked(request.user, request.GET):
+        snapshots = selectors.holding(snapshots, subject.uid)
+    return render(request, "datasets/snapshots.html", {
+        "page": keyset_page(snapshots, request.GET), "status": status, "statuses": Snapshot.Status.choices,
+        "subject": subject,
+    })
+
+
+@require_http_methods(["GET", "POST"])
+@people
+def create(request: HttpRequest) -> HttpResponse:
+    """Ask for a snapshot; shows beside it how many rows are ready."""
+    projects = access.projects_for(request.user).filter(archived_at=None).order_by("name")
+    form = SnapshotForm(request.POST or None, projects=projects, initial={"project": request.GET.get("project")})
+    if request.method == "POST" and form.is_valid():
+        try:
+            snapshot = services.snapshot_request(by=request.user, **form.request_fields())  # type: ignore[arg-type]
+            return redirect("datasets:snapshot", snapshot.uid)
+        except ValidationFailed as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+    return render(request, "datasets/snapshot_new.html", {
+        "form": form, "projects": projects, **_estimate(list(projects[:50])),
+    }, status=422 if request.method == "POST" else 200)
+
+
+def _estimate(projects: list[Any]) -> dict[str, Any]:
+    """Rows that are settled and cleared now, by project and purpose, as a job counted them."""
+    region = regions()[0]
+    gauges = {purpose: gauges_get(prefix="settled", scope=f"gate:{purpose}:{region}") for purpose in JUDGED_PURPOSES}
+
+    def ready(purpose: str, project: Any) -> int:
+        gauge = gauges[purpose].get(f"settled_cleared.{project.pk}")
+        return int(gauge.value) if gauge else 0
+
+    def by_purpose(project: Any) -> list[tuple[str, int]]:
+        return [(PURPOSE_NAMES[purpose], ready(purpose, project)) for purpose in JUDGED_PURPOSES]
+
+    counted = [gauge.counted_at for found in gauges.values() for gauge in found.values()]
+    return {
+        "estimate": [(project, by_purpose(project)) for project in projects],
+        "estimate_region": region,
+        "counted_at": max(counted, default=None),
+    }
+
+
+@require_GET
+@people
+def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """One snapshot: what it is, what was kept out, and its files."""
+    snapshot = access.snapshot_of(request.user, uid)
+    statistics = (snapshot.manifest.get("token_statistics") or {}).get("splits", {})
+    files = snapshot.manifest.get("splits", {})
+    return render(request, "datasets/snapshot.html", {
+        "snapshot": snapshot, "purpose_name": PURPOSE_NAMES.get(snapshot.purpose, snapshot.purpose),
+        "splits": [(split, entry, statistics.get(split, {})) for split, entry in files.items()],
+        "refusals": sorted(
+            ((rule, RULE_NAMES.get(rule, rule), n) for rule, n in snapshot.refused_counts.items()),
+            key=lambda item: -item[2],
+        ),
+        "ended": snapshot.status == Snapshot.Status.FROZEN and bool(selectors.unusable(snapshot)),
+        "missing": missing_sentence(rows=snapshot.row_count, shares=snapshot.shares, splits=snapshot.split_counts),
+        "refused_total": sum(snapshot.refused_counts.values()), "may_train": has_role(request.user, LEAD, ADMIN),
+        "tainted_rows": selectors.tainted_count(snapshot) if snapshot.status == Snapshot.Status.TAINTED else 0,
+    })
+
+
+@require_GET
+@people
+def rows(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """The snapshot's rows, by split or only the tainted ones."""
+    snapshot = access.snapshot_of(request.user, uid)
+    found, split = selectors.rows_of(snapshot), request.GET.get("split", "")
+    if split in snapshot.split_counts:
+        found = found.filter(split=split)
+    if request.GET.get("tainted"):
+        found = found.filter(tainted_at__isnull=False)
+    return render(request, "datasets/snapshot_rows.html", {
+        "snapshot": snapshot, "page": keyset_page(found, request.GET, newest_first=False), "split": split,
+        "tainted": bool(request.GET.get("tainted")), "splits": list(snapshot.split_counts),
+    })
+
+
+@require_GET
+@people
+def refusals(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """What the gates kept out of the snapshot, all or by the first rule."""
+    snapshot, rule = access.snapshot_of(request.user, uid), request.GET.get("rule", "")
+    return render(request, "datasets/snapshot_refusals.html", {
+        "snapshot": snapshot, "page": keyset_page(selectors.refusals_of(snapshot, rule), request.GET), "rule": rule,
+        "rules": [(r, RULE_NAMES.get(r, r), n) for r, n in snapshot.refused_counts.items()],
+        "rule_name": RULE_NAMES.get(rule, rule),
+    })
+
+
+@require_GET
+@people
+def download(request: HttpRequest, uid: UUID, name: str) -> HttpResponseBase:
+    """A file of the snapshot for a signed-in person."""
+    return file_response(access.snapshot_of(request.user, uid), name)
+
+
+@require_GET
+@people
+def download_chat(request: HttpRequest, uid: UUID, split: str) -> HttpResponseBase:
+    """A split as OpenAI chat JSONL for a signed-in person."""
+    return chat_response(access.snapshot_of(request.user, uid), split)

@@ -1,0 +1,21 @@
+"""Counted numbers, kept as one row per scope, name and day."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Gauge(models.Model):
+    """A number counted by a job, so that no page has to count rows. One row per (scope, name, day)."""
+
+    scope = models.CharField(max_length=80, default="all")
+    name = models.CharField(max_length=80)
+    day = models.DateField()
+    value = models.FloatField()
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "name", "day"], name="gauge_one_per_day")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.name} {self.value:g}"

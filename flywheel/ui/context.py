@@ -1,0 +1,37 @@
+"""What every page's template is given: the navigation of the person's roles, built only if a template shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from flywheel.core.access import ROLES, roles_of
+from flywheel.ui.navigation import NAVIGATION, PATHS, link
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """`nav`: groups of items; `nav_roles`: the person's roles in words. Both are callables, so that fragments that
+    show no navigation ask the database nothing."""
+    return {"nav": lambda: groups(request), "nav_roles": lambda: ", ".join(r for r in ROLES if r in _roles(request))}
+
+
+def groups(request: HttpRequest) -> list[dict[str, Any]]:
+    """Groups of `{title, entries: [{label, url, icon, active}]}`; groups without an entry are left out."""
+    roles = _roles(request)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in NAVIGATION:
+        url = link(entry.key)
+        if url and (not entry.roles or entry.roles & roles):
+            found.setdefault(entry.group, []).append(
+                {"label": entry.label, "url": url, "icon": entry.icon, "active": _active(request.path, entry.key)}
+            )
+    return [{"title": title, "entries": entries} for title, entries in found.items()]
+
+
+def _roles(request: HttpRequest) -> frozenset[str]:
+    return roles_of(getattr(request, "user", None))
+
+
+def _active(path: str, key: str) -> bool:
+    return path == "/" if key == "home" else path.startswith(PATHS[key])

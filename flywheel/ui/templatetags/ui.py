@@ -1,0 +1,170 @@
+"""Template tags of the design system: icons, badges, numbers, times, redaction chips. docs/design.md shows their use.
+
+They only turn values into markup; which values a page shows is left to its view.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms, template
+from django.forms.boundfield import BoundField
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from flywheel.core.json_values import finite
+
+register = template.Library()
+
+TONES = ("ok", "wait", "run", "warn", "bad", "muted")
+
+STATUS_TONES = {
+    # finished and good
+    "done": "ok", "accepted": "ok", "cleared": "ok", "settled": "ok", "frozen": "ok", "succeeded": "ok",
+    "champion": "ok", "processed": "ok", "permit": "ok", "given": "ok", "active": "ok", "promoted": "ok",
+    # waiting for someone or something
+    "queued": "wait", "open": "wait", "requested": "wait", "received": "wait", "pending": "wait", "candidate": "wait",
+    "submitted": "wait", "approved": "wait", "waiting": "wait", "unknown": "wait",
+    # under way
+    "running": "run", "cancelling": "run",
+    "building": "run", "in_review": "run", "leased": "run", "resuming": "run", "fixed": "run",
+    # needs a look
+    "stuck": "warn", "stopped": "warn", "retrain_required": "warn",
+    "expired": "warn", "skipped": "warn", "returned": "warn", "edited": "warn", "quarantined": "warn",
+    "flagged": "warn",
+    # stopped
+    "failed": "bad", "rejected": "bad", "refused": "bad", "dead": "bad", "tainted": "bad", "withdrawn": "bad",
+    "denied": "bad", "erased": "bad", "blocked": "bad",
+    # over, without a verdict
+    "cancelled": "muted", "retired": "muted", "undone": "muted", "not_chosen": "muted", "archived": "muted",
+    "deactivated": "muted", "replaced": "muted", "closed": "muted",
+}
+
+PLACEHOLDER = re.compile(r"&lt;([A-Z][A-Z_]*?)_(\d+)&gt;")
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """One symbol of static/img/icons.svg; decoration only, hidden from screen readers."""
+    return format_html(
+        '<svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><use href="{}#{}"/></svg>',
+        static("img/icons.svg"), name,
+    )
+
+
+@register.simple_tag
+def badge(status: str, label: str = "") -> SafeString:
+    """A status as a word and a shape. `status` is a tone (ok, wait, run, warn, bad, muted) or a known status word."""
+    key = str(status)
+    tone = key if key in TONES else STATUS_TONES.get(key, "wait")
+    return format_html('<span class="badge badge-{}">{}</span>', tone, label or key.replace("_", " ").capitalize())
+
+
+@register.filter
+def chips(text: Any) -> SafeString:
+    """Escape text and show redaction placeholders such as <EMAIL_1> as chips."""
+    return mark_safe(PLACEHOLDER.sub(_chip, conditional_escape(str(text))))  # noqa: S308  escaped on this very line
+
+
+def _chip(match: re.Match[str]) -> str:
+    kind, number = match.group(1).replace("_", " ").lower(), match.group(2)
+    return f'<span class="pii" title="Personal data, redacted">{kind} {number}</span>'
+
+
+@register.filter
+def number(value: Any) -> str:
+    """1234567 as 1,234,567; a fraction keeps one place; a dash for what is no number."""
+    amount = finite(value)
+    if amount is None:
+        return "–"
+    return f"{amount:,.0f}" if amount.is_integer() else f"{amount:,.1f}"
+
+
+@register.filter
+def percent(value: float | None, places: int = 0) -> str:
+    """0.914 as 91 %."""
+    return "–" if value is None else f"{value * 100:.{places}f} %"
+
+
+@register.filter
+def clock(milliseconds: int | None) -> str:
+    """Milliseconds into a call as 1:02."""
+    seconds = int(milliseconds or 0) // 1000
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+@register.simple_tag
+def moment(value: Any) -> SafeString:
+    """A <time> in words near now ("4 min ago") and as a date further away, with the exact time as its title."""
+    at = parse_datetime(value) if isinstance(value, str) else value
+    if not isinstance(at, datetime):
+        return conditional_escape(value or "")
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        at.isoformat(timespec="seconds"), f"{at.astimezone(UTC):%d %b %Y, %H:%M:%S}", ago(at, now=timezone.now()),
+    )
+
+
+@register.simple_tag
+def said_at(value: Any) -> SafeString:
+    """A <time> with day and minute: in a conversation it matters how long one waited for the other."""
+    at = parse_datetime(value) if isinstance(value, str) else value
+    if not isinstance(at, datetime):
+        return conditional_escape(value or "")
+    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        at.isoformat(timespec="seconds"), f"{at:%d %b %Y, %H:%M:%S}", f"{at:%d %b %Y, %H:%M}",
+    )
+
+
+def ago(at: datetime, *, now: datetime) -> str:
+    """How long ago, in the largest unit that says enough."""
+    seconds = (now - at).total_seconds()
+    if seconds < -60:
+        return f"{at.astimezone(UTC):%d %b %Y, %H:%M}"
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min ago"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)} h ago"
+    if seconds < 7 * 86400:
+        return f"{int(seconds // 86400)} d ago"
+    return f"{at.astimezone(UTC):%d %b %Y}"
+
+
+@register.filter
+def short_hash(value: str | None) -> str:
+    """The first twelve digits of a hash."""
+    return (value or "")[:12]
+
+
+@register.filter
+def notice_class(message: Any) -> str:
+    """The class of a Django message's notice."""
+    return {"success": "notice-ok", "warning": "notice-warn", "error": "notice-bad"}.get(message.level_tag, "")
+
+
+@register.filter
+def notice_icon(message: Any) -> str:
+    """The icon of a Django message's notice."""
+    return {"success": "check", "warning": "alert", "error": "alert"}.get(message.level_tag, "info")
+
+
+@register.filter
+def is_checkbox(field: BoundField) -> bool:
+    """Whether a form field is one check box."""
+    return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.filter
+def is_choice_group(field: BoundField) -> bool:
+    """Whether a form field is a group of radio buttons or check boxes."""
+    return isinstance(field.field.widget, (forms.RadioSelect, forms.CheckboxSelectMultiple))

@@ -1,0 +1,262 @@
+"""Consent records with their events, and other lawful bases. Withdrawal has a module of its own.
+
+A record's terms never change: other terms are a new record. Events are append-only and may arrive in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import Conflict, NotFound, ValidationFailed
+from provenance.domain.consent_schema import ConsentDraft, DraftError, EventDraft, consent_draft, event_draft
+from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, is_consent_basis
+from provenance.models import ConsentEvent, ConsentRecord, LawfulBasis, ProvenanceRecord, Subject
+from provenance.selectors import records_of_subjects
+from provenance.services.records import subjects_ensure
+from provenance.services.verdicts import records_touch
+from provenance.services.withdrawal import refusals_follow
+
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class ConsentReport:
+    """What an import did: rows read, records and events that were new."""
+
+    rows: int = 0
+    records: int = 0
+    events: int = 0
+
+
+def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Any) -> ConsentReport:
+    """Import consent records with their events; repeating it changes nothing.
+
+    A row: namespace, subject_ref, record_id, purposes, lawful_basis, privacy_notice, language, jurisdiction,
+    collection_method, events [{event_time, event_type, event_state, entity_id, validity_duration?}]. Committed every
+    500 rows. Raises Invalid naming the row that is wrong, Conflict when a record stands with other terms.
+    """
+    report = ConsentReport()
+    batch: list[ConsentDraft] = []
+    for number, row in enumerate(rows, start=1):
+        batch.append(_draft(row, where=f"row {number}"))
+        if len(batch) >= CHUNK:
+            _import(batch, by, report)
+            batch = []
+    if batch:
+        _import(batch, by, report)
+    return report
+
+
+def consent_record_add(*, row: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
+    """Record one consent with its events, in the import's form; repeating it changes nothing.
+
+    Returns the record, and whether anything of it was new.
+    """
+    draft, report = _draft(row, where="the consent record"), ConsentReport()
+    _import([draft], by, report)
+    record = ConsentRecord.objects.select_related("subject").get(record_id=draft.record_id)
+    return record, bool(report.records or report.events)
+
+
+def _draft(row: Mapping[str, Any], *, where: str) -> ConsentDraft:
+    try:
+        return consent_draft(row)
+    except DraftError as error:
+        raise ValidationFailed(f"{where}: {error}", field=error.field) from error
+
+
+def _import(drafts: list[ConsentDraft], by: Any, report: ConsentReport) -> None:
+    with transaction.atomic():
+        subjects = subjects_ensure([(d.namespace, d.subject_ref) for d in drafts])
+        before = set(_stored(drafts))
+        ConsentRecord.objects.bulk_create([_record(d, subjects) for d in drafts], ignore_conflicts=True)
+        stored = _stored(drafts)
+        for draft in drafts:
+            _same_terms(draft, stored[draft.record_id], subjects)
+        new_events, touched = _events_add(drafts, stored)
+        made = set(stored) - before
+        touched |= {stored[name].subject_id for name in made}
+        if touched:
+            refusals_follow(events=[(stored[name], state, at) for name, state, at in new_events], by=by)
+            records_touch(list(records_of_subjects(sorted(touched))))
+            ledger_append(
+                actor=by, action="consent.import", object="consents",
+                payload={"consents": sorted(made), "events": new_events, "subjects": sorted(touched)},
+            )
+    report.rows += len(drafts)
+    report.records += len(made)
+    report.events += len(new_events)
+
+
+def _stored(drafts: list[ConsentDraft]) -> dict[str, ConsentRecord]:
+    names = [draft.record_id for draft in drafts]
+    return ConsentRecord.objects.select_related("subject").in_bulk(names, field_name="record_id")
+
+
+def _record(draft: ConsentDraft, subjects: dict[tuple[str, str], int]) -> ConsentRecord:
+    return ConsentRecord(
+        record_id=draft.record_id, subject_id=subjects[draft.namespace, draft.subject_ref],
+        purposes=list(draft.purposes), lawful_basis=draft.lawful_basis, **draft.details,
+    )
+
+
+def _same_terms(draft: ConsentDraft, record: ConsentRecord, subjects: dict[tuple[str, str], int]) -> None:
+    if record.subject_id != subjects[draft.namespace, draft.subject_ref]:
+        raise Conflict(f"consent record {draft.record_id!r} is of another subject; give this one another identifier")
+    _same_term(draft, record.purposes, draft.purposes)
+    _same_term(draft, [record.lawful_basis], [draft.lawful_basis])
+    # Told again without its regions, a record keeps those that it has.
+    if regions := draft.details.get("geographic_restrictions"):
+        _same_term(draft, record.geographic_restrictions, regions)
+
+
+def _same_term(draft: ConsentDraft, stands: Iterable[str], told: Iterable[str]) -> None:
+    if sorted(set(stands)) != sorted(set(told)):
+        raise Conflict(
+            f"consent record {draft.record_id!r} is for {', '.join(stands) or 'every region'} and not for "
+            f"{', '.join(told)}; other terms are a new record with an identifier of its own"
+        )
+
+
+def _same_end(record_id: str, event: EventDraft, stands: int | None) -> None:
+    """Two tellings of one event that end differently: which of them came first must not decide."""
+    if event.state in LIVE_STATES and stands != event.validity_seconds:
+        raise Conflict(
+            f"event {event.state} at {event.at.isoformat()} of consent record {record_id!r} stands with another "
+            "validity; tell what is true now as an event of its own time"
+        )
+
+
+EventKey = tuple[int, datetime, str]
+
+
+def _events_add(
+    drafts: list[ConsentDraft], stored: dict[str, ConsentRecord]
+) -> tuple[list[tuple[str, str, datetime]], set[int]]:
+    """Insert the events that are new. Returns them as (record, state, time) and the subjects they are about."""
+    held: dict[EventKey, int | None] = {
+        (record, at, state): validity for record, at, state, validity in
+        ConsentEvent.objects.filter(record__in=[r.pk for r in stored.values()])
+        .values_list("record_id", "event_time", "event_state", "validity_seconds").order_by()
+    }
+    new: dict[EventKey, tuple[ConsentDraft, EventDraft]] = {}
+    for d in drafts:
+        for e in d.events:
+            key = (stored[d.record_id].pk, e.at, e.state)
+            if key not in held:
+                held[key], new[key] = e.validity_seconds, (d, e)
+            _same_end(d.record_id, e, held[key])
+    ConsentEvent.objects.bulk_create(
+        [
+            ConsentEvent(
+                record_id=key[0], event_time=e.at, event_state=e.state, event_type=e.type, entity_id=e.entity_id,
+                validity_seconds=e.validity_seconds,
+            )
+            for key, (_, e) in new.items()
+        ],
+        ignore_conflicts=True,
+    )
+    told = [(d.record_id, e.state, e.at) for d, e in new.values()]
+    return told, {stored[d.record_id].subject_id for d, _ in new.values()}
+
+
+def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
+    """Append an event to a consent record; the same event again changes nothing.
+
+    Returns the record, and whether the event was new. Raises NotFound for an unknown record, Invalid for an event that
+    is not of the form, Conflict for one that stands with another end.
+    """
+    record = ConsentRecord.objects.select_related("subject").filter(record_id=record_id).first()
+    if record is None:
+        raise NotFound(f"there is no consent record {record_id!r}; record the consent first")
+    try:
+        draft = event_draft(event)
+    except DraftError as error:
+        raise ValidationFailed(f"the event of consent record {record_id!r}: {error}", field=error.field) from error
+    with transaction.atomic():
+        held, made = ConsentEvent.objects.get_or_create(
+            record=record, event_time=draft.at, event_state=draft.state,
+            defaults={
+                "event_type": draft.type, "entity_id": draft.entity_id, "validity_seconds": draft.validity_seconds,
+            },
+        )
+        _same_end(record_id, draft, held.validity_seconds)
+        if made:
+            refusals_follow(events=[(record, draft.state, draft.at)], by=by)
+            records_touch(list(records_of_subjects([record.subject_id])))
+            ledger_append(
+                actor=by, action="consent.event", object=f"consent:{record_id}",
+                payload={"state": draft.state, "at": draft.at, "subjects": [record.subject_id]},
+            )
+    return record, made
+
+
+def lawful_basis_record(
+    *, source_system: str, basis: str, purposes: Iterable[str], document: str, by: Any,
+    subject: Subject | None = None, valid_until: datetime | None = None, reviewed_at: datetime | None = None,
+) -> LawfulBasis:
+    """Record a basis other than consent for a source system, or for one subject within it; `by` reviewed it.
+
+    The same basis for the same purposes and document again is the same row. Raises Invalid for a basis that is
+    consent (that needs a consent record), for unknown purposes, when the document is not named, and when no person
+    reviewed it.
+    """
+    wanted = sorted(set(purposes))
+    _basis_check(source_system, basis, wanted, document)
+    if getattr(by, "pk", None) is None:
+        raise ValidationFailed(
+            f"basis {basis!r} for {source_system!r} was reviewed by {by!r}; a person has to", field="by"
+        )
+    with transaction.atomic():
+        for held in LawfulBasis.objects.filter(
+            source_system=source_system, subject=subject, basis=basis, document=document, revoked_at=None
+        ):
+            if sorted(held.purposes) == wanted and held.valid_until == valid_until:
+                return held
+        made = LawfulBasis.objects.create(
+            source_system=source_system, subject=subject, basis=basis, purposes=wanted, document=document,
+            reviewed_by=by, reviewed_at=reviewed_at or timezone.now(),
+            valid_until=valid_until,
+        )
+        _basis_changed(made, by, "basis.record")
+    return made
+
+
+def _basis_check(source_system: str, basis: str, purposes: list[str], document: str) -> None:
+    if not source_system:
+        raise ValidationFailed("a lawful basis names its source system; give one", field="source_system")
+    if not basis or is_consent_basis(basis):
+        raise ValidationFailed(
+            f"basis {basis!r} is consent; record it as a consent record of each subject", field="basis"
+        )
+    if not document.strip():
+        raise ValidationFailed(f"basis {basis!r} for {source_system!r} names no document; name it", field="document")
+    unknown = [p for p in purposes if p not in PURPOSES]
+    if unknown or not purposes:
+        raise ValidationFailed(f"purposes {unknown or 'none'}: use some of {', '.join(PURPOSES)}", field="purposes")
+
+
+def lawful_basis_revoke(*, basis: LawfulBasis, by: Any) -> None:
+    """End a recorded basis now. Revoking twice changes nothing."""
+    with transaction.atomic():
+        if LawfulBasis.objects.filter(pk=basis.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            _basis_changed(basis, by, "basis.revoke")
+
+
+def _basis_changed(basis: LawfulBasis, by: Any, action: str) -> None:
+    records = ProvenanceRecord.objects.filter(source_system=basis.source_system)
+    payload: dict[str, Any] = {"basis": basis.basis, "purposes": basis.purposes, "document": basis.document}
+    if basis.subject_id is None:
+        payload["source_system"] = basis.source_system
+    else:
+        records = records.filter(subjects=basis.subject_id)
+        payload["subjects"] = [basis.subject_id]
+    records_touch(list(records.values_list("pk", flat=True)))
+    ledger_append(actor=by, action=action, object=f"basis:{basis.uid}", payload=payload)

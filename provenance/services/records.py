@@ -1,0 +1,268 @@
+"""Recording where a captured thing comes from. Whether it may teach is judged later, by a job.
+
+Records are idempotent on (source_system, source_record_id): telling the same again changes nothing, telling
+something newer changes the facts and has the record judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import ValidationFailed
+from flywheel.work.outbox import outbox_add
+from provenance.domain.vocabulary import RecordDraft, SubjectRef
+from provenance.models import ProvenanceRecord, Subject
+from provenance.services.verdicts import JUDGE_TOPIC
+from provenance.services.withdrawal import late_follow
+
+FACTS = (
+    "content_sha256", "captured_at", "captured_by", "license_spdx", "copyright", "intended_purposes",
+    "prohibited_purposes", "origin_geography", "personal_data", "classification", "privacy_enhancing",
+    "retention_until", "storage_allowed", "processing_included", "activity_id", "derived_from",
+)
+# A later delivery of the same content is no change, whenever and by whom it was delivered.
+DELIVERY_FACTS = frozenset({"captured_at", "captured_by", "activity_id"})
+LISTS = frozenset({
+    "intended_purposes", "prohibited_purposes", "classification", "privacy_enhancing", "storage_allowed",
+    "processing_included", "derived_from",
+})
+CHUNK = 500
+
+Key = tuple[str, str]
+
+
+def record_provenance(
+    *,
+    source_system: str,
+    source_record_id: str,
+    content_sha256: str,
+    captured_at: datetime,
+    captured_by: str,
+    license_spdx: str,
+    copyright: str,
+    intended_purposes: Sequence[str],
+    prohibited_purposes: Sequence[str],
+    origin_geography: str,
+    personal_data: str,
+    classification: Sequence[str],
+    privacy_enhancing: Sequence[dict[str, Any]],
+    subject_refs: Sequence[SubjectRef],
+    retention_until: datetime | None,
+    storage_allowed: Sequence[str],
+    processing_included: Sequence[str],
+    activity_id: str = "",
+    derived_from: Sequence[str] = (),
+) -> ProvenanceRecord:
+    """Record the provenance of one captured thing; see `RecordDraft` for the fields.
+
+    Returns the record, new or as it was. Raises Invalid for a draft without source, identifier or hash.
+    """
+    draft = RecordDraft(
+        source_system=source_system, source_record_id=source_record_id, content_sha256=content_sha256,
+        captured_at=captured_at, captured_by=captured_by, license_spdx=license_spdx, copyright=copyright,
+        intended_purposes=intended_purposes, prohibited_purposes=prohibited_purposes,
+        origin_geography=origin_geography, personal_data=personal_data, classification=classification,
+        privacy_enhancing=privacy_enhancing, subject_refs=subject_refs, retention_until=retention_until,
+        storage_allowed=storage_allowed, processing_included=processing_included, activity_id=activity_id,
+        derived_from=derived_from,
+    )
+    return record_provenance_bulk([draft])[source_record_id]
+
+
+def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, ProvenanceRecord]:
+    """Record many; all of one source system. Returns the records by source_record_id.
+
+    A draft that stands twice counts as its last. One ledger entry names all that were made or changed.
+    """
+    with transaction.atomic():
+        stored = records_store(records)
+        records_tell(stored)
+    return stored.found
+
+
+@dataclass(slots=True)
+class StoredRecords:
+    """Records of one source system by source_record_id, and the keys of those that were made or changed."""
+
+    source_system: str
+    found: dict[str, ProvenanceRecord] = field(default_factory=dict)
+    made: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+
+
+def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
+    """The first half of `record_provenance_bulk`, in the caller's transaction, which has to end with `records_tell`.
+
+    Apart from it because telling locks the ledger until commit: whoever has slow work to do does it in between.
+    """
+    drafts = _checked(records)
+    stored = StoredRecords(next((d.source_system for d in drafts.values()), ""))
+    for chunk in _chunks(list(drafts.values())):
+        existing = _existing(chunk)
+        new = [d for d in chunk if d.source_record_id not in existing]
+        fresh = _create(new)
+        # Somebody else may have made some of them in between: those are taken as existing.
+        existing |= {k: v for k, v in fresh.items() if v.judge_due is False}
+        stored.made += [record.pk for key, record in fresh.items() if key not in existing]
+        stored.changed += _update([d for d in chunk if d.source_record_id in existing], existing)
+        stored.found |= fresh | existing
+    return stored
+
+
+def records_tell(stored: StoredRecords) -> None:
+    """Have stored records judged, ledgered, and handed on where somebody in them has said no."""
+    if stored.made or stored.changed:
+        outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+        ledger_append(
+            actor="system", action="provenance.record", object=f"source:{stored.source_system}",
+            payload={"made": stored.made, "records": stored.changed},
+        )
+        late_follow(record_ids=[*stored.made, *stored.changed])
+
+
+def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
+    drafts: dict[str, RecordDraft] = {}
+    systems: set[str] = set()
+    for draft in records:
+        for name in ("source_system", "source_record_id", "content_sha256"):
+            if not getattr(draft, name):
+                raise ValidationFailed(
+                    f"a provenance record of {draft.source_system!r} has no {name}; give one", field=name
+                )
+        if draft.personal_data not in ProvenanceRecord.PersonalData.values:
+            raise ValidationFailed(
+                f"record {draft.source_record_id!r} has personal_data {draft.personal_data!r}; "
+                f"use one of {', '.join(ProvenanceRecord.PersonalData.values)}", field="personal_data",
+            )
+        systems.add(draft.source_system)
+        drafts[draft.source_record_id] = draft
+    if len(systems) > 1:
+        raise ValidationFailed(f"one call records one source system, these are {sorted(systems)}; call once for each")
+    return drafts
+
+
+def _chunks(drafts: list[RecordDraft]) -> Iterable[list[RecordDraft]]:
+    return (drafts[i : i + CHUNK] for i in range(0, len(drafts), CHUNK))
+
+
+def _existing(chunk: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
+    rows = (
+        ProvenanceRecord.objects.select_for_update(no_key=True)
+        .filter(source_system=chunk[0].source_system, source_record_id__in=[d.source_record_id for d in chunk])
+        .order_by("pk")
+    )
+    return {row.source_record_id: row for row in rows}
+
+
+def _fields(draft: RecordDraft) -> dict[str, Any]:
+    return {name: list(v) if name in LISTS else v for name in FACTS for v in (getattr(draft, name),)}
+
+
+def _create(drafts: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
+    """Make the records that are missing; one that another transaction made first comes back with judge_due False."""
+    if not drafts:
+        return {}
+    rows = [
+        ProvenanceRecord(source_system=d.source_system, source_record_id=d.source_record_id, **_fields(d))
+        for d in drafts
+    ]
+    uids = {row.source_record_id: row.uid for row in rows}
+    ProvenanceRecord.objects.bulk_create(rows, ignore_conflicts=True)
+    stored = _existing(drafts)
+    mine = {key: row for key, row in stored.items() if row.uid == uids[key]}
+    for key, row in stored.items():
+        if key not in mine:
+            row.judge_due = False
+    subjects = subjects_ensure([ref for d in drafts for ref in d.subject_refs])
+    _link([(mine[d.source_record_id].pk, subjects[ref]) for d in drafts if d.source_record_id in mine
+           for ref in dict.fromkeys(d.subject_refs)])
+    return stored
+
+
+def _link(pairs: list[tuple[int, int]]) -> None:
+    through = ProvenanceRecord.subjects.through
+    through.objects.bulk_create(
+        [through(provenancerecord_id=record, subject_id=subject) for record, subject in pairs], ignore_conflicts=True
+    )
+
+
+def _update(drafts: list[RecordDraft], existing: dict[str, ProvenanceRecord]) -> list[int]:
+    """Change what differs. Returns the keys of records whose facts changed."""
+    if not drafts:
+        return []
+    subjects = subjects_ensure([ref for d in drafts for ref in d.subject_refs])
+    linked = _linked([existing[d.source_record_id].pk for d in drafts])
+    changed: list[ProvenanceRecord] = []
+    for draft in drafts:
+        record = existing[draft.source_record_id]
+        wanted = {subjects[ref] for ref in draft.subject_refs}
+        relinked = wanted != linked.get(record.pk, set())
+        if _apply(record, draft) or relinked:
+            changed.append(record)
+        if relinked:
+            record.subjects.set(wanted)
+    for record in changed:
+        record.judge_due = True
+        record.changed_at = timezone.now()
+    ProvenanceRecord.objects.bulk_update(changed, [*FACTS, "judge_due", "changed_at"])
+    return [record.pk for record in changed]
+
+
+def _linked(record_ids: list[int]) -> dict[int, set[int]]:
+    through = ProvenanceRecord.subjects.through
+    linked: dict[int, set[int]] = {}
+    rows = through.objects.filter(provenancerecord_id__in=record_ids).values_list("provenancerecord_id", "subject_id")
+    for record_id, subject_id in rows:
+        linked.setdefault(record_id, set()).add(subject_id)
+    return linked
+
+
+def _apply(record: ProvenanceRecord, draft: RecordDraft) -> bool:
+    fields = _fields(draft)
+    if record.content_sha256 == draft.content_sha256 and record.personal_data == "cleared":
+        # A steward has cleared exactly this content; detecting the same again does not undo that.
+        fields.pop("personal_data")
+    differs = {name for name, value in fields.items() if getattr(record, name) != value}
+    if differs <= DELIVERY_FACTS:
+        return False
+    for name in differs:
+        setattr(record, name, fields[name])
+    return True
+
+
+def subjects_ensure(refs: Iterable[SubjectRef]) -> dict[SubjectRef, int]:
+    """The subjects' keys by (namespace, external_ref), made where missing, in the caller's transaction."""
+    wanted = list(dict.fromkeys((str(n), str(r)) for n, r in refs))
+    for namespace, external_ref in wanted:
+        if not external_ref or len(external_ref) > 300:
+            raise ValidationFailed(
+                f"a subject of namespace {namespace!r} has an external reference of {len(external_ref)} characters; "
+                "give 1 to 300", field="subject_refs",
+            )
+    known = _subjects_known(wanted)
+    missing = [ref for ref in wanted if ref not in known]
+    if missing:
+        Subject.objects.bulk_create(
+            [Subject(namespace=n, external_ref=r) for n, r in missing], ignore_conflicts=True
+        )
+        known |= _subjects_known(missing)
+    return known
+
+
+def _subjects_known(refs: list[SubjectRef]) -> dict[SubjectRef, int]:
+    by_namespace: dict[str, list[str]] = {}
+    for namespace, external_ref in refs:
+        by_namespace.setdefault(namespace, []).append(external_ref)
+    known: dict[SubjectRef, int] = {}
+    for namespace, names in by_namespace.items():
+        for start in range(0, len(names), CHUNK):
+            rows = Subject.objects.filter(namespace=namespace, external_ref__in=names[start : start + CHUNK])
+            known |= {(namespace, ref): pk for ref, pk in rows.values_list("external_ref", "pk")}
+    return known

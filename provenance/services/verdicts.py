@@ -1,0 +1,158 @@
+"""Asking the gate about stored records, and keeping its last verdicts for the pages.
+
+`gate_judge` only asks; `clear_or_refuse` also stores. What is stored is never trusted when a snapshot is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from flywheel.audit.ledger import ledger_append
+from flywheel.work.outbox import outbox_add
+from provenance.domain.gate import RecordFacts, Verdict, verdict
+from provenance.domain.vocabulary import JUDGED_PURPOSES
+from provenance.models import GateReason, GateVerdict, ProvenanceRecord
+from provenance.regions import regions
+from provenance.selectors import chunks, record_facts
+
+BATCH = 500
+Pair = tuple[str, str]
+Rows = dict[int, GateVerdict]
+
+JUDGE_TOPIC = "provenance.judge"
+GAUGES_TOPIC = "provenance.gauges"
+
+
+def gate_judge(
+    record_ids: Sequence[int], *, purpose: str, region: str, commercial: bool = True, now: datetime | None = None
+) -> dict[int, Verdict]:
+    """Ask the gate about these records as they stand now; changes nothing. Records that are not there are left out.
+
+    The number of queries does not depend on what the records hold. Inside a transaction it sees that transaction.
+    """
+    at = now or timezone.now()
+    return {
+        pk: verdict(facts, purpose, region, commercial, at) for pk, facts in record_facts(record_ids).items()
+    }
+
+
+def clear_or_refuse(record_ids: Iterable[int], *, purpose: str, region: str) -> dict[int, Verdict]:
+    """Judge records for (commercial) use and store the verdicts with their reasons. Twice is the same as once."""
+    verdicts: dict[int, Verdict] = {}
+    for batch in chunks(record_ids, BATCH):
+        with transaction.atomic():
+            _lock(batch)
+            verdicts |= _judge(batch, record_facts(batch), purpose, region)
+    return verdicts
+
+
+def due_judge() -> int:
+    """Judge again every record whose facts changed, for each purpose and region kept. Returns how many there were.
+
+    Safe to kill and to repeat: a record stays due until the transaction that stored its verdicts has committed.
+    """
+    done, last = 0, 0
+    while batch := list(
+        ProvenanceRecord.objects.filter(judge_due=True, pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]
+    ):
+        with transaction.atomic():
+            records_judge(batch)
+        done, last = done + len(batch), batch[-1]
+    if done:
+        outbox_add(topic=GAUGES_TOPIC, payload={}, dedupe_key="all")
+    return done
+
+
+def records_judge(record_ids: list[int]) -> None:
+    """Judge and store for every purpose and region kept, in the caller's transaction, and mark them as judged."""
+    for batch in chunks(record_ids, BATCH):
+        _lock(batch)
+        facts = record_facts(batch)
+        for purpose, region in _pairs(batch):
+            _judge(batch, facts, purpose, region)
+        ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=False)
+
+
+def verdicts_expire(*, now: datetime | None = None) -> int:
+    """Have every record judged again that a verdict's time has run out for. Returns how many there were."""
+    expired = GateVerdict.objects.filter(expires_at__lte=now or timezone.now())
+    count = 0
+    for batch in chunks(expired.values_list("record_id", flat=True).distinct().iterator(), BATCH):
+        with transaction.atomic():
+            count += records_touch(batch)
+    return count
+
+
+def records_touch(record_ids: Sequence[int]) -> int:
+    """Mark records as to be judged again and ask for it, in the caller's transaction."""
+    touched = 0
+    for batch in chunks(record_ids, BATCH):
+        touched += ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=True, changed_at=timezone.now())
+    if touched:
+        outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+    return touched
+
+
+def _pairs(record_ids: list[int]) -> list[Pair]:
+    """The purposes and regions kept for all, and those that somebody has asked about for one of these."""
+    kept = [(purpose, region) for purpose in JUDGED_PURPOSES for region in regions()]
+    asked = GateVerdict.objects.filter(record_id__in=record_ids).values_list("purpose", "region").distinct()
+    return list(dict.fromkeys([*kept, *asked]))
+
+
+def _lock(record_ids: list[int]) -> None:
+    # Whoever changes a record's facts waits for this, so a verdict on old facts is never stored over newer ones.
+    list(
+        ProvenanceRecord.objects.select_for_update(no_key=True).filter(pk__in=record_ids).order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def _judge(
+    record_ids: list[int], facts: dict[int, RecordFacts], purpose: str, region: str
+) -> dict[int, Verdict]:
+    now = timezone.now()
+    verdicts = {pk: verdict(facts[pk], purpose, region, True, now) for pk in record_ids if pk in facts}
+    stored: Rows = {
+        row.record_id: row
+        for row in GateVerdict.objects.filter(record_id__in=record_ids, purpose=purpose, region=region)
+    }
+    rows = {pk: _row(pk, found, purpose, region, now) for pk, found in verdicts.items()}
+    changed = [row for pk, row in rows.items() if pk not in stored or _differs(row, stored[pk])]
+    if changed:
+        _store(changed)
+        ledger_append(
+            actor="system", action="gate.judge", object=f"gate:{purpose}:{region}",
+            payload={
+                "cleared": [row.record_id for row in changed if row.cleared],
+                "refused": [row.record_id for row in changed if not row.cleared],
+            },
+        )
+    return verdicts
+
+
+def _row(record_id: int, found: Verdict, purpose: str, region: str, now: datetime) -> GateVerdict:
+    return GateVerdict(
+        record_id=record_id, purpose=purpose, region=region, cleared=found.cleared, flags=list(found.flags),
+        reasons=[reason.to_json() for reason in found.reasons], judged_at=now, expires_at=found.expires_at,
+    )
+
+
+def _differs(new: GateVerdict, old: GateVerdict) -> bool:
+    return any(getattr(new, f) != getattr(old, f) for f in ("cleared", "flags", "reasons", "expires_at"))
+
+
+def _store(rows: list[GateVerdict]) -> None:
+    saved = GateVerdict.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["record", "purpose", "region"],
+        update_fields=["cleared", "flags", "reasons", "judged_at", "expires_at"],
+    )
+    GateReason.objects.filter(verdict_id__in=[row.pk for row in saved]).delete()
+    GateReason.objects.bulk_create(
+        GateReason(verdict_id=row.pk, purpose=row.purpose, region=row.region, rule=rule)
+        for row in saved for rule in dict.fromkeys(reason["rule"] for reason in row.reasons)
+    )

@@ -1,0 +1,204 @@
+"""Withdrawal of consent: it blocks in its own transaction; what was derived is then walked from the top down.
+
+The walk belongs to the topmost app (topic `withdrawal.walk`), which reports each thing reached to the receipt here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from flywheel.audit.domain import json_safe
+from flywheel.audit.ledger import ledger_append
+from flywheel.core.errors import NotFound, ValidationFailed
+from flywheel.core.text import plain_text
+from flywheel.work.outbox import outbox_add
+from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, REFUSING_STATES, is_consent_basis
+from provenance.models import ConsentEvent, ConsentRecord, ProvenanceRecord, Subject, Withdrawal
+from provenance.selectors import chunks, records_of_subjects, subject_refuses
+from provenance.services.verdicts import records_judge
+
+MAX_REASON = 500
+WALK_TOPIC = "withdrawal.walk"
+LATE_TOPIC = "withdrawal.late"
+REFUSAL_TOPIC = "consent.refusal_due"
+
+
+def consent_withdraw(
+    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    effective_at: datetime | None = None,
+) -> Withdrawal:
+    """See `withdrawal_ensure`; returns the withdrawal that holds, be it this one or an earlier one."""
+    return withdrawal_ensure(
+        subject=subject, by=by, purposes=purposes, reason=reason, effective_at=effective_at
+    )[0]
+
+
+def withdrawal_ensure(
+    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    effective_at: datetime | None = None,
+) -> tuple[Withdrawal, bool]:
+    """Withdraw a person's consent for some purposes (None: every one). From this commit on no gate clears it.
+
+    A consent record that is for these purposes only gets a ConsentWithdrawn event; one that is for others too keeps
+    its state, and the withdrawal blocks the purposes named. Withdrawing again, without a newer consent in between,
+    changes nothing and gives the first withdrawal. Returns whether this one is new. Raises Invalid for an unknown
+    purpose.
+    """
+    wanted = _purposes(purposes)
+    if len(reason) > MAX_REASON:
+        raise ValidationFailed(f"the reason has {len(reason):,} characters; {MAX_REASON} are allowed", field="reason")
+    with transaction.atomic():
+        # Two withdrawals of one person queue here. The time is read after, so that the later one sees the first.
+        locked = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
+        at = effective_at or timezone.now()
+        held = _still_holding(locked, wanted)
+        if held is not None:
+            return held, False
+        events = _events_add(locked, wanted, at, by)
+        withdrawal = Withdrawal.objects.create(
+            subject=locked, purposes=wanted, reason=plain_text(reason), effective_at=at,
+            requested_by=by if getattr(by, "pk", None) else None,
+        )
+        records = sorted(records_of_subjects([locked.pk]))
+        records_judge(records)
+        outbox_add(topic=WALK_TOPIC, payload={"withdrawal_uid": str(withdrawal.uid)})
+        ledger_append(
+            actor=by, action="consent.withdraw", object=f"subject:{locked.uid}",
+            payload={
+                "withdrawal": withdrawal.uid, "purposes": wanted, "at": at, "consents": events,
+                "subjects": [locked.pk], "record_count": len(records),
+            },
+        )
+    return withdrawal, True
+
+
+def _purposes(purposes: Iterable[str] | None) -> list[str]:
+    wanted = list(PURPOSES if purposes is None else dict.fromkeys(purposes))
+    unknown = [p for p in wanted if p not in PURPOSES]
+    if unknown or not wanted:
+        raise ValidationFailed(
+            f"purposes {', '.join(map(repr, unknown)) or 'none'}: name some of {', '.join(PURPOSES)}", field="purposes"
+        )
+    return wanted
+
+
+def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
+    """An earlier withdrawal that already says all of this, unless consent to any of it was given again since.
+
+    Consent that is told ahead of its time is not given yet.
+    """
+    for held in subject.withdrawals.order_by("-effective_at", "-pk"):
+        if set(purposes) <= set(held.purposes):
+            renewed = ConsentEvent.objects.filter(
+                record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at,
+                event_time__lte=timezone.now(),
+            ).values_list("record__purposes", flat=True).order_by()
+            return None if any(set(given) & set(purposes) for given in renewed) else held
+    return None
+
+
+def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Any) -> list[str]:
+    records = [
+        record for record in ConsentRecord.objects.filter(subject=subject)
+        .exclude(events__event_time=at, events__event_state__in=REFUSING_STATES).order_by("pk")
+        if is_consent_basis(record.lawful_basis) and set(record.purposes) <= set(purposes)
+    ]
+    entity = f"user:{by.pk}" if getattr(by, "pk", None) else str(by)
+    ConsentEvent.objects.bulk_create(
+        [
+            ConsentEvent(
+                record=record, event_time=at, event_type="withdrawal", event_state="ConsentWithdrawn", entity_id=entity
+            )
+            for record in records
+        ],
+        ignore_conflicts=True,
+    )
+    return [record.record_id for record in records]
+
+
+def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Any) -> None:
+    """Walk what was derived for refusals that arrived as consent events, in the caller's transaction.
+
+    An event that refuses blocks by itself; snapshots and models made before it still have to be reached. One that is
+    told ahead of its time is looked at again when it has come.
+    """
+    for record, state, at in events:
+        if state not in REFUSING_STATES:
+            continue
+        if (wait := at - timezone.now()) > timedelta(0):
+            outbox_add(topic=REFUSAL_TOPIC, delay=wait, payload={
+                "record_id": record.record_id, "state": state, "at": at.isoformat(),
+            })
+        elif purposes := _refuses_something(record):
+            consent_withdraw(
+                subject=record.subject, purposes=purposes, by=by, effective_at=at,
+                reason=f"told as {state} of consent record {record.record_id}",
+            )
+
+
+def refusal_due(*, record_id: str, state: str, at: str) -> None:
+    """Follow a refusal that was told ahead of its time. Twice is the same as once."""
+    record = ConsentRecord.objects.select_related("subject").get(record_id=record_id)
+    with transaction.atomic():
+        refusals_follow(events=[(record, state, datetime.fromisoformat(at))], by="system")
+
+
+def _refuses_something(record: ConsentRecord) -> list[str]:
+    """Purposes of this record that are refused now, when any data of the person is here to be reached."""
+    if next(records_of_subjects([record.subject_id]), None) is None:
+        # Data that comes later is withdrawn as it comes: see `late_follow`.
+        return []
+    refused = subject_refuses(record.subject_id)
+    return [purpose for purpose in record.purposes if purpose in refused]
+
+
+def late_follow(*, record_ids: Iterable[int]) -> None:
+    """Have data withdrawn that came after somebody in it had said no, in the caller's transaction.
+
+    To be called once the transaction holds the ledger's lock: a withdrawal is then either committed and seen here, or
+    comes after this transaction, and then its own walk finds these records.
+    """
+    for batch in chunks(record_ids):
+        through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=batch)
+        withdrawn = Exists(Withdrawal.objects.filter(subject=OuterRef("subject")))
+        refusing = Exists(ConsentEvent.objects.filter(
+            record__subject=OuterRef("subject"), event_state__in=REFUSING_STATES
+        ))
+        found = through.filter(withdrawn | refusing).values_list("provenancerecord_id", flat=True)
+        if records := sorted(set(found)):
+            outbox_add(topic=LATE_TOPIC, payload={"records": records})
+
+
+def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:
+    """Write what the walk reached in one part of the house. The same section again replaces it."""
+    with transaction.atomic():
+        withdrawal = _locked(withdrawal_uid)
+        withdrawal.receipt = withdrawal.receipt | {section: json_safe(dict(data))}
+        withdrawal.save(update_fields=["receipt"])
+
+
+def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
+    """End the walk; the receipt is then final and its hash stands in the ledger. Twice is the same as once."""
+    with transaction.atomic():
+        withdrawal = _locked(withdrawal_uid)
+        if withdrawal.completed_at is None:
+            withdrawal.completed_at = timezone.now()
+            withdrawal.save(update_fields=["completed_at"])
+            ledger_append(
+                actor="system", action="withdrawal.complete", object=f"withdrawal:{withdrawal.uid}",
+                payload={"receipt": withdrawal.receipt},
+            )
+    return withdrawal
+
+
+def _locked(withdrawal_uid: str) -> Withdrawal:
+    withdrawal = Withdrawal.objects.select_for_update().filter(uid=withdrawal_uid).first()
+    if withdrawal is None:
+        raise NotFound(f"there is no withdrawal {withdrawal_uid}")
+    return withdrawal

@@ -1,0 +1,262 @@
+"""An embedded database carried to PostgreSQL by the command, with a whole turn of the wheel in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from django.apps import apps
+from django.db.models import Model
+
+from annotation.models import Task
+from flywheel.capture.models import Capture, Example, Source
+from flywheel.ops.sqlite_to_postgres import MoveFailed, database_move, move_order
+from tests import servers
+from tests.stack import ROOT, Stack, environment, postgres_database, running_stack
+
+pytestmark = pytest.mark.timeout(900)
+needs_postgresql = pytest.mark.skipif(not servers.postgres_answers(), reason="PostgreSQL does not answer")
+
+# Every row of every table, as Python sees it, as one hash per table. PostgreSQL keeps no order of an object's keys.
+DIGESTS = """
+import hashlib, json
+from django.apps import apps
+found = {}
+for model in apps.get_models(include_auto_created=True):
+    names = [f.attname for f in model._meta.local_concrete_fields]
+    rows = sorted(json.dumps(r, sort_keys=True, default=repr) for r in model._base_manager.values_list(*names))
+    found[model._meta.db_table] = [len(rows), hashlib.sha256("\\n".join(rows).encode()).hexdigest()]
+print(json.dumps(found))
+"""
+
+# Dies without a word as soon as so many rows are written, inside a table's transaction.
+KILLED = """
+import os, signal
+from flywheel.ops.sqlite_to_postgres import database_move
+written = 0
+def progress(rows):
+    global written
+    written += rows
+    if written > 1000:
+        os.kill(os.getpid(), signal.SIGKILL)
+database_move(source_url={source!r}, told=lambda table: None, progress=progress)
+"""
+
+
+# --- without a server ---------------------------------------------------------------------------------------------
+
+
+def test_tables_come_after_those_they_refer_to() -> None:
+    place = {model: number for number, group in enumerate(order()) for model in group}
+    assert place[Source] < place[Capture] < place[Example] < place[Task]
+
+
+def test_tables_that_refer_to_one_another_stand_together() -> None:
+    together = [group for group in order() if len(group) > 1]
+    assert [{model.__name__ for model in group} for group in together] == [{"Task", "Annotation"}]
+
+
+def order() -> list[list[type[Model]]]:
+    return move_order(list(apps.get_models(include_auto_created=True)))
+
+
+@pytest.mark.django_db
+def test_only_postgresql_is_filled(settings: object) -> None:
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        pytest.skip("the database in use is PostgreSQL")
+    with pytest.raises(MoveFailed, match="set DATABASE_URL"):
+        database_move(source_url="sqlite:////nowhere/db.sqlite3", told=lambda table: None)
+
+
+# --- for real -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """An embedded installation after one whole turn: captured, annotated, frozen, trained, promoted, suggested."""
+    folder = tmp_path_factory.mktemp("embedded")
+    stack = Stack(url="", folder=folder / "demo", env=environment(folder))
+    stack.manage("demo", "--model", "tiny", "--limit", "30")
+    stack.env["FLYWHEEL_VAR_DIR"] = str(stack.folder)
+    stack.manage(
+        "shell", "-c",
+        "from flywheel.core.models import User; u = User.objects.get(username='admin'); u.set_password('kept'); u.save()",
+    )
+    return stack
+
+
+@pytest.fixture(scope="module")
+def migrated(embedded: Stack) -> Iterator[str]:
+    """The name of a PostgreSQL database as migrations leave it, to be copied."""
+    with postgres_database() as url:
+        replace(embedded, env=embedded.env | {"DATABASE_URL": url}).manage("migrate", "-v0")
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def target(embedded: Stack, migrated: str) -> Iterator[Stack]:
+    """The same folder with a fresh, migrated PostgreSQL database."""
+    with postgres_database() as url:
+        name = url.rpartition("/")[2]
+        with psycopg.connect(f"{servers.POSTGRES_URL}/postgres", autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}".encode())
+        yield replace(embedded, env=embedded.env | {"DATABASE_URL": url})
+
+
+@pytest.fixture
+def copy(embedded: Stack, tmp_path: Path) -> Path:
+    """A copy of the embedded database that a test may spoil."""
+    return Path(shutil.copy(embedded.folder / "db.sqlite3", tmp_path / "copy.sqlite3"))
+
+
+def move(stack: Stack, path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "database_move", "--source", f"sqlite:///{path}"]
+    return subprocess.run(command, cwd=ROOT, env=stack.env, capture_output=True, text=True, timeout=120, check=False)
+
+
+def digests(stack: Stack) -> dict[str, list[object]]:
+    found: dict[str, list[object]] = json.loads(stack.manage("shell", "-v0", "-c", DIGESTS).strip().splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_every_row_arrives_the_ledger_holds_and_the_wheel_turns_on(embedded: Stack, target: Stack) -> None:
+    done = move(target, embedded.folder / "db.sqlite3")
+    assert done.returncode == 0, done.stderr
+    assert "ledger ok" in done.stdout
+    before = digests(embedded)
+    assert digests(target) == before
+    for table in ("audit_ledgerentry", "annotation_annotation", "runs_modelversion", "datasets_snapshotrow"):
+        rows = before[table][0]
+        assert rows
+        assert f"{table}: {rows} rows\n" in done.stdout
+    assert target.manage("ledger_verify").startswith("ok: ")
+
+    with running_stack(embedded.folder, database_url=target.env["DATABASE_URL"]) as stack:
+        assert stack.passwords == {}
+        with signed_in(stack, "admin", "kept") as browser:
+            assert browser.get("/people/").status_code == 200
+        wanted = before["annotation_task"][0] + 1
+        deliver(stack)
+        for _ in range(60):
+            tasks = int(stack.manage("shell", "-v0", "-c", COUNT_TASKS).strip())
+            if tasks == wanted:
+                break
+            time.sleep(1)
+        assert tasks == wanted, stack.logs()
+        assert stack.manage("ledger_verify").startswith("ok: ")
+
+
+COUNT_TASKS = "from annotation.models import Task; print(Task.objects.count())"
+
+
+def deliver(stack: Stack) -> None:
+    """One more ticket into the sample's source, so that every table of the way takes a new row."""
+    payload = {"external_id": "after-the-move", "messages": [
+        {"role": "customer", "author": "cus-1", "text": "My mower stops at the third flower bed."},
+        {"role": "agent", "author": "Al", "text": "Clean its left wheel, please."},
+    ]}
+    stack.manage(
+        "shell", "-c",
+        "from flywheel.capture.models import Source; from flywheel.capture.services import capture_one; "
+        f"capture_one(source=Source.objects.earliest('pk'), payload={payload!r}, by=None)",
+    )
+
+
+@contextmanager
+def signed_in(stack: Stack, name: str, password: str) -> Iterator[httpx.Client]:
+    """A browser after the sign-in form."""
+    with httpx.Client(base_url=stack.url, follow_redirects=True) as browser:
+        browser.get("/accounts/login/")
+        form = {"login": name, "password": password, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        answer = browser.post("/accounts/login/", data=form)
+        assert answer.status_code == 200
+        assert answer.url.path == "/"
+        yield browser
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_a_move_that_was_killed_goes_on(embedded: Stack, target: Stack) -> None:
+    source = embedded.folder / "db.sqlite3"
+    script = KILLED.format(source=f"sqlite:///{source}")
+    killed = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", script], cwd=ROOT, env=target.env, capture_output=True,
+        text=True, timeout=120, check=False,
+    )
+    assert killed.returncode == -9
+    done = move(target, source)
+    assert done.returncode == 0, done.stderr
+    assert "core_user: 5 rows (there already)\n" in done.stdout
+    assert re.search(r"datasets_snapshotrow: \d+ rows\n", done.stdout)
+    assert digests(target) == digests(embedded)
+    again = move(target, source)
+    assert again.returncode == 1
+    assert "the target is not empty" in again.stderr
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_a_half_done_move_of_a_source_that_changed_is_not_gone_on_with(
+    embedded: Stack, target: Stack, copy: Path
+) -> None:
+    script = KILLED.format(source=f"sqlite:///{copy}")
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", script], cwd=ROOT, env=target.env, capture_output=True,
+        timeout=120, check=False,
+    )
+    changed = replace(embedded, env=embedded.env | {"DATABASE_URL": f"sqlite:///{copy}"})
+    changed.manage(
+        "shell", "-c",
+        "from django.db import transaction; from flywheel.audit.ledger import ledger_append\n"
+        "with transaction.atomic(): ledger_append(actor='system', action='test', object='x')",
+    )
+    done = move(target, copy)
+    assert done.returncode == 1
+    assert "the source has changed since" in done.stderr
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_what_postgresql_cannot_store_is_named(target: Stack, copy: Path) -> None:
+    with sqlite3.connect(copy) as database:
+        pk, = database.execute("SELECT max(id) FROM provenance_subject").fetchone()
+        database.execute("UPDATE provenance_subject SET external_ref = 'a' || char(0) || 'b' WHERE id = ?", [pk])
+    database.close()
+    done = move(target, copy)
+    assert done.returncode == 1
+    assert f"row {pk} of provenance_subject cannot be stored by PostgreSQL" in done.stderr
+    with sqlite3.connect(copy) as database:
+        database.execute("UPDATE provenance_subject SET external_ref = ? WHERE id = ?", ["x" * 301, pk])
+    database.close()
+    done = move(target, copy)
+    assert f"row {pk} of provenance_subject cannot be stored by PostgreSQL (value too long" in done.stderr
+
+
+@pytest.mark.slow
+@needs_postgresql
+def test_a_source_in_use_or_of_another_version_is_refused(target: Stack, copy: Path) -> None:
+    writer = sqlite3.connect(copy, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    assert "stop web, worker and trainer" in move(target, copy).stderr
+    writer.execute("DELETE FROM django_migrations WHERE app = 'capture' AND name = '0003_capture_immutable'")
+    writer.execute("COMMIT")
+    writer.close()
+    done = move(target, copy)
+    assert "the source lacks 1 migrations, capture.0003_capture_immutable first" in done.stderr
