@@ -161,7 +161,7 @@ def test_only_a_superuser_is_let_into_the_machine_room(
 ) -> None:
     owner = django_user_model.objects.create_superuser("root", password="root")
     staff = make_user("staff", *ROLES, is_staff=True)
-    for path in ("/admin/", "/admin/core/job/", "/admin/core/outboxmessage/"):
+    for path in ("/admin/", "/admin/work/job/", "/admin/work/outboxmessage/"):
         assert client_of(owner).get(path).status_code == 200
         for person in (admin, staff):
             assert client_of(person).get(path).status_code in (302, 403), path

@@ -97,7 +97,7 @@ def test_an_entry_that_was_put_in_is_named():
 
 def test_a_head_that_was_set_back_is_noticed():
     _three()
-    _tamper("UPDATE provenance_ledgerhead SET seq = 2")
+    _tamper("UPDATE audit_ledgerhead SET seq = 2")
     assert "the head says 2 entries" in ledger_verify().reason
 
 

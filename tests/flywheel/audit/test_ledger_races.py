@@ -71,7 +71,7 @@ def test_the_very_first_entries_at_once_share_one_head():
 
     for _ in range(5):
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE audit_ledgerentry, provenance_ledgerhead CASCADE")
+            cursor.execute("TRUNCATE audit_ledgerentry, audit_ledgerhead CASCADE")
         assert at_once(work) == []
         assert ledger_verify().entries == THREADS
 

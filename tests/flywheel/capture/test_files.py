@@ -164,7 +164,7 @@ def test_a_quote_that_is_not_closed_costs_its_own_line_only(write, source, open_
 
 
 def test_a_quote_that_is_never_closed_again_keeps_no_later_row(write, source, monkeypatch):
-    monkeypatch.setattr(files.reading, "MAX_RECORD", 3000)
+    monkeypatch.setattr(files.reader, "MAX_RECORD", 3000)
     rows = "".join(f"{n},message {n}\n" for n in range(500))
     done = load(write("t.csv", f'external_id,message\nx,"open\n{rows}y,"open too\n'), source)
     assert (done.rows_captured, [bad["line"] for bad in done.bad_rows]) == (500, [2, 503])
@@ -219,7 +219,7 @@ def test_a_list_with_something_else_in_it_reports_that(write, source):
 
 
 def test_a_line_that_is_too_long_is_reported(write, source, monkeypatch):
-    monkeypatch.setattr(files.reading, "MAX_RECORD", 2000)
+    monkeypatch.setattr(files.reader, "MAX_RECORD", 2000)
     done = load(write("t.jsonl", lines(ticket("A"), ticket("B", "x" * 5000), ticket("C"))), source)
     assert (done.rows_captured, done.bad_rows[0]["line"]) == (2, 2)
 

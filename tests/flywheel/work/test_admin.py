@@ -21,7 +21,7 @@ def superuser():
 @pytest.mark.parametrize("role", ["annotator", "reviewer", "lead", "steward", "admin"])
 def test_neither_a_role_nor_being_staff_opens_the_admin(role, client_of):
     assert client_of(make_user("staff", role, is_staff=True)).get("/admin/", follow=True).status_code == 403
-    assert client_of(make_user("plain", role)).get("/admin/core/outboxmessage/", follow=True).status_code == 403
+    assert client_of(make_user("plain", role)).get("/admin/work/outboxmessage/", follow=True).status_code == 403
 
 
 def test_a_stranger_is_sent_to_the_common_sign_in_page(client: Client):
@@ -32,9 +32,9 @@ def test_a_stranger_is_sent_to_the_common_sign_in_page(client: Client):
 def test_a_superuser_reads_the_outbox_and_changes_no_row(superuser, client_of):
     message = outbox.outbox_add(topic="test.topic", payload={})
     client = client_of(superuser)
-    assert client.get("/admin/core/outboxmessage/").status_code == 200
-    assert client.get("/admin/core/job/").status_code == 200
-    assert client.post(f"/admin/core/outboxmessage/{message.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.get("/admin/work/outboxmessage/").status_code == 200
+    assert client.get("/admin/work/job/").status_code == 200
+    assert client.post(f"/admin/work/outboxmessage/{message.pk}/delete/", {"post": "yes"}).status_code == 403
     assert OutboxMessage.objects.filter(pk=message.pk).exists()
 
 
@@ -46,7 +46,7 @@ def test_dead_messages_are_tried_again_and_done_ones_are_not(superuser, client_o
     done = outbox.outbox_add(topic="test.topic", payload={"n": 2})
     OutboxMessage.objects.filter(pk=done.pk).update(done_at=timezone.now())
     client_of(superuser).post(
-        "/admin/core/outboxmessage/", {"action": "try_again", "_selected_action": [dead.pk, done.pk]}
+        "/admin/work/outboxmessage/", {"action": "try_again", "_selected_action": [dead.pk, done.pk]}
     )
     outbox.outbox_drain()
     assert seen == [{"n": 1}]
