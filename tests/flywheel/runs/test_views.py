@@ -348,7 +348,7 @@ def test_who_requested_a_dear_run_is_told_that_another_admin_approves_it(
     builders.budget(admin, threshold="0")
     run = builders.requested(admin, of=snapshot)
     page = client_of(admin).get(f"/runs/{run.uid}/").content.decode()
-    assert "another admin has to approve it" in page
+    assert "another admin must approve it" in page
     assert "Approve and queue" not in page
     page = client_of(make_user("second", "admin")).get(f"/runs/{run.uid}/").content.decode()
     assert "Approve and queue" in page
