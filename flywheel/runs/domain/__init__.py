@@ -37,8 +37,8 @@ from flywheel.runs.domain.states import (
 from flywheel.runs.domain.workload import CENT, MOST_MONEY, Estimate, PastRun, Rate, Workload
 
 __all__ = [
-    "CENT", "ENDED", "GENERATION_SHARE", "LEASED", "MOST_MONEY", "NEXT", "PURPOSE_OF_METHOD", "RULE", "Estimate", "PastRun",
-    "PromotionVerdict", "Rate", "Workload", "budget_left", "budget_refusal", "estimate_cost", "estimate_error",
-    "flops_per_token", "managed_price", "may_become", "missing", "model_name", "override_problem", "overrun",
-    "price_of", "promotion_rule", "redispatch_after", "reservation_of", "second_person_refusal",
+    "CENT", "ENDED", "GENERATION_SHARE", "LEASED", "MOST_MONEY", "NEXT", "PURPOSE_OF_METHOD", "RULE", "Estimate",
+    "PastRun", "PromotionVerdict", "Rate", "Workload", "budget_left", "budget_refusal", "estimate_cost",
+    "estimate_error", "flops_per_token", "managed_price", "may_become", "missing", "model_name", "override_problem",
+    "overrun", "price_of", "promotion_rule", "redispatch_after", "reservation_of", "second_person_refusal",
 ]

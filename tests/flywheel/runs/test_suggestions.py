@@ -18,7 +18,7 @@ from flywheel.audit.ledger import ledger_verify
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
-from flywheel.dashboard.selectors import wheel
+from flywheel.dashboard.selectors import wheel_now
 from flywheel.runs import domain, selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
@@ -289,7 +289,7 @@ def test_each_generation_is_measured_by_what_became_of_its_suggestions(
             )
     origins_refresh()
     counted = selectors.acceptances_of(ModelVersion.objects.all())
-    shown_on_wheel = {row.generation: row for row in wheel().acceptance if row.generation}
+    shown_on_wheel = {row.generation: row for row in wheel_now().acceptance if row.generation}
     for made in ModelVersion.objects.all():
         uses = [REPLIES[reply] for reply in given[made.generation]]
         mine, drawn = counted[made.pk], shown_on_wheel[made.generation]
