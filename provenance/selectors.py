@@ -16,7 +16,8 @@ from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils import timezone
 
-from flywheel.audit.models import LedgerEntry, LedgerHead
+from flywheel.audit.actions import CHANGES_FACTS
+from flywheel.audit.models import LedgerHead, LedgerSubject
 from flywheel.stats.gauges import gauges_get
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
 from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
@@ -164,10 +165,6 @@ def _source_bases(systems: set[str]) -> dict[str, tuple[Basis, ...]]:
     return {system: tuple(bases) for system, bases in found.items()}
 
 
-FACT_ACTIONS = ("provenance.", "consent.", "basis.", "steward.")
-"""What a ledger action that may change a verdict begins with. Its payload names records, subjects or a source."""
-
-
 def ledger_seq() -> int:
     """The number of the last committed ledger entry: a point in the order in which facts were changed."""
     return LedgerHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
@@ -178,19 +175,15 @@ def records_changed_since(seq: int) -> Iterator[int]:
 
     Entries are numbered in the order of their commits, so nothing that commits after `seq` was read is missed.
     """
-    actions = Q()
-    for prefix in FACT_ACTIONS:
-        actions |= Q(action__startswith=prefix)
-    subjects: set[int] = set()
-    systems: set[str] = set()
-    for payload in LedgerEntry.objects.filter(actions, seq__gt=seq).values_list("payload", flat=True).iterator():
-        yield from payload.get("records", ())
-        subjects.update(payload.get("subjects", ()))
-        if payload.get("source_system"):
-            systems.add(payload["source_system"])
-    for batch in chunks(sorted(subjects)):
+    touched = LedgerSubject.objects.filter(entry__gt=seq, entry__action__in=sorted(CHANGES_FACTS)).order_by()
+
+    def named(kind: str) -> QuerySet[LedgerSubject, Any]:
+        return touched.filter(kind=kind).values_list("ident", flat=True).distinct()
+
+    yield from map(int, named("record").iterator())
+    for batch in chunks(sorted(map(int, named("subject")))):
         yield from records_of_subjects(batch)
-    if systems:
+    if systems := list(named("system")):
         yield from ProvenanceRecord.objects.filter(source_system__in=systems).values_list("pk", flat=True).iterator()
 
 

@@ -61,8 +61,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_kee
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_no_delete")
+                cursor.execute("DROP TRIGGER IF EXISTS ledger_subject_no_delete")
             else:
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_no_truncate ON audit_ledgerentry")
+                cursor.execute("DROP TRIGGER IF EXISTS ledger_subject_no_truncate ON audit_ledgersubject")
     yield
     if connection.vendor == "sqlite" and django_db_keepdb:
         with django_db_blocker.unblock():

@@ -20,6 +20,7 @@ from annotation.selectors import task_data
 from annotation.services.assignments import regain
 from annotation.services.locking import lease_end, step, task_locked
 from annotation.services.redaction import search_ask
+from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Suggestion
@@ -114,7 +115,8 @@ def _submit(
     last = task.submitted_count + 1 >= task.overlap
     step(task, states.submit, **({"in_review_at": now} if last else {}))
     ledger_append(
-        actor=user, action="task.submit", object=f"annotation:{annotation.pk}",
+        actor=user, action=Action.TASK_SUBMIT, object=f"annotation:{annotation.pk}",
+        touched={"annotation": [annotation.pk], "task": [task.pk], "example": [task.example_id]},
         payload={
             "task": task.pk, "example": task.example_id, "result_sha256": payload_hash(result),
             "suggestion_use": annotation.suggestion_use, "state": task.state,
@@ -180,7 +182,8 @@ def _skip(assignment: Assignment, user: User, reason: str) -> Assignment:
     assignment.status, assignment.skip_reason = Assignment.Status.SKIPPED, reason
     assignment.save(update_fields=["status", "skip_reason"])
     ledger_append(
-        actor=user, action="task.skip", object=f"task:{task.pk}",
+        actor=user, action=Action.TASK_SKIP, object=f"task:{task.pk}",
+        touched={"task": [task.pk]},
         payload={"assignment": assignment.pk, "reason": reason},
     )
     return assignment
@@ -225,7 +228,9 @@ def _undo(annotation: Annotation, user: User) -> Assignment:
     assignment.draft_version += 1
     assignment.save()
     ledger_append(
-        actor=user, action="task.undo", object=f"annotation:{annotation.pk}", payload={"task": task.pk}
+        actor=user, action=Action.TASK_UNDO, object=f"annotation:{annotation.pk}",
+        touched={"annotation": [annotation.pk], "task": [task.pk], "example": [task.example_id]},
+        payload={"task": task.pk},
     )
     return assignment
 
@@ -245,5 +250,9 @@ def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
         restored = skipped.filter(pk__in=[pk for pk, _ in pairs]).update(
             status=Assignment.Status.EXPIRED, skip_reason="", expires_at=now
         )
-        ledger_append(actor=user, action="task.unskip", object=f"project:{project.pk}", payload={"tasks": tasks})
+        ledger_append(
+            actor=user, action=Action.TASK_UNSKIP, object=f"project:{project.pk}",
+            touched={"project": [project.pk], "task": tasks},
+            payload={"tasks": tasks},
+        )
     return restored

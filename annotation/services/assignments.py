@@ -22,6 +22,7 @@ from annotation.domain.results import clean_json
 from annotation.models import Assignment, Membership, Project, Task
 from annotation.services.locking import lease_end, step, task_locked
 from annotation.services.tasks import leases_sweep
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, UserError, ValidationFailed
 from flywheel.core.models import User
@@ -90,7 +91,8 @@ def _take_up(user: User, assignment_id: int, task_id: int, why: str) -> Assignme
     _lease(assignment, why)
     if returned:
         ledger_append(
-            actor=user, action="task.lease", object=f"task:{task_id}",
+            actor=user, action=Action.TASK_LEASE, object=f"task:{task_id}",
+            touched={"task": [assignment.task_id]},
             payload={"assignment": assignment.pk, "why": why},
         )
     return assignment
@@ -206,7 +208,8 @@ def _assign(task: Task, project: Project, user: User, *, handed_back: bool) -> A
     if assignment.status != Assignment.Status.ACTIVE:
         _lease(assignment, why)
     ledger_append(
-        actor=user, action="task.lease", object=f"task:{task.pk}",
+        actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
+        touched={"task": [assignment.task_id]},
         payload={"assignment": assignment.pk, "example": task.example_id, "why": why},
     )
     return assignment
@@ -230,7 +233,8 @@ def assignment_open(*, user: User, assignment_id: int) -> Assignment:
     _lease(assignment, routing.OPENED if not held else routing.OWN_ACTIVE)
     if not held:
         ledger_append(
-            actor=user, action="task.lease", object=f"task:{task.pk}",
+            actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
+            touched={"task": [assignment.task_id]},
             payload={"assignment": assignment.pk, "why": routing.OPENED},
         )
     return assignment
@@ -280,7 +284,8 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
         regain(task, assignment)
     _lease(assignment, routing.OWN_ACTIVE)
     ledger_append(
-        actor=user, action="task.lease", object=f"task:{task.pk}",
+        actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
+        touched={"task": [assignment.task_id]},
         payload={"assignment": assignment.pk, "why": routing.OWN_ACTIVE},
     )
     return assignment
@@ -317,7 +322,9 @@ def lease_release(*, assignment_id: int, user: User, leased_at: datetime | None 
     step(task, states.give_back, returned_at=timezone.now())
     Assignment.objects.filter(pk=assignment.pk).update(status=Assignment.Status.EXPIRED, expires_at=timezone.now())
     ledger_append(
-        actor=user, action="task.release", object=f"task:{task.pk}", payload={"assignment": assignment.pk}
+        actor=user, action=Action.TASK_RELEASE, object=f"task:{task.pk}",
+        touched={"task": [assignment.task_id]},
+        payload={"assignment": assignment.pk},
     )
     return True
 

@@ -17,6 +17,7 @@ from annotation.domain.results import clean_text
 from annotation.models import Annotation, Assignment, Flag, Project, Task
 from annotation.services.annotations import annotation_undo, last_answer
 from annotation.services.locking import lease_end, step, task_locked
+from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, ValidationFailed
@@ -71,7 +72,9 @@ def _flag(task: Task, user: User, reason: str, comment: str) -> Flag:
         Assignment.objects.filter(pk=held.pk).update(status=Assignment.Status.FLAGGED)
     flag = Flag.objects.create(task=task, project_id=task.project_id, raised_by=user, reason=reason, comment=comment)
     ledger_append(
-        actor=user, action="task.flag", object=f"task:{task.pk}", payload={
+        actor=user, action=Action.TASK_FLAG, object=f"task:{task.pk}",
+        touched={"task": [task.pk], "example": [task.example_id]},
+        payload={
             "flag": flag.pk, "example": task.example_id, "reason": reason, "comment_sha256": payload_hash(comment),
         },
     )
@@ -113,7 +116,8 @@ def _resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
         )
         step(task, states.close)
     ledger_append(
-        actor=by, action=f"flag.{decision}", object=f"task:{task.pk}",
+        actor=by, action=Action(f"flag.{decision}"), object=f"task:{task.pk}",
+        touched={"task": [task.pk], "example": [task.example_id]},
         payload={"flags": resolved, "example": task.example_id, "state": task.state, "note_sha256": payload_hash(note)},
     )
     flag.refresh_from_db()
@@ -144,7 +148,8 @@ def _reopen(task: Task, by: User) -> Task:
         raise Conflict(f"task {task.pk} is '{state}', not closed; there is nothing to open again")
     _resume(task)
     ledger_append(
-        actor=by, action="task.reopen", object=f"task:{task.pk}",
+        actor=by, action=Action.TASK_REOPEN, object=f"task:{task.pk}",
+        touched={"task": [task.pk], "example": [task.example_id]},
         payload={"example": task.example_id, "state": task.state},
     )
     return task
@@ -194,7 +199,8 @@ def _undo(flag: Flag, user: User) -> Undone:
         step(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
     assignment = _taken_up(task, user)
     ledger_append(
-        actor=user, action="flag.undo", object=f"task:{task.pk}",
+        actor=user, action=Action.FLAG_UNDO, object=f"task:{task.pk}",
+        touched={"task": [task.pk], "example": [task.example_id]},
         payload={"flag": flag.pk, "example": task.example_id, "state": task.state},
     )
     return Undone("flag", assignment, _undone_words(task, assignment))

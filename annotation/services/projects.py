@@ -13,6 +13,7 @@ from annotation.access import is_admin, may_annotate, roles_in
 from annotation.domain.results import clean_text
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
 from annotation.models import Assignment, Membership, Project
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
 from flywheel.core.access import LEAD, has_role
@@ -43,10 +44,14 @@ def project_create(
         project = Project.objects.create(slug=slug, **fields)
         project.sources.set(sources)
         Membership.objects.create(project=project, user=by, role=Membership.Role.LEAD)
-        ledger_append(actor=by, action="project.create", object=f"project:{project.pk}", payload={
-            "slug": slug, "overlap": project.overlap, "lead": by.pk, "label_config": project.label_config,
-            "sources": sorted(project.sources.values_list("pk", flat=True)),
-        })
+        ledger_append(
+            actor=by, action=Action.PROJECT_CREATE, object=f"project:{project.pk}",
+            touched={"project": [project.pk]},
+            payload={
+                "slug": slug, "overlap": project.overlap, "lead": by.pk, "label_config": project.label_config,
+                "sources": sorted(project.sources.values_list("pk", flat=True)),
+            },
+        )
     return project
 
 
@@ -109,7 +114,11 @@ def project_change(
         told = {name: value for name, value in changed.items() if name != "label_schema"}
         told |= _set_sources(locked, sources)
         if told:
-            ledger_append(actor=by, action="project.change", object=f"project:{project.pk}", payload=told)
+            ledger_append(
+                actor=by, action=Action.PROJECT_CHANGE, object=f"project:{project.pk}",
+                touched={"project": [project.pk]},
+                payload=told,
+            )
     project.refresh_from_db()
     return project
 
@@ -136,7 +145,10 @@ def project_archive(*, project: Project, by: User, archived: bool) -> Project:
         if (locked.archived_at is not None) != archived:
             Project.objects.filter(pk=project.pk).update(archived_at=timezone.now() if archived else None)
             ledger_append(
-                actor=by, action="project.pause" if archived else "project.resume", object=f"project:{project.pk}"
+                actor=by,
+                action=Action.PROJECT_PAUSE if archived else Action.PROJECT_RESUME,
+                object=f"project:{project.pk}",
+                touched={"project": [project.pk]},
             )
     project.refresh_from_db()
     return project
@@ -156,8 +168,11 @@ def membership_set(*, project: Project, user: User, role: str, by: User | None =
     with transaction.atomic():
         membership, created = Membership.objects.get_or_create(project=project, user=user, role=role)
         if created:
-            ledger_append(actor=by or "system", action="membership.set", object=f"project:{project.pk}",
-                          payload={"user": user.pk, "role": role})
+            ledger_append(
+                actor=by or "system", action=Action.MEMBERSHIP_SET, object=f"project:{project.pk}",
+                touched={"project": [project.pk], "user": [user.pk]},
+                payload={"user": user.pk, "role": role},
+            )
     return membership
 
 
@@ -180,8 +195,11 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
         if not may_annotate(user, project):
             sent_back = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.RETURNED)
             sent_back.update(expires_at=timezone.now())
-        ledger_append(actor=by, action="membership.remove", object=f"project:{project.pk}",
-                      payload={"user": user.pk, "role": role})
+        ledger_append(
+            actor=by, action=Action.MEMBERSHIP_REMOVE, object=f"project:{project.pk}",
+            touched={"project": [project.pk], "user": [user.pk]},
+            payload={"user": user.pk, "role": role},
+        )
 
 
 def default_project_ensure(

@@ -18,6 +18,7 @@ from django.utils import timezone
 from annotation.access import REVIEW, access_annotation
 from annotation.domain import redaction
 from annotation.models import Annotation, Project, Task
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain.redaction import redact
 from flywheel.capture.selectors import Spoken, spoken_of
@@ -101,7 +102,11 @@ def _store(found: list[Found]) -> int:
         if fresh.update(pii=spans, searched_at=now):
             stored.append({"annotation": answer.pk, "found": sorted(span["type"] for span in spans)})
     if stored:
-        ledger_append(actor="system", action="annotation.search", object="annotations", payload={"searched": stored})
+        ledger_append(
+            actor="system", action=Action.ANNOTATION_SEARCH, object="annotations",
+            touched={"annotation": [row["annotation"] for row in stored]},
+            payload={"searched": stored},
+        )
     return len(stored)
 
 
@@ -169,7 +174,10 @@ def _keep(annotation: Annotation, by: User, place: tuple[str, int, int], keep: b
     span["kept"] = keep
     Annotation.objects.filter(pk=annotation.pk).update(pii=spans)
     ledger_append(
-        actor=by, action="annotation.keep" if keep else "annotation.redact", object=f"annotation:{annotation.pk}",
+        actor=by,
+        action=Action.ANNOTATION_KEEP if keep else Action.ANNOTATION_REDACT,
+        object=f"annotation:{annotation.pk}",
+        touched={"annotation": [annotation.pk], "task": [annotation.task_id]},
         payload={"control": place[0], "part": place[1], "start": place[2], "type": span["type"]},
     )
     return annotation

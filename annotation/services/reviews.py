@@ -14,6 +14,7 @@ from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
 from annotation.services.annotations import annotation_create, result_validated, suggestion_fields
 from annotation.services.locking import RETURN_HOLD, step, task_locked
+from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
@@ -85,7 +86,8 @@ def _settle(
         review.fixed_annotation = _choose(task, annotation, reviewer, result)
     review.save()
     ledger_append(
-        actor=reviewer, action=f"review.{decision}", object=f"annotation:{annotation.pk}",
+        actor=reviewer, action=Action(f"review.{decision}"), object=f"annotation:{annotation.pk}",
+        touched={"annotation": [annotation.pk], "task": [task.pk], "example": [task.example_id]},
         payload={
             "task": task.pk, "example": task.example_id, "author": annotation.author_id, "comment": comment,
             "settled": task.settled_annotation_id,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from annotation.domain import states
 from annotation.models import Annotation, Assignment, Flag, Project, Task
 from annotation.services.locking import step, task_locked
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example
 
@@ -78,7 +79,8 @@ def _make(locked: Project, project: Project, example_ids: list[int]) -> int:
     project.last_example_id = max(locked.last_example_id, example_ids[-1])
     Project.objects.filter(pk=locked.pk).update(last_example_id=project.last_example_id)
     ledger_append(
-        actor="system", action="task.make", object=f"project:{locked.pk}",
+        actor="system", action=Action.TASK_MAKE, object=f"project:{locked.pk}",
+        touched={"project": [locked.pk], "example": example_ids},
         payload={"examples": example_ids, "overlap": locked.overlap},
     )
     return len(example_ids)
@@ -119,7 +121,11 @@ def _sweep_some(due: list[tuple[int, int]]) -> int:
                 step(task, states.give_back, returned_at=now)
             freed.append({"assignment": pk, "task": task_id})
     if freed:
-        ledger_append(actor="system", action="lease.expire", object="leases", payload={"ended": freed})
+        ledger_append(
+            actor="system", action=Action.LEASE_EXPIRE, object="leases",
+            touched={"task": [row["task"] for row in freed]},
+            payload={"ended": freed},
+        )
     return len(freed)
 
 
@@ -177,5 +183,9 @@ def _withdraw_some(task_ids: list[int], actor: Any) -> int:
         Flag.objects.filter(task_id__in=withdrawn, state=Flag.State.OPEN).update(
             state=Flag.State.WITHDRAWN, resolved_at=timezone.now()
         )
-        ledger_append(actor=actor, action="task.withdraw", object="tasks", payload={"tasks": withdrawn})
+        ledger_append(
+            actor=actor, action=Action.TASK_WITHDRAW, object="tasks",
+            touched={"task": withdrawn},
+            payload={"tasks": withdrawn},
+        )
     return len(withdrawn)

@@ -18,6 +18,7 @@ from knox.models import AuthToken
 
 from flywheel.accounts import scopes
 from flywheel.accounts.models import OneTimePassword, TokenName
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core import access
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
@@ -58,7 +59,8 @@ def person_create(*, actor: User, username: str, display_name: str = "", roles: 
     user.groups.set(groups)
     OneTimePassword.objects.create(user=user)
     ledger_append(
-        actor=actor, action="person.create", object=f"user:{user.pk}",
+        actor=actor, action=Action.PERSON_CREATE, object=f"user:{user.pk}",
+        touched={"user": [user.pk]},
         payload={"username": user.username, "roles": sorted(group.name for group in groups)},
     )
     return NewPassword(user, password)
@@ -87,7 +89,8 @@ def person_update(*, actor: User, user_id: int, display_name: str, roles: Iterab
     user.groups.remove(*Group.objects.filter(name__in=before - names))
     user.groups.add(*groups)
     ledger_append(
-        actor=actor, action="person.update", object=f"user:{user.pk}",
+        actor=actor, action=Action.PERSON_UPDATE, object=f"user:{user.pk}",
+        touched={"user": [user.pk]},
         payload={"roles": sorted(names), "roles_before": sorted(before)},
     )
     return user
@@ -104,7 +107,9 @@ def person_deactivate(*, actor: User, user_id: int) -> User:
         user.save(update_fields=["is_active"])
         revoked, _ = AuthToken.objects.filter(user=user).delete()
         ledger_append(
-            actor=actor, action="person.deactivate", object=f"user:{user.pk}", payload={"tokens_revoked": revoked > 0}
+            actor=actor, action=Action.PERSON_DEACTIVATE, object=f"user:{user.pk}",
+            touched={"user": [user.pk]},
+            payload={"tokens_revoked": revoked > 0},
         )
     return user
 
@@ -116,7 +121,10 @@ def person_activate(*, actor: User, user_id: int) -> User:
     if not user.is_active:
         user.is_active = True
         user.save(update_fields=["is_active"])
-        ledger_append(actor=actor, action="person.activate", object=f"user:{user.pk}")
+        ledger_append(
+            actor=actor, action=Action.PERSON_ACTIVATE, object=f"user:{user.pk}",
+            touched={"user": [user.pk]},
+        )
     return user
 
 
@@ -130,7 +138,10 @@ def person_password_reset(*, actor: User, user_id: int) -> NewPassword:
     user.set_password(password)
     user.save(update_fields=["password"])
     OneTimePassword.objects.update_or_create(user=user, defaults={"given_at": timezone.now()})
-    ledger_append(actor=actor, action="person.password_reset", object=f"user:{user.pk}")
+    ledger_append(
+        actor=actor, action=Action.PERSON_PASSWORD_RESET, object=f"user:{user.pk}",
+        touched={"user": [user.pk]},
+    )
     return NewPassword(user, password)
 
 
@@ -149,7 +160,10 @@ def password_choose(*, user: User, password: str) -> None:
     user.set_password(password)
     user.save(update_fields=["password"])
     OneTimePassword.objects.filter(user=user).delete()
-    ledger_append(actor=user, action="person.password_change", object=f"user:{user.pk}")
+    ledger_append(
+        actor=user, action=Action.PERSON_PASSWORD_CHANGE, object=f"user:{user.pk}",
+        touched={"user": [user.pk]},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +198,8 @@ def token_create(*, actor: User, name: str, expires_days: int | None, scope: str
     )
     TokenName.objects.create(token=token, name=name)
     ledger_append(
-        actor=actor, action="token.create", object=f"token:{token.token_key}",
+        actor=actor, action=Action.TOKEN_CREATE, object=f"token:{token.token_key}",
+        touched={"token": [token.token_key], "user": [actor.pk]},
         payload={"name": name, "scope": scope, "expires": token.expiry.isoformat() if token.expiry else None},
     )
     return NewToken(token, secret)
@@ -197,4 +212,7 @@ def token_revoke(*, actor: User, token_key: str) -> None:
     if token is None:
         raise NotFound(f"you have no token that starts with '{token_key}'")
     token.delete()
-    ledger_append(actor=actor, action="token.revoke", object=f"token:{token_key}")
+    ledger_append(
+        actor=actor, action=Action.TOKEN_REVOKE, object=f"token:{token_key}",
+        touched={"token": [token_key], "user": [actor.pk]},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID
 import rfc8785
 
 GENESIS = "0" * 64
-"""What the first entry names as its previous."""
+"""The `previous` of the first entry."""
 
 # RFC 8785 numbers are IEEE doubles: larger whole numbers would lose digits.
 _SAFE_INTEGER = 2**53 - 1
@@ -39,12 +40,26 @@ def payload_hash(payload: Any) -> str:
     return hashlib.sha256(rfc8785.dumps(payload)).hexdigest()
 
 
+def subjects_of(touched: Mapping[str, Iterable[object]]) -> list[tuple[str, str]]:
+    """(kind, ident) of everything an act touched, sorted and each once. None among the identifiers is left out."""
+    return sorted({(kind, str(ident)) for kind, idents in touched.items() for ident in idents if ident is not None})
+
+
+def subjects_hash(subjects: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 (hex) of an entry's sorted subjects. Kinds and identifiers hold no line break."""
+    digest = hashlib.sha256()
+    for kind, ident in subjects:
+        digest.update(f"{kind}:{ident}\n".encode())
+    return digest.hexdigest()
+
+
 def entry_hash(
-    *, seq: int, at: str, actor: str, action: str, object: str, payload_sha256: str, previous: str
+    *, seq: int, at: str, actor: str, action: str, object: str, payload_sha256: str, subjects_sha256: str,
+    previous: str,
 ) -> str:
-    """SHA-256 (hex) of one entry, which the next names as its previous."""
+    """SHA-256 (hex) of one entry, which the next entry stores as its previous."""
     body: dict[str, Any] = {
         "seq": seq, "at": at, "actor": actor, "action": action, "object": object,
-        "payload_sha256": payload_sha256, "previous": previous,
+        "payload_sha256": payload_sha256, "subjects_sha256": subjects_sha256, "previous": previous,
     }
     return hashlib.sha256(rfc8785.dumps(body)).hexdigest()

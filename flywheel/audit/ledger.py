@@ -1,42 +1,67 @@
 """The ledger: one append-only hash chain over every change of state.
 
-`ledger_append` is called last in a service's transaction, since it locks the head until commit. Canonical JSON is
-RFC 8785. What an action means is left to the service that names it.
+Call `ledger_append` last in a service's transaction, because it locks the head row until commit. Canonical JSON is
+RFC 8785.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from flywheel.audit import domain as chain
+from flywheel.audit.actions import Action
 from flywheel.audit.checkpoints import SignedHead, head_fault, heads_stored
-from flywheel.audit.models import LedgerEntry, LedgerHead
+from flywheel.audit.models import LedgerEntry, LedgerHead, LedgerSubject
 from flywheel.core.errors import ValidationFailed
 
+CHUNK = 2_000
+"""Entries, or subjects, that are written or verified at a time."""
 
-def ledger_append(*, actor: Any, action: str, object: str, payload: dict[str, Any] | None = None) -> LedgerEntry:
-    """Append one entry in the caller's transaction.
 
-    actor: a user, or the name of a process such as "system". Raises TransactionManagementError outside a transaction.
+def ledger_append(
+    *, actor: Any, action: Action, object: str, touched: Mapping[str, Iterable[object]] | None = None,
+    payload: dict[str, Any] | None = None,
+) -> LedgerEntry:
+    """Append one entry in the caller's transaction, with one subject row per thing that the act touched.
+
+    actor: a user, or the name of a process such as "system". object: the act's main object, for display.
+    touched: primary keys by kind, such as `{"task": [7], "example": [3]}`; it must name all that the act changed.
+    Raises TransactionManagementError outside a transaction.
     """
     body = chain.json_safe(payload or {})
+    subjects = chain.subjects_of(touched or {})
     with transaction.atomic(durable=False):
         head = _locked_head()
-        at = timezone.now()
         entry = LedgerEntry(
-            seq=head.seq + 1, at=at, actor=actor_name(actor), action=action, object=object, payload=body,
-            payload_sha256=chain.payload_hash(body), previous=head.entry_sha256,
+            seq=head.seq + 1, at=timezone.now(), actor=actor_name(actor), action=Action(action), object=object,
+            payload=body, payload_sha256=chain.payload_hash(body), subjects_sha256=chain.subjects_hash(subjects),
+            previous=head.entry_sha256,
         )
         entry.entry_sha256 = entry_hash(entry)
         entry.save(force_insert=True)
+        LedgerSubject.objects.bulk_create(
+            [LedgerSubject(entry=entry, kind=kind, ident=ident) for kind, ident in subjects], batch_size=CHUNK
+        )
         LedgerHead.objects.filter(pk=1).update(seq=entry.seq, entry_sha256=entry.entry_sha256)
     return entry
+
+
+def entries_of(touched: Mapping[str, Iterable[object]]) -> QuerySet[LedgerEntry]:
+    """The entries that touched any of these things, newest first."""
+    found = LedgerSubject.objects.none()
+    for kind, idents in touched.items():
+        names = sorted({str(ident) for ident in idents if ident is not None})
+        if names:
+            found = found | LedgerSubject.objects.filter(kind=kind, ident__in=names)
+    return LedgerEntry.objects.filter(seq__in=found.values("entry")).order_by("-seq")
 
 
 def actor_name(actor: Any) -> str:
@@ -49,7 +74,7 @@ def entry_hash(entry: LedgerEntry) -> str:
     """The hash that the next entry names as its previous."""
     return chain.entry_hash(
         seq=entry.seq, at=_stamp(entry.at), actor=entry.actor, action=entry.action, object=entry.object,
-        payload_sha256=entry.payload_sha256, previous=entry.previous,
+        payload_sha256=entry.payload_sha256, subjects_sha256=entry.subjects_sha256, previous=entry.previous,
     )
 
 
@@ -100,8 +125,8 @@ def ledger_verify(*, anchored: Iterable[SignedHead] = ()) -> LedgerReport:
     newest = LedgerEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
     end = LedgerHead.objects.filter(pk=1).first() or LedgerHead(seq=0, entry_sha256=chain.GENESIS)
     previous, expected = chain.GENESIS, 1
-    for entry in LedgerEntry.objects.filter(seq__lte=end.seq).order_by("seq").iterator(chunk_size=2000):
-        reason = _fault(entry, expected, previous) or _head_fault(entry, heads)
+    for entry, subjects_sha256 in _entries_with_subjects(end.seq):
+        reason = _fault(entry, expected, previous, subjects_sha256) or _head_fault(entry, heads)
         if reason:
             return LedgerReport(entries=expected - 1, broken_seq=min(entry.seq, expected), reason=reason)
         previous, expected = entry.entry_sha256, expected + 1
@@ -110,11 +135,30 @@ def ledger_verify(*, anchored: Iterable[SignedHead] = ()) -> LedgerReport:
     return LedgerReport(entries=expected - 1, heads=len(signed))
 
 
-def _fault(entry: LedgerEntry, expected: int, previous: str) -> str:
+def _entries_with_subjects(last: int) -> Iterator[tuple[LedgerEntry, str]]:
+    """Each entry up to number `last` in order, with the digest of the subject rows that it has now."""
+    # Both are read in the order of entries, so that neither has to fit into memory.
+    rows = LedgerSubject.objects.filter(entry__lte=last).order_by("entry", "kind", "ident")
+    digests = (
+        (seq, chain.subjects_hash((kind, ident) for _, kind, ident in group))
+        for seq, group in groupby(
+            rows.values_list("entry", "kind", "ident").iterator(chunk_size=CHUNK), key=lambda row: row[0]
+        )
+    )
+    waiting = next(digests, None)
+    for entry in LedgerEntry.objects.filter(seq__lte=last).order_by("seq").iterator(chunk_size=CHUNK):
+        while waiting is not None and waiting[0] < entry.seq:
+            waiting = next(digests, None)
+        yield entry, waiting[1] if waiting is not None and waiting[0] == entry.seq else chain.subjects_hash([])
+
+
+def _fault(entry: LedgerEntry, expected: int, previous: str, subjects_sha256: str) -> str:
     if entry.seq != expected:
         return f"entry {expected} is missing" if entry.seq > expected else f"entry {entry.seq} is none of the chain"
     if entry.previous != previous:
         return f"entry {entry.seq} does not continue entry {expected - 1}"
+    if subjects_sha256 != entry.subjects_sha256:
+        return f"the subjects of entry {entry.seq} were changed"
     if not _payload_fits(entry):
         return f"the payload of entry {entry.seq} was changed"
     if entry_hash(entry) != entry.entry_sha256:

@@ -26,6 +26,8 @@ class LedgerEntry(models.Model):
     object = models.CharField(max_length=200)
     payload = models.JSONField(default=dict)
     payload_sha256 = models.CharField(max_length=64)
+    # Digest of the entry's subjects, so that the chain covers them too.
+    subjects_sha256 = models.CharField(max_length=64)
     previous = models.CharField(max_length=64)
     entry_sha256 = models.CharField(max_length=64)
 
@@ -34,3 +36,19 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.action} {self.object}"
+
+
+class LedgerSubject(models.Model):
+    """One thing that an act touched. An act on 10,000 tasks has 10,000 of these, so that each thing's history is one
+    indexed query. `ident` is the thing's primary key as text, whatever its kind."""
+
+    entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="subjects", db_index=False)
+    kind = models.CharField(max_length=20)
+    ident = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry", "kind", "ident"], name="ledger_subject_once")]
+        indexes = [models.Index(fields=["kind", "ident", "-entry"], name="ledger_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.ident} in {self.entry_id}"

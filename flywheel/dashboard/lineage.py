@@ -1,4 +1,4 @@
-"""One example's whole chain, read for its page: capture, redactions, answers, reviews, verdicts, snapshots, runs,
+"""One example's whole lineage, read for its page: capture, redactions, answers, reviews, verdicts, snapshots, runs,
 models and the ledger's entries about them. Bounded: one example has few of each, and each list is cut at 50.
 """
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.domain.redaction import redacted
 from annotation.models import Annotation, Membership, Project, Review, Task
-from flywheel.audit.models import LedgerEntry
+from flywheel.audit.ledger import entries_of
+from flywheel.audit.models import LedgerEntry, LedgerSubject
 from flywheel.capture.models import Example
 from flywheel.core import access
 from flywheel.core.errors import NotFound
@@ -28,7 +29,7 @@ LIMIT = 50
 
 
 @dataclass(slots=True)
-class Chain:
+class Lineage:
     """An example with everything that was made of it, in the order in which it was made."""
 
     example: Example
@@ -55,7 +56,7 @@ class Chain:
 
 
 def example_for(*, user: User, uid: UUID) -> Example:
-    """The example, if the person may see its chain. Raises NotFound otherwise, telling nothing of its existence.
+    """The example, if the person may see its lineage. Raises NotFound otherwise, telling nothing of its existence.
 
     Stewards, admins and leads see all, as they do in the list of examples; reviewers those of their projects.
     """
@@ -83,31 +84,33 @@ def _projects(user: User) -> QuerySet[Project]:
     return Project.objects.filter(memberships__user=user, memberships__role__in=roles)
 
 
-def chain_of(example: Example, *, user: User) -> Chain:
+def lineage_of(example: Example, *, user: User) -> Lineage:
     """Everything about the example that is open to the person, in a fixed number of queries.
 
     What other projects made of it is left out, and so are their snapshots, runs and models.
     """
+    sees_all = access.has_role(user, access.STEWARD, access.ADMIN)
     projects = _projects(user).values("pk")
     kinds = Counter(str(span["type"]).replace("_", " ").lower() for span in example.pii)
-    chain = Chain(example, redactions=sorted(kinds.items()))
-    chain.tasks = list(Task.objects.filter(example=example, project__in=projects).select_related("project")[:LIMIT])
-    chain.annotations = list(
-        Annotation.objects.filter(task__in=chain.tasks).select_related("author", "project").order_by("id")[:LIMIT]
+    lineage = Lineage(example, redactions=sorted(kinds.items()))
+    lineage.tasks = list(Task.objects.filter(example=example, project__in=projects).select_related("project")[:LIMIT])
+    lineage.annotations = list(
+        Annotation.objects.filter(task__in=lineage.tasks).select_related("author", "project").order_by("id")[:LIMIT]
     )
-    chain.reviews = list(Review.objects.filter(task__in=chain.tasks).select_related("reviewer").order_by("id")[:LIMIT])
-    chain.verdicts = list(GateVerdict.objects.filter(record=example.provenance).order_by("purpose", "region")[:LIMIT])
-    chain.decisions = list(
+    reviews = Review.objects.filter(task__in=lineage.tasks).select_related("reviewer")
+    lineage.reviews = list(reviews.order_by("id")[:LIMIT])
+    lineage.verdicts = list(GateVerdict.objects.filter(record=example.provenance).order_by("purpose", "region")[:LIMIT])
+    lineage.decisions = list(
         StewardReview.objects.filter(record=example.provenance).select_related("by").order_by("id")[:LIMIT]
     )
     rows = SnapshotRow.objects.filter(example=example, snapshot__project__in=projects)
-    chain.rows = list(rows.select_related("snapshot").order_by("id")[:LIMIT])
-    snapshots = [row.snapshot_id for row in chain.rows]
+    lineage.rows = list(rows.select_related("snapshot").order_by("id")[:LIMIT])
+    snapshots = [row.snapshot_id for row in lineage.rows]
     runs = TrainingRun.objects.filter(snapshot__in=snapshots).select_related("recipe")
-    chain.runs = list(runs.order_by("id")[:LIMIT])
-    chain.models = list(ModelVersion.objects.filter(run__in=chain.runs).order_by("id")[:LIMIT])
-    chain.entries = list(LedgerEntry.objects.filter(object__in=_objects(chain)).order_by("-seq")[:LIMIT])
-    return chain
+    lineage.runs = list(runs.order_by("id")[:LIMIT])
+    lineage.models = list(ModelVersion.objects.filter(run__in=lineage.runs).order_by("id")[:LIMIT])
+    lineage.entries = _entries(lineage, all_projects=sees_all)
+    return lineage
 
 
 def reason_text(reason: dict[str, str]) -> str:
@@ -125,21 +128,33 @@ def reply_of(result: list[dict[str, Any]]) -> str:
     return ""
 
 
-def _objects(chain: Chain) -> list[str]:
-    """How the ledger names the things of this chain: by primary key, by uid, and models by name."""
-    example = chain.example
-    record, capture = example.provenance, example.capture
-    things: list[tuple[str, Any]] = [("example", example), ("capture", capture), ("record", record)]
-    things += [("task", task) for task in chain.tasks] + [("annotation", item) for item in chain.annotations]
-    things += [("review", item) for item in chain.reviews] + [("snapshot", row.snapshot) for row in chain.rows]
-    things += [("run", item) for item in chain.runs] + [("model", item) for item in chain.models]
-    names = {f"{kind}:{thing.pk}" for kind, thing in things}
-    names |= {f"model:{model.name}" for model in chain.models}
-    return sorted(names | {f"{kind}:{thing.uid}" for kind, thing in things if hasattr(thing, "uid")})
+def _entries(lineage: Lineage, *, all_projects: bool) -> list[LedgerEntry]:
+    """The newest ledger entries that touched anything of this lineage."""
+    record = lineage.example.provenance
+    entries = entries_of({
+        "example": [lineage.example.pk],
+        "capture": [lineage.example.capture_id],
+        "record": [record.pk],
+        # A withdrawal or a consent names the person, and so reaches all of their examples.
+        "subject": list(record.subjects.values_list("pk", flat=True)),
+        "task": [task.pk for task in lineage.tasks],
+        "annotation": [annotation.pk for annotation in lineage.annotations],
+        "snapshot": [row.snapshot_id for row in lineage.rows],
+        "run": [run.pk for run in lineage.runs],
+        "model": [model.pk for model in lineage.models],
+    })
+    if not all_projects:
+        # An entry about the example may be work of a project that this person may not read.
+        work = LedgerSubject.objects.filter(entry=OuterRef("pk"), kind__in=["task", "project"])
+        projects = {task.project_id for task in lineage.tasks} | {row.snapshot.project_id for row in lineage.rows}
+        open_work = Q(kind="task", ident__in=[str(task.pk) for task in lineage.tasks])
+        open_work |= Q(kind="project", ident__in=[str(pk) for pk in projects])
+        entries = entries.filter(Exists(work.filter(open_work)) | ~Exists(work))
+    return list(entries[:LIMIT])
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Stage:
     """One station of the picture, as components/lineage.html draws it."""
 
     name: str
@@ -151,102 +166,102 @@ class Stop:
     state: str = ""
 
 
-def stops(chain: Chain) -> list[Stop]:
+def stages(lineage: Lineage) -> list[Stage]:
     """The picture, from left to right: what is there, and where the example was stopped or has not come yet."""
     return [
-        _captured(chain.example), _redacted(chain), _annotated(chain), _reviewed(chain), _judged(chain),
-        _frozen(chain), _trained(chain), _modelled(chain),
+        _captured(lineage.example), _redacted(lineage), _annotated(lineage), _reviewed(lineage), _judged(lineage),
+        _frozen(lineage), _trained(lineage), _modelled(lineage),
     ]
 
 
-def _captured(example: Example) -> Stop:
+def _captured(example: Example) -> Stage:
     gone = example.status != Example.Status.ACTIVE
-    return Stop(
+    return Stage(
         "Captured", example.source.name, "#captured", f"{example.get_kind_display()} {example.external_id}"[:80],
         tone="bad" if gone else "ok", badge=example.get_status_display(), state="stopped" if gone else "",
     )
 
 
-def _redacted(chain: Chain) -> Stop:
-    count = sum(n for _, n in chain.redactions)
-    record = chain.example.provenance
+def _redacted(lineage: Lineage) -> Stage:
+    count = sum(n for _, n in lineage.redactions)
+    record = lineage.example.provenance
     states = ProvenanceRecord.PersonalData
     tone = {states.PRESENT: "bad", states.UNKNOWN: "wait"}.get(states(record.personal_data), "ok")
     main = f"{count} piece{'' if count == 1 else 's'}" if count else "Nothing found"
-    return Stop(
-        "Redacted", main, "#redacted", ", ".join(kind for kind, _ in chain.redactions)[:80],
+    return Stage(
+        "Redacted", main, "#redacted", ", ".join(kind for kind, _ in lineage.redactions)[:80],
         tone=tone, badge=record.get_personal_data_display(), state="stopped" if tone == "bad" else "",
     )
 
 
-def _annotated(chain: Chain) -> Stop:
-    answers = [item for item in chain.annotations if item.state != Annotation.State.UNDONE]
+def _annotated(lineage: Lineage) -> Stage:
+    answers = [item for item in lineage.annotations if item.state != Annotation.State.UNDONE]
     if not answers:
-        held = f"in {chain.tasks[0].project.name}" if chain.tasks else "in no project"
-        return Stop("Annotated", "Not yet", "#annotated", held, state="absent")
+        held = f"in {lineage.tasks[0].project.name}" if lineage.tasks else "in no project"
+        return Stage("Annotated", "Not yet", "#annotated", held, state="absent")
     people = {item.author_id: str(item.author) for item in answers}
     count = len(answers)
-    return Stop(
+    return Stage(
         "Annotated", f"{count} answer{'' if count == 1 else 's'}", "#annotated", ", ".join(people.values())[:80],
         tone="ok", badge="Answered",
     )
 
 
-def _reviewed(chain: Chain) -> Stop:
-    settled = any(task.state == Task.State.SETTLED for task in chain.tasks)
-    if not chain.reviews:
-        return Stop(
+def _reviewed(lineage: Lineage) -> Stage:
+    settled = any(task.state == Task.State.SETTLED for task in lineage.tasks)
+    if not lineage.reviews:
+        return Stage(
             "Reviewed", "Without review" if settled else "Not yet", "#reviewed", tone="ok" if settled else "",
             badge="Settled" if settled else "", state="" if settled else "absent",
         )
-    last = chain.reviews[-1]
+    last = lineage.reviews[-1]
     rejected = last.decision == Review.Decision.REJECT
     word = {"accept": "Accepted", "fix": "Fixed and accepted", "reject": "Rejected"}[last.decision]
     tone = "bad" if rejected else "ok" if settled else "wait"
-    return Stop(
+    return Stage(
         "Reviewed", word, "#reviewed", f"by {last.reviewer}", tone=tone,
         badge="Settled" if settled else "Back to its author" if rejected else "In review",
         state="stopped" if rejected and not settled else "",
     )
 
 
-def _judged(chain: Chain) -> Stop:
-    if not chain.verdicts:
-        return Stop("Gate", "Not judged yet", "#gate", state="absent")
-    cleared = [verdict for verdict in chain.verdicts if verdict.cleared]
-    named = (cleared or chain.verdicts)[0]
-    return Stop(
+def _judged(lineage: Lineage) -> Stage:
+    if not lineage.verdicts:
+        return Stage("Gate", "Not judged yet", "#gate", state="absent")
+    cleared = [verdict for verdict in lineage.verdicts if verdict.cleared]
+    named = (cleared or lineage.verdicts)[0]
+    return Stage(
         "Gate", "Cleared" if cleared else "Refused", "#gate",
         f"{PURPOSE_NAMES.get(named.purpose, named.purpose)}, {named.region}",
-        tone="ok" if cleared else "bad", badge=f"{len(cleared)} of {len(chain.verdicts)} purposes",
+        tone="ok" if cleared else "bad", badge=f"{len(cleared)} of {len(lineage.verdicts)} purposes",
         state="" if cleared else "stopped",
     )
 
 
-def _frozen(chain: Chain) -> Stop:
-    if not chain.rows:
-        return Stop("Snapshot", "In none", "#snapshots", state="absent")
-    row = chain.rows[-1]
+def _frozen(lineage: Lineage) -> Stage:
+    if not lineage.rows:
+        return Stage("Snapshot", "In none", "#snapshots", state="absent")
+    row = lineage.rows[-1]
     tainted = row.tainted_at is not None or row.snapshot.status == Snapshot.Status.TAINTED
-    return Stop(
+    return Stage(
         "Snapshot", row.snapshot.name, "#snapshots", f"{row.split}, leaf {row.leaf_index:,}",
-        tone="bad" if tainted else "ok", badge="Tainted" if tainted else f"In {len(chain.rows)}",
+        tone="bad" if tainted else "ok", badge="Tainted" if tainted else f"In {len(lineage.rows)}",
         state="stopped" if tainted else "",
     )
 
 
-def _trained(chain: Chain) -> Stop:
-    if not chain.runs:
-        return Stop("Run", "In none", "#runs", state="absent")
-    run = chain.runs[-1]
-    return Stop("Run", run.name, "#runs", run.recipe.name, tone=run.status, badge=run.get_status_display())
+def _trained(lineage: Lineage) -> Stage:
+    if not lineage.runs:
+        return Stage("Run", "In none", "#runs", state="absent")
+    run = lineage.runs[-1]
+    return Stage("Run", run.name, "#runs", run.recipe.name, tone=run.status, badge=run.get_status_display())
 
 
-def _modelled(chain: Chain) -> Stop:
-    if not chain.models:
-        return Stop("Model", "None yet", "#models", state="absent")
-    model = chain.models[-1]
-    return Stop(
+def _modelled(lineage: Lineage) -> Stage:
+    if not lineage.models:
+        return Stage("Model", "None yet", "#models", state="absent")
+    model = lineage.models[-1]
+    return Stage(
         "Model", model.name, "#models", f"generation {model.generation}", tone=model.status,
         badge=model.get_status_display(),
     )

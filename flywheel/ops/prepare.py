@@ -19,6 +19,7 @@ from django.db import transaction
 
 from annotation import services as annotation
 from annotation.models import Membership, Project
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
 from flywheel.core.access import ROLES
@@ -57,7 +58,11 @@ def people_ensure() -> dict[str, str]:
                 username=role, password=made[role], display_name=f"Demo {role}", email=f"{role}@example.com"
             )
             user.groups.add(Group.objects.get(name=role))
-            ledger_append(actor="system", action="person.create", object=f"user:{user.pk}", payload={"roles": [role]})
+            ledger_append(
+                actor="system", action=Action.PERSON_CREATE, object=f"user:{user.pk}",
+                touched={"user": [user.pk]},
+                payload={"roles": [role]},
+            )
     return made
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from provenance.domain.consent_schema import ConsentDraft, DraftError, EventDraft, consent_draft, event_draft
@@ -87,7 +88,8 @@ def _import(drafts: list[ConsentDraft], by: Any, report: ConsentReport) -> None:
             refusals_follow(events=[(stored[name], state, at) for name, state, at in new_events], by=by)
             records_touch(list(records_of_subjects(sorted(touched))))
             ledger_append(
-                actor=by, action="consent.import", object="consents",
+                actor=by, action=Action.CONSENT_IMPORT, object="consents",
+                touched={"subject": touched},
                 payload={"consents": sorted(made), "events": new_events, "subjects": sorted(touched)},
             )
     report.rows += len(drafts)
@@ -192,7 +194,8 @@ def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> t
             refusals_follow(events=[(record, draft.state, draft.at)], by=by)
             records_touch(list(records_of_subjects([record.subject_id])))
             ledger_append(
-                actor=by, action="consent.event", object=f"consent:{record_id}",
+                actor=by, action=Action.CONSENT_EVENT, object=f"consent:{record_id}",
+                touched={"subject": [record.subject_id]},
                 payload={"state": draft.state, "at": draft.at, "subjects": [record.subject_id]},
             )
     return record, made
@@ -225,7 +228,7 @@ def lawful_basis_record(
             reviewed_by=by, reviewed_at=reviewed_at or timezone.now(),
             valid_until=valid_until,
         )
-        _basis_changed(made, by, "basis.record")
+        _basis_changed(made, by, Action.BASIS_RECORD)
     return made
 
 
@@ -247,16 +250,18 @@ def lawful_basis_revoke(*, basis: LawfulBasis, by: Any) -> None:
     """End a recorded basis now. Revoking twice changes nothing."""
     with transaction.atomic():
         if LawfulBasis.objects.filter(pk=basis.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            _basis_changed(basis, by, "basis.revoke")
+            _basis_changed(basis, by, Action.BASIS_REVOKE)
 
 
-def _basis_changed(basis: LawfulBasis, by: Any, action: str) -> None:
+def _basis_changed(basis: LawfulBasis, by: Any, action: Action) -> None:
     records = ProvenanceRecord.objects.filter(source_system=basis.source_system)
-    payload: dict[str, Any] = {"basis": basis.basis, "purposes": basis.purposes, "document": basis.document}
-    if basis.subject_id is None:
-        payload["source_system"] = basis.source_system
-    else:
+    about: dict[str, list[object]] = {"system": [basis.source_system]}
+    payload = {
+        "basis": basis.basis, "purposes": basis.purposes, "document": basis.document,
+        "source_system": basis.source_system,
+    }
+    if basis.subject_id is not None:
         records = records.filter(subjects=basis.subject_id)
-        payload["subjects"] = [basis.subject_id]
+        about = {"subject": [basis.subject_id]}
     records_touch(list(records.values_list("pk", flat=True)))
-    ledger_append(actor=by, action=action, object=f"basis:{basis.uid}", payload=payload)
+    ledger_append(actor=by, action=action, object=f"basis:{basis.uid}", touched=about, payload=payload)

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import ValidationFailed
 from flywheel.work.outbox import outbox_add
@@ -121,7 +122,8 @@ def records_tell(stored: StoredRecords) -> None:
     if stored.made or stored.changed:
         outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
         ledger_append(
-            actor="system", action="provenance.record", object=f"source:{stored.source_system}",
+            actor="system", action=Action.PROVENANCE_RECORD, object=f"source:{stored.source_system}",
+            touched={"record": [*stored.made, *stored.changed]},
             payload={"made": stored.made, "records": stored.changed},
         )
         late_follow(record_ids=[*stored.made, *stored.changed])

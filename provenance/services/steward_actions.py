@@ -11,6 +11,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, QuerySet
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.domain import json_safe, payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, ValidationFailed
@@ -78,7 +79,8 @@ def _decide(
     records_judge([record.pk])
     # The reason is a person's own words and stays out of the chain, from which nothing can be erased.
     ledger_append(
-        actor=by, action=f"steward.{decision}", object=f"record:{record.uid}",
+        actor=by, action=Action(f"steward.{decision}"), object=f"record:{record.uid}",
+        touched={"record": [record.pk]},
         payload={"records": [record.pk], "review": review.pk, "record_hash": seen},
     )
     return review
@@ -126,7 +128,8 @@ def _records_change(
         if changed:
             outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
             ledger_append(
-                actor=by, action="provenance.terms", object=f"source:{source_system}",
+                actor=by, action=Action.PROVENANCE_TERMS, object=f"source:{source_system}",
+                touched={"system": [source_system]},
                 payload={"source_system": source_system, "terms": told, "count": changed},
             )
     return changed

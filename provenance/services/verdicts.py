@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.work.outbox import outbox_add
 from provenance.domain.gate import RecordFacts, Verdict, verdict
@@ -126,7 +127,8 @@ def _judge(
     if changed:
         _store(changed)
         ledger_append(
-            actor="system", action="gate.judge", object=f"gate:{purpose}:{region}",
+            actor="system", action=Action.GATE_JUDGE, object=f"gate:{purpose}:{region}",
+            touched={"record": [row.record_id for row in changed]},
             payload={
                 "cleared": [row.record_id for row in changed if row.cleared],
                 "refused": [row.record_id for row in changed if not row.cleared],

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.domain import json_safe
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import NotFound, ValidationFailed
@@ -69,7 +70,8 @@ def withdrawal_ensure(
         records_judge(records)
         outbox_add(topic=WALK_TOPIC, payload={"withdrawal_uid": str(withdrawal.uid)})
         ledger_append(
-            actor=by, action="consent.withdraw", object=f"subject:{locked.uid}",
+            actor=by, action=Action.CONSENT_WITHDRAW, object=f"subject:{locked.uid}",
+            touched={"subject": [locked.pk]},
             payload={
                 "withdrawal": withdrawal.uid, "purposes": wanted, "at": at, "consents": events,
                 "subjects": [locked.pk], "record_count": len(records),
@@ -191,7 +193,8 @@ def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
             withdrawal.completed_at = timezone.now()
             withdrawal.save(update_fields=["completed_at"])
             ledger_append(
-                actor="system", action="withdrawal.complete", object=f"withdrawal:{withdrawal.uid}",
+                actor="system", action=Action.WITHDRAWAL_COMPLETE, object=f"withdrawal:{withdrawal.uid}",
+                touched={"subject": [withdrawal.subject_id]},
                 payload={"receipt": withdrawal.receipt},
             )
     return withdrawal

@@ -1,4 +1,5 @@
 
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -28,11 +29,25 @@ class Migration(migrations.Migration):
                 ('object', models.CharField(max_length=200)),
                 ('payload', models.JSONField(default=dict)),
                 ('payload_sha256', models.CharField(max_length=64)),
+                ('subjects_sha256', models.CharField(max_length=64)),
                 ('previous', models.CharField(max_length=64)),
                 ('entry_sha256', models.CharField(max_length=64)),
             ],
             options={
                 'indexes': [models.Index(fields=['object', '-seq'], name='ledger_by_object')],
+            },
+        ),
+        migrations.CreateModel(
+            name='LedgerSubject',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=20)),
+                ('ident', models.CharField(max_length=60)),
+                ('entry', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='subjects', to='audit.ledgerentry')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['kind', 'ident', '-entry'], name='ledger_by_subject')],
+                'constraints': [models.UniqueConstraint(fields=('entry', 'kind', 'ident'), name='ledger_subject_once')],
             },
         ),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.connectors import files
 from flywheel.capture.models import FileImport, Source
@@ -104,7 +105,8 @@ def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -
             created = True
         if created:
             ledger_append(
-                actor=by or "system", action="import.start", object=f"import:{row.pk}",
+                actor=by or "system", action=Action.IMPORT_START, object=f"import:{row.pk}",
+                touched={"import": [row.pk]},
                 payload={"file": path.name, "sha256": row.sha256, "source": source.name if source else None},
             )
     return row
@@ -145,6 +147,7 @@ def _end(done: FileImport, *, by: User | None) -> None:
         if not ended:
             return
         ledger_append(
-            actor=by or "system", action="import.finish", object=f"import:{done.pk}",
+            actor=by or "system", action=Action.IMPORT_FINISH, object=f"import:{done.pk}",
+            touched={"import": [done.pk]},
             payload={"captured": done.rows_captured, "repeated": done.rows_repeated, "bad": done.rows_bad},
         )

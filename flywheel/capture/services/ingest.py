@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.access import sources_named
 from flywheel.capture.domain.conversation import example_uid
@@ -219,7 +220,8 @@ def _ledger(created: Iterable[Capture], *, by: User | None) -> None:
     captures = list(created)
     names = sorted({c.source.name for c in captures})
     ledger_append(
-        actor=by or "system", action="capture.receive", object=f"source:{','.join(names)}"[:200],
+        actor=by or "system", action=Action.CAPTURE_RECEIVE, object=f"source:{','.join(names)}"[:200],
+        touched={"capture": [c.pk for c in captures]},
         payload={"captures": [[c.pk, c.payload_sha256] for c in captures]},
     )
 

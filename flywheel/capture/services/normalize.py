@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain import minhash
 from flywheel.capture.domain.conversation import Conversation, conversation_of, example_uid, target_text
@@ -103,13 +104,19 @@ def capture_replay(*, capture: Capture, by: User) -> None:
         if not changed:
             raise Conflict(f"capture {capture.pk} is not among the dead letters; it was replayed already")
         outbox_add(topic=TOPIC, payload={}, dedupe_key="waiting")
-        ledger_append(actor=by, action="capture.replay", object=f"capture:{capture.pk}")
+        ledger_append(
+            actor=by, action=Action.CAPTURE_REPLAY, object=f"capture:{capture.pk}",
+            touched={"capture": [capture.pk]},
+        )
 
 
 def example_original_seen(*, example: Example, by: User) -> None:
     """Record that a person was shown an example's unredacted text."""
     with transaction.atomic():
-        ledger_append(actor=by, action="example.original_seen", object=f"example:{example.uid}")
+        ledger_append(
+            actor=by, action=Action.EXAMPLE_ORIGINAL_SEEN, object=f"example:{example.uid}",
+            touched={"example": [example.pk]},
+        )
 
 
 def _waiting() -> Any:
@@ -249,7 +256,8 @@ def _store(prepared: Prepared) -> None:
         Capture.objects.filter(pk=capture.pk).update(status=Capture.Status.DEAD, error=reason, processed_at=now)
     if mine:
         ledger_append(
-            actor="system", action="capture.process", object=f"captures:{len(mine)}",
+            actor="system", action=Action.CAPTURE_PROCESS, object=f"captures:{len(mine)}",
+            touched={"capture": mine, "example": [e.pk for e in new + changed]},
             payload={
                 "examples": [[e.pk, e.text_sha256] for e in new + changed], "captures": sorted(counted),
                 "superseded": sorted(mine - counted - {c.pk for c, _ in unread}), "dead": [c.pk for c, _ in unread],

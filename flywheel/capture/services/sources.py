@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Least
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Source
 from flywheel.core.errors import Conflict, ValidationFailed
@@ -40,7 +41,11 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
     try:
         with transaction.atomic():
             source.save(force_insert=True)
-            ledger_append(actor=by, action="source.create", object=f"source:{name}", payload=_terms(source))
+            ledger_append(
+                actor=by, action=Action.SOURCE_CREATE, object=f"source:{name}",
+                touched={"source": [source.pk]},
+                payload=_terms(source),
+            )
     except IntegrityError:
         raise Conflict(f"there is already a source {name!r}; change it or choose another name", field="name") from None
     return source
@@ -65,7 +70,11 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
         if changed:
             source.save()
             _tell_provenance(source, changed, by=by)
-            ledger_append(actor=by, action="source.change", object=f"source:{source.name}", payload=changed)
+            ledger_append(
+                actor=by, action=Action.SOURCE_CHANGE, object=f"source:{source.name}",
+                touched={"source": [source.pk]},
+                payload=changed,
+            )
     return source
 
 

@@ -20,7 +20,7 @@ def page(request: HttpRequest, uid: UUID) -> HttpResponse:
     """The picture from left to right, then each station's details and the ledger's entries."""
     user = cast(User, request.user)
     example = lineage.example_for(user=user, uid=uid)
-    found = lineage.chain_of(example, user=user)
+    found = lineage.lineage_of(example, user=user)
     return render(request, "dashboard/lineage.html", {
-        "chain": found, "example": example, "stations": lineage.stops(found),
+        "lineage": found, "example": example, "stations": lineage.stages(found),
     })

@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from annotation.domain.quality import quality_reasons_of
 from annotation.services import project_search
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.datasets import domain, manifest
 from flywheel.datasets.formats import ParquetRows, messages_build
@@ -320,7 +321,8 @@ def _freeze(build: Build, *, last: bool) -> None:
         # First and not last: the ledger's lock makes every change of facts come either before this, and then the
         # next line sees it, or after, and then its walk finds the frozen rows and taints them.
         ledger_append(
-            actor=snapshot.requested_by, action="snapshot.freeze", object=f"snapshot:{snapshot.uid}",
+            actor=snapshot.requested_by, action=Action.SNAPSHOT_FREEZE, object=f"snapshot:{snapshot.uid}",
+            touched={"snapshot": [snapshot.pk]},
             payload={
                 "merkle_root": build.root, "rows": build.tally.rows, "refused": dict(build.refused),
                 "splits": {split: entry["rows"] for split, entry in build.files.items()},
@@ -382,6 +384,9 @@ def _end(snapshot: Snapshot, status: str, sentence: str) -> None:
         )
         if changed:
             rows_clear(snapshot)
-            ledger_append(actor="system", action=f"snapshot.{status}", object=f"snapshot:{snapshot.uid}")
+            ledger_append(
+                actor="system", action=Action(f"snapshot.{status}"), object=f"snapshot:{snapshot.uid}",
+                touched={"snapshot": [snapshot.pk]},
+            )
     if snapshot.job_id is not None:
         job_finish(job_id=snapshot.job_id, summary=sentence, status=status)

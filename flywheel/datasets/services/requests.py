@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from annotation.models import Project
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
@@ -45,7 +46,8 @@ def snapshot_request(
         snapshot.save(update_fields=["job"])
         outbox_add(topic=BUILD_TOPIC, payload={"snapshot_id": snapshot.pk})
         ledger_append(
-            actor=by, action="snapshot.request", object=f"snapshot:{snapshot.uid}",
+            actor=by, action=Action.SNAPSHOT_REQUEST, object=f"snapshot:{snapshot.uid}",
+            touched={"snapshot": [snapshot.pk], "project": [project.pk]},
             payload={
                 "project": project.slug, "purpose": purpose, "region": snapshot.region, "commercial": commercial,
                 "seed": seed, "shares": wanted,

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from provenance.selectors import chunks
@@ -55,7 +56,8 @@ def snapshots_withdraw(
             tainted += now
             if now:
                 ledger_append(
-                    actor=by, action="snapshot.taint", object="snapshots",
+                    actor=by, action=Action.SNAPSHOT_TAINT, object="snapshots",
+                    touched={"snapshot": held, "record": batch},
                     payload={"snapshots": [reached[pk]["uid"] for pk in held], "rows": now, "tainted_records": batch},
                 )
     return SnapshotsReached(list(reached.values()), rows, tainted)

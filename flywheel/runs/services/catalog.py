@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
@@ -88,9 +89,13 @@ def recipe_create(
         if Recipe.objects.filter(name=recipe.name).exists():
             raise Conflict(f"there is a recipe {recipe.name!r} already; choose another name", field="name")
         recipe.save(force_insert=True)
-        ledger_append(actor=by, action="recipe.create", object=f"recipe:{recipe.pk}", payload={
-            "name": recipe.name, **selectors.spec_fields(recipe),
-        })
+        ledger_append(
+            actor=by, action=Action.RECIPE_CREATE, object=f"recipe:{recipe.pk}",
+            touched={"recipe": [recipe.pk]},
+            payload={
+                "name": recipe.name, **selectors.spec_fields(recipe),
+            },
+        )
     return recipe
 
 
@@ -125,9 +130,13 @@ def device_set(
         device, _ = Device.objects.update_or_create(name=name, defaults=facts)
         if default:
             Device.objects.exclude(pk=device.pk).update(default=False)
-        ledger_append(actor=by, action="device.price", object=f"device:{device.pk}", payload={"name": name} | {
-            k: str(v) if isinstance(v, (Decimal, date)) else v for k, v in facts.items()
-        })
+        ledger_append(
+            actor=by, action=Action.DEVICE_PRICE, object=f"device:{device.pk}",
+            touched={"device": [device.pk]},
+            payload={"name": name} | {
+                k: str(v) if isinstance(v, (Decimal, date)) else v for k, v in facts.items()
+            },
+        )
     return device
 
 
@@ -141,9 +150,13 @@ def provider_set(*, name: str, price_per_million_tokens: Decimal, by: User, curr
             "price_per_million_tokens": price_per_million_tokens, "priced_on": timezone.now().date(),
             "currency": currency or settings.FLYWHEEL["CURRENCY"],
         })
-        ledger_append(actor=by, action="provider.price", object=f"provider:{provider.pk}", payload={
-            "name": name, "price_per_million_tokens": str(price_per_million_tokens),
-        })
+        ledger_append(
+            actor=by, action=Action.PROVIDER_PRICE, object=f"provider:{provider.pk}",
+            touched={"provider": [provider.pk]},
+            payload={
+                "name": name, "price_per_million_tokens": str(price_per_million_tokens),
+            },
+        )
     return provider
 
 
@@ -171,9 +184,13 @@ def budget_set(
             "cap": cap, "second_person_above": second_person_above, "carried_from": None,
             "currency": currency or counted or settings.FLYWHEEL["CURRENCY"],
         })
-        ledger_append(actor=by, action="budget.set", object=f"budget:{budget.month:%Y-%m}", payload={
-            "cap": str(cap), "second_person_above": str(second_person_above), "currency": budget.currency,
-        })
+        ledger_append(
+            actor=by, action=Action.BUDGET_SET, object=f"budget:{budget.month:%Y-%m}",
+            touched={"budget": [budget.pk]},
+            payload={
+                "cap": str(cap), "second_person_above": str(second_person_above), "currency": budget.currency,
+            },
+        )
     return budget
 
 
@@ -209,10 +226,14 @@ def budget_carry() -> Budget | None:
             "carried_from": last.month,
         })
         if made:
-            ledger_append(actor="system", action="budget.carry", object=f"budget:{month:%Y-%m}", payload={
-                "from": f"{last.month:%Y-%m}", "cap": str(last.cap), "currency": last.currency,
-                "second_person_above": str(last.second_person_above),
-            })
+            ledger_append(
+                actor="system", action=Action.BUDGET_CARRY, object=f"budget:{month:%Y-%m}",
+                touched={"budget": [budget.pk]},
+                payload={
+                    "from": f"{last.month:%Y-%m}", "cap": str(last.cap), "currency": last.currency,
+                    "second_person_above": str(last.second_person_above),
+                },
+            )
     return budget
 
 

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Forbidden, UserError
@@ -107,9 +108,13 @@ def run_dispatch(*, kind: str, job_id: int) -> bool:
         job.token_sha256, job.dispatched_at = token_hash(token), timezone.now()
         job.dispatches += 1
         job.save(update_fields=["token_sha256", "dispatched_at", "dispatches"])
-        ledger_append(actor="system", action=f"{kind}.dispatch", object=f"{kind}:{job.uid}", payload={
-            "dispatch": job.dispatches,
-        })
+        ledger_append(
+            actor="system", action=Action(f"{kind}.dispatch"), object=f"{kind}:{job.uid}",
+            touched={kind_of(job): [job.pk]},
+            payload={
+                "dispatch": job.dispatches,
+            },
+        )
     current_app.send_task(
         TASK, kwargs={"kind": kind, "job_id": str(job.uid), "token": token}, queue=settings.FLYWHEEL["GPU_QUEUE"],
         ignore_result=True,
@@ -144,9 +149,13 @@ def _lease(job: Leased, worker: str) -> None:
     job.lease_expires_at, job.metered_at, job.error = now + lease_length(), now, ""
     job.started_at = job.started_at or now
     job.save()
-    ledger_append(actor=f"trainer:{worker[:150]}", action=f"{kind_of(job)}.lease", object=ref(job), payload={
-        "attempt": job.attempt,
-    })
+    ledger_append(
+        actor=f"trainer:{worker[:150]}", action=Action(f"{kind_of(job)}.lease"), object=ref(job),
+        touched={kind_of(job): [job.pk]},
+        payload={
+            "attempt": job.attempt,
+        },
+    )
 
 
 def run_heartbeat(*, run: Leased, token: str, done: int | None = None) -> dict[str, Any]:
@@ -204,9 +213,13 @@ def give_up(job: Leased, *, error: str, retry: bool, released: bool, actor: str)
         job.save()
         outbox_add(topic=DISPATCH_TOPIC, payload={"kind": kind_of(job), "job": job.pk},
                    dedupe_key=f"{kind_of(job)}:{job.pk}")
-        ledger_append(actor=actor, action=f"{kind_of(job)}.requeue", object=ref(job), payload={
-            "attempt": job.attempt, "error": error[:500], "failures": job.failures,
-        })
+        ledger_append(
+            actor=actor, action=Action(f"{kind_of(job)}.requeue"), object=ref(job),
+            touched={kind_of(job): [job.pk]},
+            payload={
+                "attempt": job.attempt, "error": error[:500], "failures": job.failures,
+            },
+        )
         return
     if retry:
         error = f"{job.failures} attempts in a row ended without a checkpoint; the last said: {error}"
@@ -221,9 +234,13 @@ def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> 
     budget_ledger.settle(job)
     job.status, job.finished_at, job.lease_expires_at = status, timezone.now(), None
     job.save()
-    ledger_append(actor=actor, action=f"{kind_of(job)}.{status}", object=ref(job), payload=payload | {
-        "cost": str(job.cost), "seconds": round(job.seconds, 1),
-    })
+    ledger_append(
+        actor=actor, action=Action(f"{kind_of(job)}.{status}"), object=ref(job),
+        touched={kind_of(job): [job.pk]},
+        payload=payload | {
+            "cost": str(job.cost), "seconds": round(job.seconds, 1),
+        },
+    )
 
 
 def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
@@ -246,7 +263,11 @@ def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
             return job
         job.status = Status.CANCELLING
         job.save()
-        ledger_append(actor=by, action=f"{kind_of(job)}.cancel", object=ref(job), payload={"reason": reason})
+        ledger_append(
+            actor=by, action=Action(f"{kind_of(job)}.cancel"), object=ref(job),
+            touched={kind_of(job): [job.pk]},
+            payload={"reason": reason},
+        )
     return job
 
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Project
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
@@ -48,10 +49,14 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
         model.status, model.promoted_by, model.promoted_at = Status.CHAMPION, by, timezone.now()
         model.override_reason = "" if verdict.passes else reason
         model.save(update_fields=["status", "promoted_by", "promoted_at", "override_reason"])
-        ledger_append(actor=by, action="model.promote", object=f"model:{model.name}", payload={
-            "rule": verdict.sentence, "passes": verdict.passes, "override_reason": model.override_reason,
-            "retired": before.name if before else "",
-        })
+        ledger_append(
+            actor=by, action=Action.MODEL_PROMOTE, object=f"model:{model.name}",
+            touched={"model": [model.pk, before.pk if before else None]},
+            payload={
+                "rule": verdict.sentence, "passes": verdict.passes, "override_reason": model.override_reason,
+                "retired": before.name if before else "",
+            },
+        )
     return model
 
 

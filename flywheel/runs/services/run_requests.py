@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
@@ -127,10 +128,14 @@ def run_request(
     with transaction.atomic():
         _trainable(run)
         run.save(force_insert=True)
-        ledger_append(actor=by, action="run.request", object=f"run:{run.uid}", payload={
-            "snapshot": snapshot.merkle_root, "recipe": recipe.name, "device": device.name,
-            "cost_high": str(found.estimate.cost_high), "reservation": str(found.reservation),
-        })
+        ledger_append(
+            actor=by, action=Action.RUN_REQUEST, object=f"run:{run.uid}",
+            touched={"run": [run.pk], "snapshot": [snapshot.pk]},
+            payload={
+                "snapshot": snapshot.merkle_root, "recipe": recipe.name, "device": device.name,
+                "cost_high": str(found.estimate.cost_high), "reservation": str(found.reservation),
+            },
+        )
     return run
 
 
@@ -159,9 +164,13 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
         run.status, run.approved_by, run.approved_at, run.queued_at = TrainingRun.Status.QUEUED, by, now, now
         run.save()
         outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "run", "job": run.pk}, dedupe_key=f"run:{run.pk}")
-        ledger_append(actor=by, action="run.approve", object=f"run:{run.uid}", payload={
-            "reserved": str(run.reserved), "currency": budget.currency, "budget": f"{budget.month:%Y-%m}",
-        })
+        ledger_append(
+            actor=by, action=Action.RUN_APPROVE, object=f"run:{run.uid}",
+            touched={"run": [run.pk]},
+            payload={
+                "reserved": str(run.reserved), "currency": budget.currency, "budget": f"{budget.month:%Y-%m}",
+            },
+        )
     return run
 
 

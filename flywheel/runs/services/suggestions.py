@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from annotation.domain.results import clean_text
 from annotation.models import Task
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict, ValidationFailed
@@ -77,9 +78,13 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
             batch.save(force_insert=True)
             outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
                        dedupe_key=f"suggestions:{batch.pk}")
-            ledger_append(actor=by, action="suggestions.publish", object=f"suggestions:{batch.uid}", payload={
-                "model": model.name, "tasks": len(task_ids), "after_task": after, "last_task": batch.last_task_id,
-            })
+            ledger_append(
+                actor=by, action=Action.SUGGESTIONS_PUBLISH, object=f"suggestions:{batch.uid}",
+                touched={"suggestions": [batch.pk], "model": [model.pk]},
+                payload={
+                    "model": model.name, "tasks": len(task_ids), "after_task": after, "last_task": batch.last_task_id,
+                },
+            )
     except IntegrityError:
         # Somebody else's batch of this model was first.
         return _under_way(model)

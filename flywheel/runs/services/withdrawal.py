@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from annotation.services import tasks_withdraw
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.access import ADMIN, STEWARD, has_role
@@ -130,9 +131,13 @@ def _model_withdraw(model: ModelVersion) -> None:
             .update(status=ModelVersion.Status.RETRAIN_REQUIRED)
         )
         if changed:
-            ledger_append(actor=ACTOR, action="model.retrain_required", object=f"model:{model.name}", payload={
-                "was": model.status, "reason": TAINTED,
-            })
+            ledger_append(
+                actor=ACTOR, action=Action.MODEL_RETRAIN_REQUIRED, object=f"model:{model.name}",
+                touched={"model": [model.pk]},
+                payload={
+                    "was": model.status, "reason": TAINTED,
+                },
+            )
     for batch in SuggestionBatch.objects.filter(model=model).exclude(status__in=domain.ENDED):
         _cancel(batch)
 
@@ -158,9 +163,13 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
         locked.decision, locked.decision_reason = decision, reason
         locked.decided_by, locked.decided_at = by, timezone.now()
         locked.save(update_fields=["decision", "decision_reason", "decided_by", "decided_at"])
-        ledger_append(actor=by, action="model.decide", object=f"model:{locked.name}", payload={
-            "decision": decision, "reason": locked.decision_reason,
-        })
+        ledger_append(
+            actor=by, action=Action.MODEL_DECIDE, object=f"model:{locked.name}",
+            touched={"model": [locked.pk]},
+            payload={
+                "decision": decision, "reason": locked.decision_reason,
+            },
+        )
     return locked
 
 
@@ -180,10 +189,15 @@ def suggestions_withdraw(*, model_names: Sequence[str], record_ids: Sequence[int
 
 def _take_back(rows: QuerySet[Suggestion], of: str) -> None:
     """In steps, each one ledgered."""
-    while taken := list(rows.filter(withdrawn_at=None).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+    while found := list(rows.filter(withdrawn_at=None).order_by("pk").values_list("pk", "example_id")[:CHUNK]):
+        taken = [pk for pk, _ in found]
         with transaction.atomic():
             Suggestion.objects.filter(pk__in=taken, withdrawn_at=None).update(withdrawn_at=timezone.now())
-            ledger_append(actor=ACTOR, action="suggestion.withdraw", object=of, payload={"suggestions": taken})
+            ledger_append(
+                actor=ACTOR, action=Action.SUGGESTION_WITHDRAW, object=of,
+                touched={"example": [example for _, example in found]},
+                payload={"suggestions": taken},
+            )
 
 
 def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
@@ -196,7 +210,11 @@ def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
             active = list(examples.filter(status=Example.Status.ACTIVE).values_list("pk", flat=True))
             if active:
                 Example.objects.filter(pk__in=active).update(status=Example.Status.WITHDRAWN)
-                ledger_append(actor=ACTOR, action="example.withdraw", object="examples", payload={"examples": active})
+                ledger_append(
+                    actor=ACTOR, action=Action.EXAMPLE_WITHDRAW, object="examples",
+                    touched={"example": active},
+                    payload={"examples": active},
+                )
     return reached
 
 

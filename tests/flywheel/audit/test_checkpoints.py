@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from flywheel.audit.actions import Action
 from flywheel.audit.checkpoints import FOLDER, SignedHead, head_fault, head_sign, head_store, heads_stored, public_key
 from flywheel.audit.ledger import ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry, LedgerHead
@@ -51,7 +52,9 @@ def test_a_chain_that_was_written_anew_is_noticed() -> None:
     cut(1)
     with transaction.atomic():
         for n in range(5):
-            ledger_append(actor="system", action="test.other", object=f"thing:{n}")
+            ledger_append(
+                actor="system", action=Action.TASK_SUBMIT, object=f"thing:{n}"
+            )
     report = ledger_verify()
     assert (report.broken_seq, "written anew" in report.reason) == (3, True)
 
@@ -163,9 +166,9 @@ def test_the_database_refuses_to_empty_the_ledger() -> None:
     from django.db import DatabaseError
 
     _three()
-    migration = import_module("provenance.migrations.0003_ledger_not_truncated")
+    migration = import_module("flywheel.audit.migrations.0002_triggers")
     with connection.cursor() as cursor:
-        cursor.execute(migration.POSTGRESQL)
+        cursor.execute(migration.POSTGRESQL_TRUNCATE)
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             cursor.execute("TRUNCATE audit_ledgerentry CASCADE")
     assert ledger_verify().entries == 3

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, transaction
 
+from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry
 
@@ -40,7 +41,9 @@ def test_appends_at_once_make_one_chain_without_gaps():
     def work(number: int) -> None:
         for n in range(EACH):
             with transaction.atomic():
-                ledger_append(actor="system", action="test.act", object=f"thing:{number}", payload={"n": n})
+                ledger_append(
+                    actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                )
 
     assert at_once(work) == []
     assert list(LedgerEntry.objects.order_by("seq").values_list("seq", flat=True)) == list(range(1, THREADS * EACH + 1))
@@ -54,7 +57,9 @@ def test_what_is_rolled_back_leaves_no_gap():
     def work(number: int) -> None:
         for n in range(EACH):
             with transaction.atomic():
-                ledger_append(actor="system", action="test.act", object=f"thing:{number}", payload={"n": n})
+                ledger_append(
+                    actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                )
                 if (n + number) % 3 == 0:
                     transaction.set_rollback(True)
 
@@ -67,7 +72,9 @@ def test_what_is_rolled_back_leaves_no_gap():
 def test_the_very_first_entries_at_once_share_one_head():
     def work(number: int) -> None:
         with transaction.atomic():
-            ledger_append(actor="system", action="test.act", object=f"thing:{number}")
+            ledger_append(
+                actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}"
+            )
 
     for _ in range(5):
         with connection.cursor() as cursor:
@@ -87,7 +94,9 @@ def test_verifying_while_others_append_never_sees_a_broken_chain():
         try:
             for n in range(EACH):
                 with transaction.atomic():
-                    ledger_append(actor="system", action="test.act", object=f"thing:{number}", payload={"n": n})
+                    ledger_append(
+                        actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                    )
         finally:
             if number == 1:
                 stop.set()

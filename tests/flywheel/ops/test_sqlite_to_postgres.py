@@ -224,8 +224,8 @@ def test_a_half_done_move_of_a_source_that_changed_is_not_gone_on_with(
     changed = replace(embedded, env=embedded.env | {"DATABASE_URL": f"sqlite:///{copy}"})
     changed.manage(
         "shell", "-c",
-        "from django.db import transaction; from flywheel.audit.ledger import ledger_append\n"
-        "with transaction.atomic(): ledger_append(actor='system', action='test', object='x')",
+        "from django.db import transaction; from flywheel.audit.ledger import ledger_append; from flywheel.audit.actions import Action\n"
+        "with transaction.atomic(): ledger_append(actor='system', action=Action.TASK_SUBMIT, object='x')",
     )
     done = move(target, copy)
     assert done.returncode == 1
