@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -19,9 +19,11 @@ from rest_framework.views import APIView
 from flywheel.core.access import HasRole
 from flywheel.core.api import KeysetPagination
 from flywheel.datasets import access, services
-from flywheel.datasets.downloads import chat_response, file_response, text_response
+from flywheel.datasets.downloads import export_response, file_response
+from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
 from provenance.domain.vocabulary import PURPOSES
+from training.contract.rows import SPLITS
 
 PEOPLE = [HasRole.of(*access.ROLES)]
 
@@ -106,26 +108,35 @@ class SnapshotFile(APIView):
         return file_response(access.snapshot_of(request.user, uid), name)
 
 
-class SnapshotChat(APIView):
-    """A split as OpenAI chat lines."""
+class SnapshotExport(APIView):
+    """A split in one of the export formats."""
 
     permission_classes = PEOPLE
 
-    @extend_schema(responses=OpenApiTypes.BINARY)
-    def get(self, request: Request, uid: UUID) -> HttpResponseBase:
-        """OpenAI's chat fine-tuning JSONL of `?split=` (train when none is named, or `all`); streamed."""
-        return chat_response(access.snapshot_of(request.user, uid), request.query_params.get("split", "train"))
+    @extend_schema(
+        responses=OpenApiTypes.BINARY, parameters=[
+            OpenApiParameter("export", str, OpenApiParameter.PATH, enum=list(EXPORTS)),
+            OpenApiParameter("split", str, OpenApiParameter.PATH, enum=[*SPLITS, services.ALL]),
+        ],
+    )
+    def get(self, request: Request, uid: UUID, export: str, split: str) -> HttpResponseBase:
+        """The split `train`, `validation`, `test` or `all`; streamed."""
+        return export_response(access.snapshot_of(request.user, uid), export, split)
 
 
-class SnapshotText(APIView):
-    """A split as plain text."""
+class SnapshotExportByQuery(APIView):
+    """The former addresses of two export formats, kept because scripts use them."""
 
     permission_classes = PEOPLE
 
-    @extend_schema(responses=OpenApiTypes.BINARY)
-    def get(self, request: Request, uid: UUID) -> HttpResponseBase:
-        """Conversations as plain text of `?split=` (train when none is named, or `all`); streamed."""
-        return text_response(access.snapshot_of(request.user, uid), request.query_params.get("split", "train"))
+    @extend_schema(
+        responses=OpenApiTypes.BINARY, deprecated=True,
+        parameters=[OpenApiParameter("split", str, default="train", enum=[*SPLITS, services.ALL])],
+    )
+    def get(self, request: Request, uid: UUID, export: str) -> HttpResponseBase:
+        """The split in `?split=`, train without one; streamed. Use `exports/<format>/<split>` instead."""
+        split = request.query_params.get("split", "train")
+        return export_response(access.snapshot_of(request.user, uid), export, split)
 
 
 class SnapshotProof(APIView):

@@ -1,12 +1,11 @@
-"""Frozen files as HTTP answers, for the pages and the REST endpoints alike. What is handed out the services decide."""
+"""Frozen files and exports as HTTP responses, shared by pages and API."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 
 from flywheel.datasets import services
+from flywheel.datasets.exports import export_format
 from flywheel.datasets.models import Snapshot
 
 TYPES = {"json": "application/json", "md": "text/markdown; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -21,19 +20,11 @@ def file_response(snapshot: Snapshot, name: str) -> HttpResponseBase:
     return response
 
 
-def chat_response(snapshot: Snapshot, split: str) -> HttpResponseBase:
-    """A split as OpenAI chat JSONL, streamed as a download."""
-    lines = services.openai_stream(snapshot=snapshot, split=split)
-    return _download(lines, f"{split}.openai.jsonl", "application/jsonl")
-
-
-def text_response(snapshot: Snapshot, split: str) -> HttpResponseBase:
-    """A split as plain text, streamed as a download."""
-    text = services.plain_text_stream(snapshot=snapshot, split=split)
-    return _download(text, f"{split}.txt", "text/plain; charset=utf-8")
-
-
-def _download(body: Iterator[bytes], name: str, kind: str) -> HttpResponseBase:
-    response = StreamingHttpResponse(body, content_type=kind)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+def export_response(snapshot: Snapshot, export: str, split: str) -> HttpResponseBase:
+    """A split in the export format of this name, streamed as a download. Raises NotFound and Conflict."""
+    form = export_format(export)
+    response = StreamingHttpResponse(
+        services.export_stream(snapshot=snapshot, export=form, split=split), content_type=form.content_type
+    )
+    response["Content-Disposition"] = f'attachment; filename="{split}.{form.suffix}"'
     return response

@@ -1,14 +1,10 @@
-"""The forms a row takes: the contract's Row from an annotated conversation, Parquet, OpenAI chat lines, plain text.
-
-Pure: what goes in is decided elsewhere. Chat JSONL follows OpenAI's fine-tuning format, in which only assistant
-messages carry a weight.
-"""
+"""The stored form of a row: the contract's Row from an annotated conversation, written to Parquet and read back."""
 
 from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -121,23 +117,3 @@ def parquet_messages(file: Any) -> Iterator[list[dict[str, Any]]]:
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(batch_size=ROW_GROUP, columns=["messages"]):
             yield from batch.column(0).to_pylist()
-
-
-def openai_line(messages: Iterable[Mapping[str, Any]]) -> bytes:
-    """One line of OpenAI's chat fine-tuning format, with its newline."""
-    chat: list[dict[str, Any]] = []
-    for message in messages:
-        chat.append({"role": message["role"], "content": message["content"]})
-        if message["role"] == "assistant":
-            chat[-1]["weight"] = int(message["weight"])
-    text = json.dumps({"messages": chat}, ensure_ascii=False, separators=(",", ":"))
-    # Readers that split lines as Unicode does would break a message at these.
-    return text.translate(_SEPARATORS).encode() + b"\n"
-
-
-_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-
-
-def plain_text(messages: Iterable[Mapping[str, Any]]) -> str:
-    """The conversation as plain text: the contents, a blank line between them."""
-    return "\n\n".join(str(m["content"]) for m in messages)

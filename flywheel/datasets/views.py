@@ -13,7 +13,8 @@ from flywheel.core.access import ADMIN, LEAD, has_role, role_required
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.paging import keyset_page
 from flywheel.datasets import access, selectors, services
-from flywheel.datasets.downloads import chat_response, file_response
+from flywheel.datasets.downloads import export_response, file_response
+from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.forms import SnapshotForm
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.refusal_text import RULE_NAMES, missing_sentence
@@ -88,6 +89,7 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
     return render(request, "datasets/snapshot.html", {
         "snapshot": snapshot, "purpose_name": PURPOSE_NAMES.get(snapshot.purpose, snapshot.purpose),
         "splits": [(split, entry, statistics.get(split, {})) for split, entry in files.items()],
+        "exports": EXPORTS,
         "refusals": sorted(
             ((rule, RULE_NAMES.get(rule, rule), n) for rule, n in snapshot.refused_counts.items()),
             key=lambda item: -item[2],
@@ -136,6 +138,6 @@ def download(request: HttpRequest, uid: UUID, name: str) -> HttpResponseBase:
 
 @require_GET
 @people
-def download_chat(request: HttpRequest, uid: UUID, split: str) -> HttpResponseBase:
-    """A split as OpenAI chat JSONL for a signed-in person."""
-    return chat_response(access.snapshot_of(request.user, uid), split)
+def export(request: HttpRequest, uid: UUID, export: str, split: str) -> HttpResponseBase:
+    """A split in one of the export formats for a signed-in person."""
+    return export_response(access.snapshot_of(request.user, uid), export, split)

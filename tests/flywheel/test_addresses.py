@@ -89,7 +89,8 @@ def things(turn: Turn, member: Any, annotator: User, lead: User) -> dict[str, di
         "people/": {"pk": lead.pk, "membership_id": Membership.objects.filter(user=lead).values_list("pk", flat=True)[0]},
         "jobs/": {"uid": job.uid}, "examples/": {"uid": turn.taught.uid}, "runs/": {"uid": run.uid},
         "models/": {"name": turn.model.name}, "snapshots/": {
-            "uid": run.snapshot.uid, "example_uid": turn.taught.uid, "name": "manifest.json", "split": "train"},
+            "uid": run.snapshot.uid, "example_uid": turn.taught.uid, "name": "manifest.json", "split": "train",
+            "export": "openai"},
         "annotate/": {"pk": held.pk}, "review/": {"pk": task.pk}, "projects/": {"pk": task.pk},
         "flags/": {"pk": flag.pk}, "tasks/": {"pk": task.pk}, "assignments/": {"pk": held.pk},
         "annotations/": {"pk": Annotation.objects.get().pk}, "records/": {"uid": record.uid},

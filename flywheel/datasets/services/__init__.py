@@ -5,10 +5,10 @@ requests: what people ask for; building: the job; files: reading what was frozen
 
 from flywheel.datasets.services.build import snapshot_build
 from flywheel.datasets.services.files import (
+    ALL,
     InclusionProof,
-    openai_stream,
+    export_stream,
     pieces,
-    plain_text_stream,
     proof_of,
     snapshot_file_open,
 )
@@ -17,6 +17,6 @@ from flywheel.datasets.services.stats import settled_cleared_count
 from flywheel.datasets.services.taint import SnapshotsReached, snapshots_withdraw
 
 __all__ = [
-    "InclusionProof", "SnapshotsReached", "openai_stream", "pieces", "plain_text_stream", "proof_of",
+    "ALL", "InclusionProof", "SnapshotsReached", "export_stream", "pieces", "proof_of",
     "settled_cleared_count", "snapshot_build", "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
 ]

@@ -1,26 +1,27 @@
-"""Handing out what was frozen: files, chat lines streamed from Parquet, inclusion proofs. Changes nothing."""
+"""Reading a frozen snapshot: its files, exports streamed from Parquet, inclusion proofs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
-from typing import IO, Any
+from itertools import chain, islice
+from typing import IO
 from uuid import UUID
 
 from django.core.files.storage import default_storage
 
 from flywheel.core.errors import Conflict, NotFound
 from flywheel.datasets import formats, manifest
+from flywheel.datasets.exports import ExportFormat
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.datasets.selectors import unusable
 from training.contract.rows import SPLITS
 
 PIECE = 256 * 1024
 ALL = "all"
-LINES = 500
-"""Lines that are sent at once."""
+ROWS_AT_ONCE = 500
+"""Rows of an export that are sent at once."""
 
 
 def snapshot_file_open(*, snapshot: Snapshot, name: str) -> tuple[IO[bytes], int]:
@@ -60,39 +61,31 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def openai_stream(*, snapshot: Snapshot, split: str = "train") -> Iterator[bytes]:
-    """One split (or `all`) as OpenAI chat fine-tuning JSONL, in constant memory. Refuses before the first byte."""
-    return _stream(snapshot, split, formats.openai_line)
+def export_stream(*, snapshot: Snapshot, export: ExportFormat, split: str = "train") -> Iterator[bytes]:
+    """One split (or `all`) in an export format, in constant memory.
 
-
-def plain_text_stream(*, snapshot: Snapshot, split: str = "train") -> Iterator[bytes]:
-    """One split (or `all`) as plain text, each conversation ended by a line of three dashes, in constant memory."""
-    return _stream(snapshot, split, lambda messages: f"{formats.plain_text(messages)}\n\n---\n\n".encode())
-
-
-def _stream(snapshot: Snapshot, split: str, line: Callable[[list[dict[str, Any]]], bytes]) -> Iterator[bytes]:
+    Raises NotFound for an unknown split and Conflict when the snapshot's rows may not be handed out, both before the
+    first byte.
+    """
     if split not in (*SPLITS, ALL):
         raise NotFound(f"there is no split {split!r}; use one of {', '.join(SPLITS)}, or {ALL}")
-    # Opened before the first byte is sent, so that a refusal is still an answer of its own.
+    # The files are opened here and not in the generator, because a refusal after the first byte could not become an
+    # error response any more.
     files = [
         snapshot_file_open(snapshot=snapshot, name=f"{name}.parquet")[0]
         for name in (SPLITS if split == ALL else (split,))
     ]
-    return _lines(files, line)
+    return _export_blocks(files, export)
 
 
-def _lines(files: list[IO[bytes]], line: Callable[[list[dict[str, Any]]], bytes]) -> Iterator[bytes]:
-    held: list[bytes] = []
+def _export_blocks(files: list[IO[bytes]], export: ExportFormat) -> Iterator[bytes]:
     with ExitStack() as stack:
         for file in files:
             stack.enter_context(file)
-        for messages in chain.from_iterable(map(formats.parquet_messages, files)):
-            held.append(line(messages))
-            if len(held) >= LINES:
-                yield b"".join(held)
-                held = []
-    if held:
-        yield b"".join(held)
+        rows = chain.from_iterable(map(formats.parquet_messages, files))
+        # One chunk of the response for many rows: a chunk per row costs more than encoding it.
+        while block := [export.encode(messages) for messages in islice(rows, ROWS_AT_ONCE)]:
+            yield b"".join(block)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from flywheel.core.errors import Conflict
 from flywheel.core.models import User
+from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
-from flywheel.datasets.services import openai_stream
+from flywheel.datasets.services import export_stream
 from flywheel.runs import services
 from flywheel.runs.models import Budget
 from flywheel.runs.services.leases import LeaseLost
@@ -124,7 +125,7 @@ def test_its_rows_are_not_handed_out_any_more_and_its_manifest_is(
     assert "Train on it" in client.get(base).content.decode()
     later(monkeypatch)
     with pytest.raises(Conflict, match="ended on"):
-        openai_stream(snapshot=ending)
+        export_stream(snapshot=ending, export=EXPORTS["openai"])
     client = client_of(lead)
     assert client.get(f"{base}files/train.parquet").status_code == 422
     answer = client.get(f"{base}files/manifest.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,3 @@ def test_an_empty_parquet_file_is_one_too(tmp_path: Path):
     with formats.ParquetRows(tmp_path / "a.parquet"):
         pass
     assert list(file_rows(tmp_path / "a.parquet")) == []
-
-
-def test_a_chat_line_is_one_line_of_json():
-    line = formats.openai_line([{"role": "user", "content": "a\nb", "weight": 0},
-                                {"role": "assistant", "content": "c", "weight": 1}])
-    assert line.count(b"\n") == 1
-    assert json.loads(line) == {"messages": [{"role": "user", "content": "a\nb"},
-                                             {"role": "assistant", "content": "c", "weight": 1}]}

@@ -12,7 +12,8 @@ import yaml
 
 from annotation.models import Task
 from flywheel.capture.models import Example
-from flywheel.datasets.services import openai_stream, plain_text_stream
+from flywheel.datasets.exports import EXPORTS
+from flywheel.datasets.services import export_stream
 from flywheel.work.models import Job
 from tests.flywheel.datasets.conftest import House
 from training.snapshot import snapshot_rows, snapshot_verify
@@ -84,7 +85,7 @@ def test_every_line_for_openai_is_one_line_and_passes_its_check(house: House, fo
         answered(house, number, f"a{text}")
         asked(len(HOSTILE) + number, f"q{text}")
     snapshot = house.freeze()
-    text = b"".join(openai_stream(snapshot=snapshot, split="all")).decode()
+    text = b"".join(export_stream(snapshot=snapshot, export=EXPORTS["openai"], split="all")).decode()
     lines = text.split("\n")
     assert lines.pop() == ""
     assert len(lines) == len(text.splitlines()) == snapshot.row_count
@@ -110,7 +111,7 @@ def test_lines_for_openai_are_streamed_and_never_held(house: House, client_of: A
 def test_conversations_as_text_hold_every_word(house: House):
     house.settle(3)
     snapshot = house.freeze(shares={})
-    text = b"".join(plain_text_stream(snapshot=snapshot)).decode()
+    text = b"".join(export_stream(snapshot=snapshot, export=EXPORTS["text"])).decode()
     assert text.count("Sorry for the wait.") == 3
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from annotation.models import Membership
 from flywheel.capture.models import Example
 from flywheel.datasets import services
+from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
 from flywheel.work.outbox import outbox_drain
 from tests.flywheel.datasets.conftest import House
@@ -43,8 +44,9 @@ def addresses(snapshot: Snapshot) -> list[str]:
     pages += [reverse(f"datasets:{name}", args=[uid]) for name in ("snapshot", "snapshot_rows", "snapshot_refusals")]
     pages += [reverse("datasets:snapshot_file", args=[uid, name]) for name in ("manifest.json", "train.parquet")]
     pages += [reverse("datasets:snapshot_openai", args=[uid, "train"])]
+    pages += [reverse("datasets:snapshot_export", args=[uid, name, "train"]) for name in EXPORTS]
     rest = [API, f"{API}{uid}/", f"{API}{uid}/files/README.md", f"{API}{uid}/openai.jsonl", f"{API}{uid}/plain.txt",
-            f"{API}{uid}/proof/{example.uid}/"]
+            f"{API}{uid}/exports/text/all", f"{API}{uid}/proof/{example.uid}/"]
     return pages + rest
 
 
@@ -128,21 +130,47 @@ def test_a_download_is_the_file_that_the_manifest_names(snapshot: Snapshot, api_
         assert client.get(f"{API}{snapshot.uid}/files/{name}").status_code == 404
 
 
-def test_chat_lines_are_openais_with_weights_on_the_assistant_only(snapshot: Snapshot, api_of, lead):
-    answer = api_of(lead).get(f"{API}{snapshot.uid}/openai.jsonl", {"split": "test"})
+def test_chat_lines_carry_a_weight_on_the_assistant_only(snapshot: Snapshot, api_of, lead):
+    answer = api_of(lead).get(f"{API}{snapshot.uid}/exports/openai/test")
     lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
     assert len(lines) == snapshot.split_counts["test"]
     for line in lines:
         assert [m.get("weight") for m in line["messages"]] == [None, None, 1]
         assert [m["role"] for m in line["messages"]] == ["user", "user", "assistant"]
-    assert api_of(lead).get(f"{API}{snapshot.uid}/openai.jsonl", {"split": "x"}).status_code == 404
-    everything = body_of(api_of(lead).get(f"{API}{snapshot.uid}/openai.jsonl", {"split": "all"}))
+    assert api_of(lead).get(f"{API}{snapshot.uid}/exports/openai/x").status_code == 404
+    everything = body_of(api_of(lead).get(f"{API}{snapshot.uid}/exports/openai/all"))
     assert len(everything.splitlines()) == snapshot.row_count
 
 
 def test_plain_text_holds_every_conversation(snapshot: Snapshot, api_of, lead):
-    body = b"".join(api_of(lead).get(f"{API}{snapshot.uid}/plain.txt").streaming_content).decode()
+    body = body_of(api_of(lead).get(f"{API}{snapshot.uid}/exports/text/train")).decode()
     assert body.count("\n---\n") == snapshot.split_counts["train"]
+
+
+def test_every_registered_format_has_a_link_and_both_addresses(snapshot: Snapshot, client_of, api_of, lead):
+    page = client_of(lead).get(reverse("datasets:snapshot", args=[snapshot.uid])).content.decode()
+    for name, export in EXPORTS.items():
+        link = reverse("datasets:snapshot_export", args=[snapshot.uid, name, "train"])
+        assert f'<a href="{link}">{export.title}</a>' in page
+        shown, answered = client_of(lead).get(link), api_of(lead).get(f"{API}{snapshot.uid}/exports/{name}/train")
+        assert body_of(shown) == body_of(answered) != b""
+        assert shown["Content-Disposition"] == f'attachment; filename="train.{export.suffix}"'
+        assert shown["Content-Type"] == answered["Content-Type"] == export.content_type
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(snapshot: Snapshot, api_of, lead):
+    answer = api_of(lead).get(f"{API}{snapshot.uid}/exports/csv/train")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == "there is no export format 'csv'; use one of openai, text"
+
+
+@pytest.mark.parametrize(("former", "address"), [
+    ("openai.jsonl", "exports/openai/train"), ("openai.jsonl?split=all", "exports/openai/all"),
+    ("plain.txt?split=test", "exports/text/test"),
+])
+def test_former_addresses_of_exports_give_the_same_content(snapshot: Snapshot, api_of, lead, former, address):
+    client = api_of(lead)
+    assert body_of(client.get(f"{API}{snapshot.uid}/{former}")) == body_of(client.get(f"{API}{snapshot.uid}/{address}"))
 
 
 def test_every_row_has_a_proof_that_verifies(snapshot: Snapshot, api_of, lead):
@@ -160,7 +188,7 @@ def test_a_tainted_snapshot_hands_out_no_rows_and_keeps_its_evidence(snapshot: S
     assert row is not None
     services.snapshots_withdraw([row.record_id])
     client = api_of(lead)
-    for path in ("files/train.parquet", "openai.jsonl", "plain.txt"):
+    for path in ("files/train.parquet", "exports/openai/train", "openai.jsonl", "plain.txt"):
         answer = client.get(f"{API}{snapshot.uid}/{path}")
         assert answer.status_code == 422
         assert "withdrew" in answer.json()["error"]["message"]
