@@ -19,10 +19,10 @@ from hypothesis import settings as properties
 from rest_framework.test import APIClient
 
 from flywheel.core.models import User
-from tests import migrated
+from tests import engine, migrated
 
-# How fast the machine is at the moment decides no test. Each property is tried on a few examples first, and `make test`
-# tries many more later: --hypothesis-profile=thorough.
+# The machine's momentary speed must not decide a test, so properties have no deadline. The unit lane tries each property
+# on a few examples; `make test` tries many more once: --hypothesis-profile=thorough.
 UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 properties.register_profile("thorough", max_examples=100, **UNTIMED)
 properties.register_profile("quick", max_examples=15, **UNTIMED)
@@ -33,15 +33,23 @@ def _on_postgresql() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
+        path = item.path.relative_to(config.rootpath).as_posix()
         if {"db", "transactional_db"}.intersection(getattr(item, "fixturenames", ())) or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.database)
+            if engine.is_engine(path):
+                item.add_marker(pytest.mark.engine)
         if item.get_closest_marker("sweep"):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("postgres") and not _on_postgresql():
             item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
+        if name := engine.group(path):
+            item.add_marker(pytest.mark.xdist_group(name))
+    yield
+    # Last, because pytest-django sorts too: transactional tests after all others.
+    items.sort(key=lambda item: engine.weight(item.path.relative_to(config.rootpath).as_posix()))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""Everything `make test` runs, in order from quick to slow; stops at nothing, ends in one line of counts.
+"""Everything `make test` runs; stops at nothing, ends in one line of counts.
 
-Lint, types and import contracts; unit tests, which touch no database; what needs a database, on SQLite and on PostgreSQL,
-there with the sweeps, which try very many inputs; every property again with many more examples; the sweeps on SQLite and what
-starts processes or trains models; and what drives a browser. With CI set, an absent server is a failure and not a skip.
+Lint, types and contracts first, then the unit tests, which touch no database. All other tests run once, on PostgreSQL where
+it answers, in one process pool: the long ones start first, so that short ones fill the gaps, and properties are tried on
+many more examples. SQLite then runs only what depends on the database engine (`tests/engine.py`). With CI set, an absent server is a failure and not a skip.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from tests import servers
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "not database and not slow and not browser"
-DATABASE = "database and not slow and not browser"
-WITH_SWEEPS = "database and (not slow or sweep) and not browser"
-PARALLEL = ("-n", "2")
+REST = "database or slow or browser or hypothesis"
+ENGINE = "engine and not slow"
+UNIT_WORKERS = ("-n", "2")
+# The long tests wait for processes most of the time, so more of them than there are cores run at once.
+REST_WORKERS = ("-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder", "--hypothesis-profile=thorough")
 
 
 @dataclass
@@ -96,22 +98,17 @@ def _pytest(*args: str) -> list[str]:
 
 def unit(tally: Tally) -> None:
     """Everything that needs no database, process, model or browser."""
-    _run("unit tests", _pytest(*PARALLEL, "-m", UNIT, "tests"), tally)
+    _run("unit tests", _pytest(*UNIT_WORKERS, "-m", UNIT, "tests"), tally)
 
 
 def integration(tally: Tally) -> None:
-    """Databases, processes, models, browser."""
-    found = servers.available()
-    _run("tests on SQLite", _pytest(*PARALLEL, "-m", DATABASE, "tests"), tally)
-    if found["PostgreSQL"]:
-        env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
-        command = _pytest(*PARALLEL, "-m", WITH_SWEEPS, "tests")
-        _run("the same tests and the sweeps on PostgreSQL", command, tally, env)
-    thorough = _pytest(*PARALLEL, "-m", "hypothesis and not browser", "--hypothesis-profile=thorough", "tests")
-    _run("properties with many examples", thorough, tally)
-    _run("sweeps, processes and models", _pytest(*PARALLEL, "-m", "slow and not browser", "tests"), tally)
-    if found["Chromium"]:
-        _run("browser", _pytest("-m", "browser", "tests"), tally)
+    """Databases, processes, models and browser once; then what depends on the engine on SQLite."""
+    if not servers.available()["PostgreSQL"]:
+        _run("all other tests, on SQLite", _pytest(*REST_WORKERS, "-m", REST, "tests"), tally)
+        return
+    env = {"FLYWHEEL_TEST_DATABASE_URL": f"{servers.POSTGRES_URL}/flywheel"}
+    _run("all other tests, on PostgreSQL", _pytest(*REST_WORKERS, "-m", REST, "tests"), tally, env)
+    _run("what depends on the engine, on SQLite", _pytest(*UNIT_WORKERS, "-m", ENGINE, "tests"), tally)
 
 
 def main() -> int:

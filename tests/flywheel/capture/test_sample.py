@@ -10,9 +10,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import flywheel.capture
+from tests.sweeps import check_each
 
 SAMPLE = Path(flywheel.capture.__file__).parent / "sample"
 LABELS = {"delivery", "returns", "warranty", "billing", "setup", "repair", "product_question", "complaint"}
@@ -88,34 +87,38 @@ def test_every_row_comes_from_a_declared_source_and_licences_differ() -> None:
         assert set(source["purposes"]) | set(source["prohibited_purposes"]) <= PURPOSES
 
 
-@pytest.mark.parametrize("row", TICKETS, ids=lambda row: row["external_id"])
-def test_a_ticket_has_the_capture_format(row: dict[str, Any]) -> None:
-    assert row["label"] in LABELS
-    assert row["subject"].strip()
-    assert isinstance(row["version"], str)
-    assert re.fullmatch(r"cus_\d{4}", row["customer"]["ref"])
-    assert row["messages"][0]["role"] == "customer"
-    times = [instant(message["at"]) for message in row["messages"]]
-    assert times == sorted(times)
-    assert {time.year for time in times} <= {2025, 2026}
-    for message in row["messages"]:
-        assert message["role"] in {"customer", "agent", "note"}
-        assert message["text"].strip()
-        assert (message["author"] == row["customer"]["name"]) == (message["role"] == "customer")
+def test_a_ticket_has_the_capture_format() -> None:
+    def check(row: dict[str, Any]) -> None:
+        assert row["label"] in LABELS
+        assert row["subject"].strip()
+        assert isinstance(row["version"], str)
+        assert re.fullmatch(r"cus_\d{4}", row["customer"]["ref"])
+        assert row["messages"][0]["role"] == "customer"
+        times = [instant(message["at"]) for message in row["messages"]]
+        assert times == sorted(times)
+        assert {time.year for time in times} <= {2025, 2026}
+        for message in row["messages"]:
+            assert message["role"] in {"customer", "agent", "note"}
+            assert message["text"].strip()
+            assert (message["author"] == row["customer"]["name"]) == (message["role"] == "customer")
+
+    check_each(TICKETS, check, name=lambda row: str(row["external_id"]))
 
 
-@pytest.mark.parametrize("row", CALLS, ids=lambda row: row["external_id"])
-def test_a_call_has_the_capture_format_and_time_runs_forward(row: dict[str, Any]) -> None:
-    assert row["label"] in LABELS
-    assert row["channels"] == 2
-    assert instant(row["started_at"]).year in {2025, 2026}
-    assert 6 <= len(row["segments"]) <= 20
-    end = 0
-    for segment in row["segments"]:
-        assert segment["speaker"] in {"agent", "customer"}
-        assert end <= segment["start_ms"] < segment["end_ms"]
-        assert 0 < segment["confidence"] <= 1
-        end = segment["end_ms"]
+def test_a_call_has_the_capture_format_and_time_runs_forward() -> None:
+    def check(row: dict[str, Any]) -> None:
+        assert row["label"] in LABELS
+        assert row["channels"] == 2
+        assert instant(row["started_at"]).year in {2025, 2026}
+        assert 6 <= len(row["segments"]) <= 20
+        end = 0
+        for segment in row["segments"]:
+            assert segment["speaker"] in {"agent", "customer"}
+            assert end <= segment["start_ms"] < segment["end_ms"]
+            assert 0 < segment["confidence"] <= 1
+            end = segment["end_ms"]
+
+    check_each(CALLS, check, name=lambda row: str(row["external_id"]))
 
 
 def test_tickets_vary_in_topic_length_and_turns() -> None:

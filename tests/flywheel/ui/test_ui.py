@@ -12,6 +12,7 @@ from django.template import Context, Template
 from django.template.loader import get_template
 
 from flywheel.ui.templatetags import ui
+from tests.sweeps import check_each
 
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -32,23 +33,29 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
-def test_templates_have_nothing_inline_and_nothing_foreign(path: Path) -> None:
-    text = path.read_text()
-    found = [name for name, pattern in FORBIDDEN.items() if pattern.search(text)]
-    assert found == []
+def test_templates_have_nothing_inline_and_nothing_foreign() -> None:
+    def check(path: Path) -> None:
+        text = path.read_text()
+        found = [name for name, pattern in FORBIDDEN.items() if pattern.search(text)]
+        assert found == []
+
+    check_each(TEMPLATES, check, name=relative)
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
-def test_scripts_have_a_source_and_a_nonce(path: Path) -> None:
-    for script in re.findall(r"<script\b[^>]*>", path.read_text()):
-        assert "src=" in script or 'type="application/json"' in script
-        assert "nonce=" in script
+def test_scripts_have_a_source_and_a_nonce() -> None:
+    def check(path: Path) -> None:
+        for script in re.findall(r"<script\b[^>]*>", path.read_text()):
+            assert "src=" in script or 'type="application/json"' in script
+            assert "nonce=" in script
+
+    check_each(TEMPLATES, check, name=relative)
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=relative)
-def test_templates_compile(path: Path) -> None:
-    get_template(str(path.relative_to(ROOT / "templates")))
+def test_templates_compile() -> None:
+    def check(path: Path) -> None:
+        get_template(str(path.relative_to(ROOT / "templates")))
+
+    check_each(TEMPLATES, check, name=relative)
 
 
 # --- contrast (WCAG 2.2, 1.4.3 and 1.4.11) -----------------------------------------------------------------------
@@ -84,11 +91,15 @@ TEXT_ON += [
 ]
 
 
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize(("text", "ground"), TEXT_ON)
-def test_text_can_be_read_on_its_ground(text: str, ground: str, theme: int) -> None:
+def test_text_can_be_read_on_its_ground() -> None:
     found = tokens()
-    assert contrast(found[text][theme], found[ground][theme]) >= 4.5
+
+    def check(pair: tuple[str, str]) -> None:
+        text, ground = pair
+        for theme, mode in enumerate(("light", "dark")):
+            assert contrast(found[text][theme], found[ground][theme]) >= 4.5, mode
+
+    check_each(TEXT_ON, check)
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
@@ -99,16 +110,20 @@ def test_edges_of_fields_and_the_focus_ring_can_be_seen(ground: str, theme: int)
         assert contrast(found[edge][theme], found[ground][theme]) >= 3
 
 
-@pytest.mark.parametrize("path", sorted(STYLES.glob("*.css")), ids=lambda path: path.name)
-def test_style_sheets_use_only_tokens_that_exist(path: Path) -> None:
-    defined = set(re.findall(r"--([\w-]+):", "".join(sheet.read_text() for sheet in STYLES.glob("*.css"))))
-    assert set(re.findall(r"var\(--([\w-]+)", path.read_text())) <= defined
+def test_style_sheets_use_only_tokens_that_exist() -> None:
+    def check(path: Path) -> None:
+        defined = set(re.findall(r"--([\w-]+):", "".join(sheet.read_text() for sheet in STYLES.glob("*.css"))))
+        assert set(re.findall(r"var\(--([\w-]+)", path.read_text())) <= defined
+
+    check_each(sorted(STYLES.glob("*.css")), check, name=relative)
 
 
-@pytest.mark.parametrize("path", sorted(STYLES.glob("*.css")), ids=lambda path: path.name)
-def test_colours_are_written_as_tokens(path: Path) -> None:
-    if path.name != "tokens.css":
-        assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|rgba?\(", path.read_text()) in ([], ["#ffffff"])
+def test_colours_are_written_as_tokens() -> None:
+    def check(path: Path) -> None:
+        if path.name != "tokens.css":
+            assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|rgba?\(", path.read_text()) in ([], ["#ffffff"])
+
+    check_each(sorted(STYLES.glob("*.css")), check, name=relative)
 
 
 # --- tags ---------------------------------------------------------------------------------------------------------
