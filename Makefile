@@ -80,7 +80,7 @@ bench: setup ## Speed figures, one JSON line each: ONLY=name, N=10000,100000
 lint: setup-dev ## Lint, types and import contracts only
 	@$(BIN)/python -m tests.run_all --only lint
 
-unit: setup-dev ## Unit tests only: no database, no process, no model; under a minute
+unit: setup-dev ## Unit tests only: no database, no process, no model
 	@$(BIN)/python -m tests.run_all --only unit
 
 lock: setup-dev ## Renew the lock file from what is installed; keeps the pins of what only other machines install
