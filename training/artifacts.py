@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import RunResult, RunSpec
+from training.contract.digests import file_entry, file_sha256
 from training.errors import BadInput
-from training.models import BaseModel, file_sha256
+from training.models import BaseModel
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = "flywheel.manifest/1"
@@ -90,11 +91,6 @@ def disk_check(out: Path, weight_bytes: int) -> None:
     if free < need:
         raise BadInput(f"the disk of {out} has {free / 1e9:.2f} GB free, the run needs about {need / 1e9:.2f} GB; make "
                        "room or name another folder")
-
-
-def file_entry(path: Path) -> dict[str, Any]:
-    """A file as a manifest names it."""
-    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def manifest_write(folder: Path, facts: dict[str, Any]) -> None:

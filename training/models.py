@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.contract.digests import file_sha256
 from training.errors import BadInput
 
 REVISION_FILE = "revision.json"
@@ -40,12 +41,6 @@ def is_folder(path: str | Path) -> bool:
 def models_dir() -> Path:
     """The folder of base models: FLYWHEEL_MODELS_DIR, else var/models below the working folder."""
     return Path(os.environ.get(MODELS_ENV) or "var/models")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_revision(files: dict[str, str]) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from training.artifacts import file_entry, folder_replace, json_write
+from training.artifacts import folder_replace, json_write
 from training.contract import SPLITS, MerkleTree, Row, RowError, leaf_hash, row_from_json
+from training.contract.digests import file_entry
 from training.errors import BadInput
 from training.snapshot import MANIFEST, SCHEMA, TEXT_COLUMNS, Report, snapshot_check
 

@@ -17,7 +17,7 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.str("FLYWHEEL_VAR_DIR", default=str(BASE_DIR / "var")))
 
-# Installations that share one broker or Redis differ in this; their trainers (training/worker.py) are told the same.
+# Installations that share one broker or Redis differ in this; their trainers (training/worker/main.py) are told the same.
 QUEUE_PREFIX = env.str("FLYWHEEL_QUEUE_PREFIX", default="")
 
 DEBUG = False

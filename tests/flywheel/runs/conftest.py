@@ -19,7 +19,7 @@ from flywheel.runs import services
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
-from training.worker import Settings
+from training.worker.client import Settings
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from flywheel.runs.models import ModelVersion, TrainingRun
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import approved
-from training.worker import Settings, job_run
+from training.worker.main import Settings, job_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -105,7 +105,7 @@ def test_a_run_is_taken_up_again_from_its_checkpoint(
     token = messages.token_of(run)
     # A worker that is told to end after the first checkpoint hands the run back.
     monkeypatch.setattr(
-        "training.worker.worker_stops",
+        "training.worker.main.worker_stops",
         lambda: TrainingRun.objects.get(pk=run.pk).events.filter(kind="checkpoint").exists(),
     )
     assert job_run("run", str(run.uid), token, settings_of_worker) == "released"

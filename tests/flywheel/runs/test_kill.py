@@ -21,14 +21,14 @@ from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
 from tests.flywheel.runs.builders import Messages, budget_now
 from tests.flywheel.runs.conftest import approved
-from training.worker import Settings, job_run
+from training.worker.main import Settings, job_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 WORKER = """
 import sys
 from pathlib import Path
-from training.worker import Settings, job_run
+from training.worker.main import Settings, job_run
 url, work, models, uid, token = sys.argv[1:]
 print(job_run("run", uid, token, Settings(url=url, work_dir=Path(work), models_dir=Path(models), heartbeat_seconds=0.3)))
 """

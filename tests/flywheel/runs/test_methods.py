@@ -22,7 +22,7 @@ from tests.flywheel.datasets.conftest import House, folder_of, house
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from training.snapshot import snapshot_verify
-from training.worker import Settings, job_run
+from training.worker.main import Settings, job_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 __all__ = ["folder_of", "house"]

@@ -1,12 +1,9 @@
-"""The worker with a web that answers, is away, or throws it out; the trainer is a small script."""
+"""The worker against a web that answers, is unreachable, or revokes the lease; the trainer is a small script."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from training import worker
-from training.worker import Settings, job_run
-from training.worker_client import Web
-from training.worker_process import Child, Tail, prune
+from tests.training.worker.processes import process_gone
+from training.worker import main as worker
+from training.worker.client import Settings, WebClient
+from training.worker.main import job_run
 
 SPEC = {"run_id": "r1", "snapshot": {"path": "", "merkle_root": "0" * 64}}
 FILE = b"rows"
@@ -54,7 +51,7 @@ class FakeWeb(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self.away:
-            raise httpx.ConnectError("nobody there", request=request)
+            raise httpx.ConnectError("connection refused", request=request)
         path = request.url.path.split("/", 6)[6]
         body = b"".join(request.stream)  # type: ignore[arg-type]
         value = json.loads(body) if request.method == "POST" else body
@@ -123,25 +120,25 @@ leave()
     assert list(box.work_dir.iterdir()) == []
 
 
-def test_a_job_that_is_not_ours_just_ends(web: FakeWeb, box: Settings) -> None:
+def test_a_job_that_the_web_does_not_lease_just_ends(web: FakeWeb, box: Settings) -> None:
     assert job_run("run", "r1", "wrong", box) == "refused"
     assert web.paths() == ["lease"]
 
 
-def test_a_web_that_is_away_from_the_start_is_left_to_the_sweep(
+def test_a_job_whose_web_is_unreachable_from_the_start_is_not_retried_here(
     web: FakeWeb, box: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.away = True
-    monkeypatch.setattr(Web, "_patiently", _impatient(Web._patiently))
+    monkeypatch.setattr(WebClient, "_retried", _impatient(WebClient._retried))
     assert job_run("run", "r1", "secret", box) == "unreachable"
 
 
-def _impatient(patiently: Any) -> Any:
-    return lambda self, call, patience=None: patiently(self, call, 0)
+def _impatient(retried: Any) -> Any:
+    return lambda self, call, patience=None: retried(self, call, 0)
 
 
 @pytest.mark.slow
-def test_training_goes_on_while_the_web_is_away_and_no_event_is_lost(
+def test_training_goes_on_while_the_web_is_unreachable_and_no_event_is_lost(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     box = with_trainer(box, tmp_path, """
@@ -172,10 +169,10 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_a_trainer_of_a_cancelled_run_is_killed_at_once_since_nothing_of_it_is_kept(
+def test_the_trainer_of_a_cancelled_run_is_killed_at_once(
     web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Any grace would be waited for to its end.
+    # This trainer ignores SIGTERM, so any grace would be waited for to its end.
     monkeypatch.setattr(worker, "STOP_GRACE_SECONDS", 600.0)
     monkeypatch.setitem(worker.GRACE_SECONDS, "worker", 600.0)
     box = with_trainer(box, tmp_path, """
@@ -192,7 +189,7 @@ SPENT = "budget: the 3.6 that were set aside are used up"
 
 
 @pytest.mark.slow
-def test_a_trainer_is_told_that_the_money_is_used_up_and_what_it_leaves_is_taken(
+def test_a_trainer_is_signalled_that_the_budget_is_used_up_and_its_weights_are_uploaded(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     web.cancel_once_reported = SPENT
@@ -210,7 +207,7 @@ time.sleep(600)
 
 
 @pytest.mark.slow
-def test_a_trainer_that_does_not_end_by_itself_when_the_money_is_used_up_is_not_tried_again(
+def test_a_trainer_that_does_not_stop_when_the_budget_is_used_up_is_not_retried(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     web.cancel_once_reported = SPENT
@@ -219,23 +216,23 @@ def test_a_trainer_that_does_not_end_by_itself_when_the_money_is_used_up_is_not_
 
 
 @pytest.mark.slow
-def test_a_run_that_is_cancelled_while_its_files_are_on_their_way_sends_no_more_of_them(
+def test_a_run_that_is_cancelled_during_its_upload_sends_no_more_files(
     web: FakeWeb, box: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_file = Web.put_file
-    jobs: list[worker.Job] = []
-    upload = worker.Job.upload
+    put_file = WebClient.put_file
+    jobs: list[worker.LeasedJob] = []
+    upload = worker.LeasedJob.files_upload
 
-    def upload_noted(job: worker.Job, names: list[str]) -> None:
+    def upload_noted(job: worker.LeasedJob, names: list[str]) -> None:
         jobs.append(job)
         upload(job, names)
 
-    def put_and_cancel(self: Web, path: str, file: Path) -> None:
+    def put_and_cancel(self: WebClient, path: str, file: Path) -> None:
         put_file(self, path, file)
         jobs[0].orders.stop = "cancelled"
 
-    monkeypatch.setattr(worker.Job, "upload", upload_noted)
-    monkeypatch.setattr(Web, "put_file", put_and_cancel)
+    monkeypatch.setattr(worker.LeasedJob, "files_upload", upload_noted)
+    monkeypatch.setattr(WebClient, "put_file", put_and_cancel)
     assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, "leave()")) == "given up"
     assert [p for p in web.paths() if p.startswith("artifacts/")] == ["artifacts/model/weights.safetensors"]
     assert (web.paths()[-1], web.of("fail")[0]["retry"]) == ("fail", False)
@@ -243,7 +240,7 @@ def test_a_run_that_is_cancelled_while_its_files_are_on_their_way_sends_no_more_
 
 
 @pytest.mark.slow
-def test_a_run_that_was_given_to_another_is_dropped_and_its_trainer_ended(
+def test_a_run_that_another_worker_leased_is_dropped_and_its_trainer_killed(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     pid = tmp_path / "pid"
@@ -253,8 +250,8 @@ time.sleep(600)
 """)
     threading.Timer(1.0, lambda: setattr(web, "refuse", "heartbeat")).start()
     assert job_run("run", "r1", "secret", box) == "lost"
-    assert _gone(int(pid.read_text()))
-    # The folder stays: the run may come back to this machine.
+    assert process_gone(int(pid.read_text()))
+    # The folder is kept, because the run may come back to this machine.
     assert (box.work_dir / "run-r1" / "snapshot" / "train.parquet").is_file()
     assert not web.of("fail")
 
@@ -265,13 +262,13 @@ time.sleep(600)
     ("print('error: loss is nan', file=sys.stderr); sys.exit(1)", False, "ended with code 1: loss is nan"),
     ("__import__('os').kill(__import__('os').getpid(), signal.SIGKILL)", True, "ended with code -9"),
 ])
-def test_a_trainer_that_fails_is_told_with_its_last_words(
+def test_a_failed_trainer_is_reported_with_the_last_line_of_its_log(
     body: str, retry: bool, words: str, web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     assert job_run("run", "r1", "secret", with_trainer(box, tmp_path, body)) == ("retry" if retry else "given up")
-    told = web.of("fail")[0]
-    assert told["retry"] is retry
-    assert words in told["error"]
+    reported = web.of("fail")[0]
+    assert reported["retry"] is retry
+    assert words in reported["error"]
 
 
 @pytest.mark.slow
@@ -286,7 +283,7 @@ def test_a_worker_that_is_asked_to_stop_hands_the_run_back(
     assert (box.work_dir / "run-r1").is_dir()
 
 
-def test_a_file_that_leads_out_of_the_jobs_folder_is_not_written(
+def test_a_file_outside_the_jobs_folder_is_not_written(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     web.file = "../../../outside"
@@ -302,7 +299,7 @@ def test_a_damaged_download_is_not_trained_on(web: FakeWeb, box: Settings, tmp_p
 
 
 @pytest.mark.slow
-def test_suggestions_are_generated_and_their_progress_told(
+def test_suggestions_are_generated_and_their_progress_reported(
     web: FakeWeb, box: Settings, tmp_path: Path
 ) -> None:
     box = with_trainer(box, tmp_path, """
@@ -314,96 +311,3 @@ emit(1, "log", done=1, total=2); time.sleep(2)
     assert job_run("suggestions", "b1", "secret", box) == "done"
     assert {"done": 1} in web.of("heartbeat")
     assert [p for p in web.paths() if p.startswith("artifacts/")] == ["artifacts/suggestions.jsonl"]
-
-
-def events_write(folder: Path, *seqs: int, tail: str = "") -> Path:
-    path = folder / "events.jsonl"
-    path.write_text("".join(json.dumps({"seq": n, "kind": "log", "data": {}}) + "\n" for n in seqs) + tail)
-    return path
-
-
-def test_a_half_written_event_waits_until_it_is_whole(tmp_path: Path) -> None:
-    path = events_write(tmp_path, 1, tail='{"seq": 2')
-    tail = Tail(path, tmp_path / "offset", 0)
-    assert [e["seq"] for e in tail.read()] == [1]
-    tail.taken(1)
-    with path.open("a") as file:
-        file.write(', "kind": "log", "data": {}}\n')
-    assert [e["seq"] for e in tail.read()] == [2]
-
-
-def test_a_folder_on_another_machine_goes_on_counting_where_the_web_is(tmp_path: Path) -> None:
-    tail = Tail(tmp_path / "events.jsonl", tmp_path / "offset", 50)
-    events_write(tmp_path, 1, 2)
-    assert [e["seq"] for e in tail.read()] == [51, 52]
-
-
-def test_the_same_folder_again_tells_only_what_is_new(tmp_path: Path) -> None:
-    events_write(tmp_path, 1, 2, 3)
-    assert [e["seq"] for e in Tail(tmp_path / "events.jsonl", tmp_path / "offset", 2).read()] == [3]
-
-
-@pytest.mark.slow
-def test_a_trainer_dies_with_its_worker(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    trainer = tmp_path / "trainer.py"
-    trainer.write_text("import os, pathlib, sys, time\n"
-                       "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\ntime.sleep(600)\n")
-    script = (
-        "import os, pathlib, sys, time\nfrom training.worker_process import Child\n"
-        f"Child([sys.executable, {str(trainer)!r}, {str(pid)!r}], pathlib.Path({str(tmp_path / 'log')!r}),"
-        " dict(os.environ))\ntime.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script])
-    try:
-        end = time.monotonic() + 20
-        while not (pid.is_file() and pid.read_text()):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        child = int(pid.read_text())
-        assert not _gone(child, seconds=0)
-    finally:
-        parent.send_signal(signal.SIGKILL)
-        parent.wait()
-    assert _gone(child)
-
-
-@pytest.mark.slow
-def test_a_child_that_ended_is_stopped_without_a_word(tmp_path: Path) -> None:
-    child = Child([sys.executable, "-c", "print('bye')"], tmp_path / "log", dict(os.environ))
-    assert child.wait() == 0
-    child.stop(1)
-    assert child.last_words() == "bye"
-
-
-def test_old_folders_are_removed(box: Settings) -> None:
-    old, new = box.work_dir / "run-old", box.work_dir / "run-new"
-    old.mkdir(parents=True)
-    new.mkdir()
-    os.utime(old, (1, 1))
-    prune(box.work_dir)
-    assert (old.exists(), new.exists()) == (False, True)
-
-
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FLYWHEEL_VAR_DIR", str(tmp_path))
-    monkeypatch.setenv("FLYWHEEL_URL", "https://web.example")
-    monkeypatch.delenv("FLYWHEEL_MODELS_DIR", raising=False)
-    found = Settings.from_environment()
-    assert (found.url, found.work_dir, found.models_dir) == (
-        "https://web.example", tmp_path / "work", tmp_path / "models"
-    )
-
-
-def _gone(pid: int, seconds: float = 10) -> bool:
-    """Whether the process is gone, or a zombie that only its reaper still sees."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("Z"):
-                return True
-        except OSError:
-            return True
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.05)

@@ -1,8 +1,8 @@
-"""The trainer as a child of its worker: started on a leash, stopped, its events read, its old folders removed.
+"""The trainer as a child process of its worker: starting, stopping, reading its events, removing old folders.
 
-`python -m training.worker_process PARENT_PID COMMAND …` starts a command that dies with its parent: a trainer whose
-worker was killed must not go on burning hours unseen. Only Linux has that signal; elsewhere the worker's own signal
-handling must suffice. Standard library only; the worker does the networking.
+`python -m training.worker.process PARENT_PID COMMAND …` starts a command that dies with its parent, because a trainer
+whose worker was killed must not use up GPU hours that no worker reports. Only Linux has that signal; on other systems
+the worker's own signal handling must suffice. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-"""prctl(2)."""
+"""Option number in prctl(2)."""
 
 EVENTS_AT_ONCE = 200
 KEEP_SECONDS = 14 * 24 * 3600
@@ -31,7 +31,11 @@ KEEP_SECONDS = 14 * 24 * 3600
 
 @dataclass(slots=True)
 class Orders:
-    """What the heartbeat learned: whether to stop, why, and whether the job is ours at all."""
+    """What the heartbeat thread learned from the web.
+
+    stop: why the job must stop, "" to go on. lost: why the lease is lost, "" while it is held. over: set when the job
+    has ended, so that the heartbeat ends too.
+    """
 
     stop: str = ""
     lost: str = ""
@@ -39,48 +43,50 @@ class Orders:
 
 
 class Child:
-    """A command in a session of its own, so that Ctrl-C reaches the worker only, which then decides."""
+    """A command in its own session, so that Ctrl-C reaches only the worker, which then decides what to do."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str]) -> None:
         self.log = log
-        package = str(Path(__file__).resolve().parents[1])
+        # The child must find this package from whatever folder the worker was started in.
+        package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (package, environment.get("PYTHONPATH", "")) if p)
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "training.worker_process", str(os.getpid()), *command], stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "training.worker.process", str(os.getpid()), *command], stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True, env=environment | {"PYTHONPATH": path},
             )
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process is still running."""
         return self.process.poll() is None
 
     def wait(self) -> int:
-        """Its exit code; negative for the signal that killed it."""
+        """Wait for the end and return the exit code; negative for the signal that killed the process."""
         return self.process.wait()
 
     def stop(self, grace: float, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to stop, then make it and everything that it started."""
+        """Send `number` to the whole session, wait `grace` seconds, then kill what is left of it."""
         if not self.alive():
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=grace)
+            # Also when the trainer itself has ended: processes that it started may still run in its session.
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def last_words(self) -> str:
-        """The last line that it wrote."""
+        """The last line of the log, at most 2,000 characters."""
         text = self.log.read_text(errors="replace").strip()
-        return text.splitlines()[-1][:2000].removeprefix("error: ") if text else "it said nothing"
+        return text.splitlines()[-1][:2000].removeprefix("error: ") if text else "it wrote nothing"
 
 
 class Tail:
     """Reads a run folder's events and numbers them for the web.
 
-    A folder may be newer than its run (the first attempt was on another machine): `offset` is added to its numbers,
-    so that nothing is taken for a repetition. `last_seq` is the highest number that the web knows.
+    A folder may be newer than its run (the first attempt ran on another machine). `offset` is then added to its
+    numbers, because the web ignores numbers that it already has. `last_seq` is the highest number the web has.
     """
 
     def __init__(self, events: Path, note: Path, last_seq: int) -> None:
@@ -89,11 +95,12 @@ class Tail:
         local = sum(1 for _ in self._lines())
         offset = int(note.read_text()) if note.is_file() else 0
         self.offset = offset if offset + local >= last_seq else last_seq - local
+        # On disk, because the next attempt in this folder must number the same events the same way.
         note.write_text(str(self.offset))
         self.sent, self.position = last_seq, 0
 
     def read(self) -> list[dict[str, Any]]:
-        """Whole events that the web does not know yet, up to what it takes at once."""
+        """Whole events that the web does not have yet, at most EVENTS_AT_ONCE."""
         for event in self._lines():
             event["seq"] += self.offset
             if event["seq"] > self.sent:
@@ -101,17 +108,17 @@ class Tail:
         return self.pending[:EVENTS_AT_ONCE]
 
     def taken(self, count: int) -> None:
-        """The web has the first `count` of what `read` gave."""
+        """Drop the first `count` events of what `read` gave, because the web has stored them."""
         self.sent = self.pending[count - 1]["seq"]
         del self.pending[:count]
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """Whole lines after `position`; a half-written last one is left for the next time."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
             file.seek(self.position)
             for line in file:
+                # The trainer is still writing this line; the next call reads it whole.
                 if not line.endswith(b"\n"):
                     return
                 self.position += len(line)
@@ -119,8 +126,8 @@ class Tail:
                     yield json.loads(line)
 
 
-def prune(work_dir: Path) -> None:
-    """Remove folders of jobs that nobody came back to for two weeks; they hold rows of snapshots."""
+def job_folders_prune(work_dir: Path) -> None:
+    """Remove job folders untouched for KEEP_SECONDS, because they hold rows of snapshots."""
     for folder in work_dir.iterdir():
         with contextlib.suppress(OSError):
             if folder.is_dir() and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
@@ -128,12 +135,12 @@ def prune(work_dir: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Put the leash on this process, then become the command."""
+    """Ask the kernel to kill this process when its parent dies, then become the command."""
     parent, command = int(arguments[0]), arguments[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # The parent may have died before prctl took effect; the kernel sends no signal for that.
         if os.getppid() != parent:
-            # It died before the leash was on.
             sys.exit(1)
     os.execv(command[0], command)  # noqa: S606
 

@@ -1,7 +1,7 @@
-"""The trainers' Celery application: told that a job waits, leases it over HTTP, runs the trainer, reports back.
+"""The trainers' Celery application: a message says that a job waits, this worker leases it, runs it and reports.
 
-Never touches the database; `training.worker_client` makes the calls. The trainer is a child process that knows nothing
-of leases; its folder survives, so that the next attempt resumes from the last checkpoint.
+Never touches the database; `training.worker.client` makes the HTTP calls. The trainer is a child process that does not
+know about leases. Its folder is kept, so that the next attempt resumes from the last checkpoint.
 Start with `celery -A training.worker worker -c 1 -P solo -n trainer@%h`.
 """
 
@@ -18,7 +18,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,8 +26,8 @@ from celery.worker import state as celery_state
 from kombu import Queue
 
 from training.contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED
-from training.worker_client import HEARTBEAT_SECONDS, LeaseLost, Rejected, Settings, Web, var_dir
-from training.worker_process import Child, Orders, Tail, prune
+from training.worker.client import HEARTBEAT_SECONDS, LeaseLost, Rejected, Settings, WebClient, var_dir
+from training.worker.process import Child, Orders, Tail, job_folders_prune
 
 __all__ = ["Settings", "app", "job_run", "run_job"]
 
@@ -37,20 +36,20 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 GRACE_SECONDS = {"cancelled": 0.0, "worker": 5.0}
 STOP_GRACE_SECONDS = 60.0
-"""How long a trainer may take to write its checkpoint: none when a person cancels, since nothing of it is kept; little
-when the worker ends; more when the budget does."""
+"""How long a trainer may take to write its checkpoint: no time when a person cancels, because nothing of it is kept;
+little when the worker itself must end; more when the budget is used up."""
 
 UPLOADS_LAST = ("result.json", "manifest.json")
 
 
 class Cancelled(Exception):
-    """The job was cancelled while its files were on their way."""
+    """The job was cancelled while its files were being transferred."""
 
 
 class Heartbeat(threading.Thread):
-    """Tells the web every two seconds that we live; a web that is away changes nothing for the trainer."""
+    """Reports every two seconds that the job is alive. The job goes on while the web is unreachable."""
 
-    def __init__(self, web: Web, orders: Orders, seconds: float, progress: Callable[[], int | None]) -> None:
+    def __init__(self, web: WebClient, orders: Orders, seconds: float, progress: Callable[[], int | None]) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.web, self.orders, self.seconds, self.progress = web, orders, seconds, progress
 
@@ -62,16 +61,16 @@ class Heartbeat(threading.Thread):
                 self.orders.lost = str(error)
                 return
             except (httpx.TransportError, Rejected) as error:
-                log.warning("the web is away (%s); the job goes on", error)
+                log.warning("heartbeat failed (%s); the job goes on", error)
                 continue
             if answer.get("cancel"):
                 self.orders.stop = str(answer.get("reason") or "cancelled")
 
 
-class Job:
-    """One leased job, from its files to its end."""
+class LeasedJob:
+    """One leased job, from fetching its files to its report of success or failure."""
 
-    def __init__(self, settings: Settings, kind: str, job_id: str, web: Web, lease: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, kind: str, job_id: str, web: WebClient, lease: dict[str, Any]) -> None:
         self.settings, self.kind, self.web, self.lease = settings, kind, web, lease
         self.folder = settings.work_dir / f"{kind}-{job_id}"
         self.out = self.folder / "out"
@@ -82,51 +81,54 @@ class Job:
         self.report_again_at = 0.0
 
     def run(self) -> str:
-        """Carry it out. Returns how it ended, in a word."""
-        heartbeat = Heartbeat(self.web, self.orders, self.settings.heartbeat_seconds, self._progress)
+        """Carry the job out. Returns how it ended: the web's status, "lost", "given up", "retry" or "released"."""
+        heartbeat = Heartbeat(
+            self.web, self.orders, self.settings.heartbeat_seconds,
+            lambda: self.done if self.kind == "suggestions" else None,
+        )
         heartbeat.start()
         try:
-            self.fetch()
-            code, asked = self.train()
-            return self.end(code, asked)
+            self.files_fetch()
+            code, asked = self.trainer_run()
+            return self.job_end(code, asked)
         except LeaseLost as error:
             log.warning("lease lost: %s", error)
             return "lost"
         except Cancelled:
-            return self.give_up("cancelled", retry=False)
+            return self.job_fail("cancelled", retry=False)
         except Rejected as error:
-            return self.give_up(f"the web refused: {error}", retry=False)
+            return self.job_fail(f"the web refused: {error}", retry=False)
         except OSError as error:
-            return self.give_up(f"{type(error).__name__}: {error}", retry=True)
+            # A full disk or a file system that went away may be fine on another machine, or later on this one.
+            return self.job_fail(f"{type(error).__name__}: {error}", retry=True)
         finally:
+            # Whatever ended the job, its trainer must not outlive the lease.
             if self.child is not None:
                 self.child.stop(0)
             self.orders.over.set()
             heartbeat.join(timeout=10)
 
-    def _progress(self) -> int | None:
-        return self.done if self.kind == "suggestions" else None
-
-    def fetch(self) -> None:
-        """Bring the job's files here and write the specification with this machine's paths."""
+    def files_fetch(self) -> None:
+        """Download the job's files and write the specification with this machine's paths."""
         spec = dict(self.lease["spec"])
+        name = "snapshot" if self.kind == "run" else "adapter"
+        inputs = self.folder / name
+        for entry in self.lease["files"]:
+            self.wanted_check()
+            target = inputs / entry["path"]
+            # The names come over the network: one with ".." in it would overwrite files of this machine.
+            if not target.resolve().is_relative_to(inputs.resolve()):
+                raise Rejected(f"it names file {entry['path']!r}, which lies outside the job's folder")
+            self.web.get_file(f"{name}/{entry['path']}", target, entry["sha256"])
         if self.kind == "run":
-            inputs = self.folder / "snapshot"
-            for entry in self.lease["files"]:
-                self.go_on()
-                self.web.get_file(f"snapshot/{entry['path']}", inside(inputs, entry["path"]), entry["sha256"])
             spec["snapshot"] = dict(spec["snapshot"], path=str(inputs))
         else:
-            adapter = self.folder / "adapter"
-            for entry in self.lease["files"]:
-                self.go_on()
-                self.web.get_file(f"adapter/{entry['path']}", inside(adapter, entry["path"]), entry["sha256"])
             self.web.get_file("prompts", self.folder / "prompts.jsonl", "")
-            spec |= {"prompts_path": str(self.folder / "prompts.jsonl"), "adapter_path": str(adapter)}
+            spec |= {"prompts_path": str(self.folder / "prompts.jsonl"), "adapter_path": str(inputs)}
         (self.folder / "spec.json").write_text(json.dumps(spec))
 
-    def train(self) -> tuple[int, str]:
-        """Run the trainer and report its events. Returns its exit code and why it was asked to stop, "" for not."""
+    def trainer_run(self) -> tuple[int, str]:
+        """Run the trainer and report its events. Returns its exit code and why it was asked to stop ("" if not)."""
         command = [*self.settings.command, "run" if self.kind == "run" else "generate",
                    str(self.folder / "spec.json"), str(self.out)]
         self.child = Child(command, self.folder / "trainer.log",
@@ -135,35 +137,34 @@ class Job:
         while self.child.alive():
             time.sleep(POLL_SECONDS)
             if time.monotonic() >= self.report_again_at:
-                # One batch a round: a trainer quicker than the web must not keep us from hearing that it was cancelled.
-                self.report(patience=0, batches=1)
+                # One batch per round, because a trainer that writes faster than the web reads must not delay a cancel.
+                self.events_report(patience=0, batches=1)
             asked = self.stop_reason()
             if asked:
-                # A run keeps its weights when the money is used up; half a batch of suggestions is of no use.
+                # SIGUSR1 means that the budget is used up: a run keeps its weights then. Half a batch of suggestions
+                # is useless, so that a batch just ends.
                 money = asked not in GRACE_SECONDS and self.kind == "run"
                 self.child.stop(GRACE_SECONDS.get(asked, STOP_GRACE_SECONDS),
                                 signal.SIGUSR1 if money else signal.SIGTERM)
         return self.child.wait(), asked
 
     def stop_reason(self) -> str:
-        """Why the trainer has to stop now, "" for not."""
+        """Why the trainer must stop now, "" to go on. Raises LeaseLost."""
         if self.orders.lost:
             raise LeaseLost(self.orders.lost)
-        if worker_stops():
-            return "worker"
-        return self.orders.stop
+        return "worker" if worker_stops() else self.orders.stop
 
-    def go_on(self) -> None:
-        """Between two files: raises LeaseLost or Cancelled when the next one is not wanted any more."""
+    def wanted_check(self) -> None:
+        """Call between two files: raises LeaseLost or Cancelled when the next one is no longer wanted."""
         if self.orders.lost:
             raise LeaseLost(self.orders.lost)
         if self.orders.stop == "cancelled":
             raise Cancelled
 
-    def report(self, *, patience: float | None = None, batches: int | None = None) -> None:
+    def events_report(self, *, patience: float | None = None, batches: int | None = None) -> None:
         """Send what the trainer wrote, all of it or at most `batches`.
 
-        With no patience a web that is away is tried again later.
+        With `patience` an unreachable web is tried again later; without it httpx.TransportError is raised.
         """
         for _ in itertools.count() if batches is None else range(batches):
             if not (events := self.tail.read()):
@@ -176,73 +177,68 @@ class Job:
                 except httpx.TransportError:
                     if patience is None:
                         raise
-                    # The web is away: training goes on, and its events wait in the file.
+                    # Training goes on while the web is unreachable; the events wait in the file.
                     self.report_again_at = time.monotonic() + HEARTBEAT_SECONDS
                     return
                 except Rejected as error:
-                    log.warning("events were not taken: %s", error)
+                    # Sending the same events again would be refused again; the run's result does not depend on them.
+                    log.warning("events were refused: %s", error)
             self.tail.taken(len(events))
 
-    def end(self, code: int, asked: str) -> str:
-        """Upload and complete, or say why not."""
+    def job_end(self, code: int, asked: str) -> str:
+        """Upload the results and complete the job, or report its failure. Returns how it ended."""
         if asked == "worker":
-            return self.give_up("the worker was stopped", retry=True, released=True)
-        self.report()
+            return self.job_fail("the worker was stopped", retry=True, released=True)
+        self.events_report()
         if asked == "cancelled":
-            return self.give_up("cancelled", retry=False)
+            return self.job_fail("cancelled", retry=False)
         if asked and code < 0:
-            # It did not end by itself in time, or had hardly begun; another attempt would find no money either.
-            return self.give_up(asked, retry=False)
+            # It did not write its model in time, or had hardly begun. A new attempt would find no budget either.
+            return self.job_fail(asked, retry=False)
         if code not in (EXIT_DONE, EXIT_STOPPED):
-            # A trainer that was killed may do better next time; one that refused or crashed would do the same again.
-            return self.give_up(self.last_words(code), retry=code < 0 and code != -signal.SIGTERM)
+            # A trainer that was killed may succeed next time; one that refused its input or crashed would do so again.
+            return self.job_fail(self.failure_text(code), retry=code < 0 and code != -signal.SIGTERM)
         if self.kind == "run":
-            self.upload(["model", *UPLOADS_LAST])
+            self.files_upload(["model", *UPLOADS_LAST])
             answer = self.web.post("complete", {"result": json.loads((self.out / "result.json").read_bytes())})
         elif code == EXIT_DONE:
-            self.upload(["suggestions.jsonl"])
+            self.files_upload(["suggestions.jsonl"])
             answer = self.web.post("complete", {})
         else:
-            return self.give_up(self.last_words(code), retry=False)
+            return self.job_fail(self.failure_text(code), retry=False)
         shutil.rmtree(self.folder, ignore_errors=True)
         return str(answer["status"])
 
-    def upload(self, names: list[str]) -> None:
+    def files_upload(self, names: list[str]) -> None:
         """Upload files and folders of OUT_DIR in this order: weights first, manifest last."""
         for name in names:
             path = self.out / name
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            # The largest files first, because they are the ones that a lost connection interrupts.
             files.sort(key=lambda p: p.suffix != ".safetensors")
             for file in files:
-                self.go_on()
+                self.wanted_check()
                 if file.is_file():
                     self.web.put_file(f"artifacts/{file.relative_to(self.out).as_posix()}", file)
 
-    def give_up(self, error: str, *, retry: bool, released: bool = False) -> str:
-        """Tell the web that this attempt is over. The folder stays when there will be another."""
+    def job_fail(self, error: str, *, retry: bool, released: bool = False) -> str:
+        """Report that this attempt is over. The folder is kept when another attempt will follow."""
         try:
-            # Whoever stops the worker waits for it; the sweep finds what we could not tell.
+            # A released job means that the worker is shutting down and its supervisor waits: try briefly. The web's
+            # sweep finds a job whose report did not arrive.
             self.web.post("fail", {"error": error, "retry": retry, "released": released},
                           patience=1 if released else None)
         except (LeaseLost, Rejected, httpx.TransportError) as problem:
-            log.warning("could not tell that the job ended (%s): %s", error, problem)
+            log.warning("could not report that the job ended (%s): %s", error, problem)
             return "lost"
         if not retry:
             shutil.rmtree(self.folder, ignore_errors=True)
         return "released" if released else "retry" if retry else "given up"
 
-    def last_words(self, code: int) -> str:
-        """Why the trainer ended."""
+    def failure_text(self, code: int) -> str:
+        """Why the trainer ended, for the run's page."""
         how = {EXIT_BAD_INPUT: "refused its input", EXIT_STOPPED: "was stopped"}.get(code, f"ended with code {code}")
         return f"the trainer {how}: {self.child.last_words() if self.child else 'it never started'}"
-
-
-def inside(folder: Path, name: str) -> Path:
-    """A file of the job's folder. Raises Rejected for a name that leads out of it."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise Rejected(f"it names file {name!r}, which lies outside the job's folder")
-    return path
 
 
 def worker_stops() -> bool:
@@ -251,37 +247,37 @@ def worker_stops() -> bool:
 
 
 def job_run(kind: str, job_id: str, token: str, settings: Settings | None = None) -> str:
-    """Lease one job and carry it out. Returns how it ended; a job that is not ours to have ends in "refused"."""
+    """Lease one job and carry it out. Returns how it ended; "refused" when the web does not lease it to us."""
     settings = settings or Settings.from_environment()
     settings.work_dir.mkdir(parents=True, exist_ok=True)
-    prune(settings.work_dir)
-    web = Web(settings, kind, job_id, token)
+    job_folders_prune(settings.work_dir)
+    web = WebClient(settings, kind, job_id, token)
     try:
-        # The name is new for each delivery: asking again after a lost answer gives the same lease, a repeated message
-        # does not.
+        # The name is new for each message: repeating the call after a lost answer returns the same lease, while a
+        # second delivery of the message is refused.
         worker = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         lease = web.post("lease", {"worker": worker}, patience=30)
-        return Job(settings, kind, job_id, web, lease).run()
+        return LeasedJob(settings, kind, job_id, web, lease).run()
     except (LeaseLost, Rejected) as error:
-        log.info("%s %s is not for us: %s", kind, job_id, error)
+        log.info("%s %s was not leased: %s", kind, job_id, error)
         return "refused"
     except httpx.TransportError as error:
-        # The web's sweep queues it again.
-        log.warning("%s %s: the web is away: %s", kind, job_id, error)
+        # The web's sweep queues the job again.
+        log.warning("%s %s: the web is unreachable: %s", kind, job_id, error)
         return "unreachable"
     finally:
         web.client.close()
 
 
 def celery_app() -> Celery:
-    """The trainers' Celery application: one queue, one job at a time, messages taken at once.
+    """The trainers' Celery application: one queue, one job at a time.
 
-    A message is only a nudge: it is acknowledged before the work, since the web queues again what was not finished.
+    A message is only a nudge. It is acknowledged before the work starts, because the web queues unfinished jobs again.
     """
-    # Where web and trainer are imported into one process, as by tests, jobs of the web go by the web's own application.
+    # Tests import web and trainer into one process; the web's tasks must keep using the web's application.
     app = Celery("training", set_as_current=False)
     broker = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
-    # Installations that share a broker differ in this; it is the web's own setting.
+    # Installations that share a broker differ in this prefix; it is the web's setting too.
     prefix = os.environ.get("FLYWHEEL_QUEUE_PREFIX", "")
     folder = var_dir() / "broker"
     if broker.startswith("filesystem"):
@@ -306,7 +302,7 @@ app = celery_app()
 
 @app.task(name="training.run_job", ignore_result=True)
 def run_job(kind: str, job_id: str, token: str) -> str:
-    """What the web's message asks for."""
+    """Carry out the job that the web's message names."""
     ended = job_run(kind, job_id, token)
     log.warning("%s %s: %s", kind, job_id, ended)
     return ended
