@@ -1,6 +1,7 @@
 """App configuration of runs."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class RunsConfig(AppConfig):
@@ -9,8 +10,9 @@ class RunsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Tell the pages of provenance, which knows nothing of what stands above it, what to count and link."""
-        from flywheel.runs import selectors
+        """Register the system check of sinks, and what the pages of provenance count and link."""
+        from flywheel.runs import selectors, sinks
         from provenance import reach
 
         reach.reach_register("runs", selectors.reach_count, selectors.REACH_LISTS)
+        checks.register(sinks.sinks_check)

@@ -250,6 +250,9 @@ FLYWHEEL = {
     "BULK_MAX_LINE_BYTES": env.int("FLYWHEEL_BULK_MAX_LINE_BYTES", default=2 * 1024 * 1024),
     "CLAIM_SECONDS": env.int("FLYWHEEL_CLAIM_SECONDS", default=600),
     "RUN_LEASE_SECONDS": env.int("FLYWHEEL_RUN_LEASE_SECONDS", default=45),
+    # Where events of runs go besides the database; flywheel.runs.sinks registers the names.
+    "RUN_SINKS": env.list("FLYWHEEL_RUN_SINKS", default=[]),
+    "RUN_SINK_DIR": env.str("FLYWHEEL_RUN_SINK_DIR", default=str(VAR_DIR / "run_events")),
     # What signs the ledger's heads; the secret key when empty. Public keys of before, whose heads are still good.
     "LEDGER_KEY": env.str("FLYWHEEL_LEDGER_KEY", default=""),
     "LEDGER_PUBLIC_KEYS": env.list("FLYWHEEL_LEDGER_PUBLIC_KEYS", default=[]),

@@ -20,6 +20,7 @@ from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, 
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import model_check
 from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check, reason_to_stop
+from flywheel.runs.sinks import events_publish
 from training.contract import SPLITS, ContractError, RunResult
 from training.contract import RunEvent as Event
 
@@ -45,10 +46,13 @@ def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
             ignore_conflicts=True,
         )
         budget_ledger.meter(job, timezone.now())
+        fresh = []
         for event in found:
             if event.seq > job.last_seq:
                 _take(job, event)
+                fresh.append(event)
         job.save(update_fields=["seconds", "metered_at", "cost", "step", "total_steps", "last_seq", "failures"])
+        events_publish(job, fresh)
     return job.last_seq
 
 
