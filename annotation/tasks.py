@@ -1,19 +1,18 @@
 """What annotation does by itself: make tasks of new examples, free leases that ran out, search answers, count.
 
-Beat drives it, and the outbox what follows an answer. Every job may run twice or beside itself and changes nothing the
-second time.
+Beat and the jobs that follow an annotation run it. Each may run twice, or at the same time as itself, and changes
+nothing the second time.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from celery import shared_task
 
 from annotation import services
 from annotation.models import Project
 from annotation.stats import all_refresh
-from flywheel.work.outbox import outbox_handler
+from flywheel.work.claims import Claim
+from flywheel.work.registry import job_kind
 
 MAKE_LIMIT = 2_000
 
@@ -41,10 +40,10 @@ def sweep_leases() -> int:
     return services.leases_sweep(limit=2_000)
 
 
-@outbox_handler("annotation.search")
-def search(payload: dict[str, Any]) -> None:
-    """Look for personal data in one answer."""
-    services.annotations_search(annotation_ids=[payload["annotation"]])
+@job_kind("annotation.search")
+def search(claim: Claim) -> None:
+    """Look for personal data in one annotation."""
+    services.annotations_search(annotation_ids=[claim.payload["annotation"]])
 
 
 @shared_task(name="annotation.sweep_search", ignore_result=True)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
 
-from flywheel.work.outbox import outbox_handler
+from flywheel.work.claims import Claim
+from flywheel.work.registry import job_kind
 from provenance import services
 
 
-@outbox_handler("provenance.judge")
-def judge(payload: dict[str, Any]) -> None:
+@job_kind("provenance.judge")
+def judge(claim: Claim) -> None:
     """Judge records whose facts changed."""
     services.due_judge()
 
 
-@outbox_handler("provenance.gauges")
-def gauges(payload: dict[str, Any]) -> None:
+@job_kind("provenance.gauges")
+def gauges(claim: Claim) -> None:
     """Count verdicts and reasons."""
     services.clearance_count()
 
 
-@outbox_handler("consent.refusal_due")
-def refusal_due(payload: dict[str, Any]) -> None:
+@job_kind("consent.refusal_due")
+def refusal_due(claim: Claim) -> None:
     """Follow a refusal whose time has come."""
-    services.refusal_due(**payload)
+    services.refusal_due(**claim.payload)
 
 
 @shared_task(name="provenance.expire", ignore_result=True)

@@ -25,8 +25,8 @@ from flywheel.capture.selectors import Spoken, spoken_of
 from flywheel.core.errors import Forbidden, ValidationFailed
 from flywheel.core.models import User
 from flywheel.privacy.detector import Detector, default_detector
-from flywheel.work.models import OutboxMessage
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
+from flywheel.work.models import Job
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ Found = tuple[Annotation, list[redaction.Span]]
 
 def search_ask(annotation: Annotation) -> None:
     """Have a new answer searched after this transaction; called before the ledger is."""
-    outbox_add(topic=TOPIC, payload={"annotation": annotation.pk})
+    job_add(kind=TOPIC, payload={"annotation": annotation.pk})
 
 
 def annotations_search(*, annotation_ids: Iterable[int], detector: Detector | None = None) -> int:
@@ -137,12 +137,12 @@ def search_sweep(*, limit: int = 1_000) -> int:
     keys = {f"annotation:{pk}": pk for pk in waiting.order_by("pk").values_list("pk", flat=True)[:limit]}
     # Once: also a dead message counts, so that what the detector cannot read is not tried for ever.
     asked = set(
-        OutboxMessage.objects.filter(topic=TOPIC, dedupe_key__in=list(keys)).values_list("dedupe_key", flat=True)
+        Job.objects.filter(kind=TOPIC, dedupe_key__in=list(keys)).values_list("dedupe_key", flat=True)
     )
     fresh = [(key, pk) for key, pk in keys.items() if key not in asked]
     with transaction.atomic():
         for key, pk in fresh:
-            outbox_add(topic=TOPIC, payload={"annotation": pk}, dedupe_key=key)
+            job_add(kind=TOPIC, payload={"annotation": pk}, dedupe_key=key)
     return len(fresh)
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
+from django.urls import reverse
 
 from flywheel.audit.checkpoints import head_store
 from flywheel.audit.verification import ledger_verify_run
-from flywheel.work.outbox import outbox_handler
+from flywheel.work.claims import Claim
+from flywheel.work.registry import job_kind
 
 
-@outbox_handler("ledger.verify")
-def verify(payload: dict[str, Any]) -> None:
+@job_kind("ledger.verify", title="Ledger verification", link=lambda job: reverse("audit:ledger"))
+def verify(claim: Claim) -> str:
     """Verify the ledger for the person who asked."""
-    ledger_verify_run(job_id=payload["job_id"])
+    return ledger_verify_run(claim)
 
 
 @shared_task(name="audit.checkpoint", ignore_result=True)

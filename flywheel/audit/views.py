@@ -27,7 +27,7 @@ def ledger(request: HttpRequest) -> HttpResponse:
         entries = entries.filter(action__startswith=action)
     return render(request, "audit/ledger.html", {
         "page": keyset_page(entries, request.GET), "action": action, "object": thing,
-        "jobs": Job.objects.filter(object_ref="ledger").select_related("requested_by").order_by("-pk")[:1],
+        "jobs": Job.objects.filter(object_ref="ledger", visible=True).select_related("requested_by").order_by("-pk")[:1],
     })
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
 
 from flywheel.capture import selectors, services
 from flywheel.stats.gauges import gauges_set
-from flywheel.work.outbox import outbox_handler
+from flywheel.work.claims import Claim
+from flywheel.work.registry import job_kind
 
 
-@outbox_handler("capture.process")
-def process(payload: dict[str, Any]) -> None:
+@job_kind("capture.process")
+def process(claim: Claim) -> None:
     """One batch, and a request for the next while captures wait, so that other work gets its turn in between."""
     services.process_captures()
     services.captures_sweep()

@@ -276,7 +276,7 @@ def runs_recent(count: int = 5) -> list[TrainingRun]:
 
 def jobs_for(user: User) -> QuerySet[Job]:
     """Jobs that the person may see: their own, for a lead those on snapshots of projects led, all for the others."""
-    jobs = Job.objects.select_related("requested_by")
+    jobs = Job.objects.filter(visible=True).select_related("requested_by")
     if access.has_role(user, access.STEWARD, access.ADMIN):
         return jobs
     mine = Q(requested_by=user)

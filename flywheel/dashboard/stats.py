@@ -16,7 +16,7 @@ from flywheel.capture.models import Capture, Example, Suggestion
 from flywheel.dashboard.wheel import gauge_name
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs.models import ModelVersion, TrainingRun
-from flywheel.work.models import OutboxMessage
+from flywheel.work.jobs import jobs_dead
 from provenance.models import GateVerdict, ProvenanceRecord, Withdrawal
 
 Values = dict[str, float]
@@ -145,7 +145,7 @@ def house_counts() -> Values:
         "home.decide.personal_data": _count(ProvenanceRecord, personal_data=present, erased_at=None),
         "home.decide.withdrawals": _count(Withdrawal, completed_at=None),
         "home.failed.captures": _count(Capture, status=Capture.Status.DEAD),
-        "home.failed.messages": _count(OutboxMessage, dead_at__isnull=False),
+        "home.failed.messages": jobs_dead().count(),
     }
 
 

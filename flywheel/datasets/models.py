@@ -46,9 +46,8 @@ class Snapshot(models.Model):
     share_alike = models.BooleanField(default=False)
     # Folder below file storage that holds the snapshot's files.
     path = models.CharField(max_length=300, blank=True)
-    # The attempt that builds it now; none before and after.
-    builder = models.UUIDField(null=True, blank=True, editable=False)
-    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    # The job that builds it. Who holds the job's claim is the only one who may write the snapshot's rows.
+    job = models.OneToOneField(Job, null=True, on_delete=models.PROTECT, related_name="snapshot")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
+from django.urls import reverse
 
 from flywheel.datasets import services
-from flywheel.work.outbox import outbox_handler
+from flywheel.work.claims import Claim
+from flywheel.work.models import Job
+from flywheel.work.registry import job_kind
 
 
-@outbox_handler("snapshot.build")
-def build(payload: dict[str, Any]) -> None:
+def _snapshot_page(job: Job) -> str:
+    return reverse("datasets:snapshot", args=[job.object_ref.removeprefix("snapshot:")])
+
+
+@job_kind("snapshot.build", title="Snapshot build", link=_snapshot_page)
+def build(claim: Claim) -> str:
     """Build and freeze one snapshot."""
-    services.snapshot_build(snapshot_id=payload["snapshot_id"])
+    return services.snapshot_build(claim)
 
 
 @shared_task(name="datasets.count", ignore_result=True)

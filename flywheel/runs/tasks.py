@@ -1,40 +1,44 @@
-"""Celery's and the outbox's entries into runs; each may run twice."""
+"""What workers and beat run of runs; each may run twice."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
+from django.urls import reverse
 
 from flywheel.runs import services
 from flywheel.runs.models import SuggestionBatch
-from flywheel.work.outbox import outbox_extend, outbox_handler
+from flywheel.runs.services.withdrawal import WALK_STEPS
+from flywheel.work.claims import Claim
+from flywheel.work.models import Job
+from flywheel.work.registry import job_kind
 
 
-@outbox_handler("runs.dispatch")
-def dispatch(payload: dict[str, Any]) -> None:
+@job_kind("runs.dispatch")
+def dispatch(claim: Claim) -> None:
     """Nudge the trainers about a queued job; a batch's prompts are written first."""
+    payload = claim.payload
     if payload["kind"] == "suggestions":
         services.suggestions_prepare(batch=SuggestionBatch.objects.get(pk=payload["job"]))
     services.run_dispatch(kind=payload["kind"], job_id=payload["job"])
 
 
-@outbox_handler("withdrawal.walk")
-def withdrawal_walk(payload: dict[str, Any]) -> None:
+def _withdrawal_page(job: Job) -> str:
+    return reverse("provenance:withdrawal", args=[job.object_ref.removeprefix("withdrawal:")])
+
+
+@job_kind("withdrawal.walk", title="Withdrawal", link=_withdrawal_page, cancellable=False)
+def withdrawal_walk(claim: Claim) -> str:
     """Reach what was derived from a person's data, from the top down."""
-    uid = payload["withdrawal_uid"]
     services.withdrawal_walk(
-        withdrawal_uid=uid, alive=lambda: outbox_extend(topic="withdrawal.walk", withdrawal_uid=uid)
+        withdrawal_uid=claim.payload["withdrawal_uid"], heartbeat=lambda done: claim.progress(done, WALK_STEPS)
     )
+    return "Everything that was derived is reached; the receipt lists it."
 
 
-@outbox_handler("withdrawal.late")
-def withdrawal_late(payload: dict[str, Any]) -> None:
-    """Take what came after somebody had said no out of annotation and training."""
-    records = payload["records"]
-    services.late_records_withdraw(
-        record_ids=records, alive=lambda: outbox_extend(topic="withdrawal.late", records=records)
-    )
+@job_kind("withdrawal.late")
+def withdrawal_late(claim: Claim) -> None:
+    """Take records that arrived after their subject's withdrawal out of annotation and training."""
+    services.late_records_withdraw(record_ids=claim.payload["records"], heartbeat=claim.extend)
 
 
 @shared_task(name="runs.sweep", ignore_result=True)

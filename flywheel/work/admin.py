@@ -1,4 +1,4 @@
-"""Django's admin of outbox messages and jobs, for investigating a fault."""
+"""Django's admin of jobs, for investigating a fault."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from flywheel.core.admin import ReadOnly
-from flywheel.work.models import Job, OutboxMessage
-from flywheel.work.outbox import outbox_retry
-
-
-@admin.register(OutboxMessage)
-class OutboxMessageAdmin(ReadOnly):
-    """Work that follows commits; what died can be tried again."""
-
-    list_display = ("id", "topic", "attempts", "created_at", "done_at", "dead_at", "last_error")
-    list_filter = (("dead_at", admin.EmptyFieldListFilter), ("done_at", admin.EmptyFieldListFilter))
-    ordering = ("-id",)
-    actions = ("try_again",)
-
-    @admin.action(description="Try the dead ones again", permissions=["view"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
-        count = outbox_retry(message_ids=list(queryset.values_list("pk", flat=True)))
-        self.message_user(request, f"{count} dead messages are tried again.")
+from flywheel.work.jobs import jobs_retry
+from flywheel.work.models import Job
 
 
 @admin.register(Job)
 class JobAdmin(ReadOnly):
-    """Long jobs and the sentences they ended in."""
+    """Jobs with their errors; those that were given up can be tried again."""
 
-    list_display = ("id", "kind", "title", "status", "created_at", "finished_at", "summary")
+    list_display = ("id", "kind", "title", "status", "attempts", "created_at", "finished_at", "error", "summary")
+    list_filter = ("status", "visible", "kind")
     ordering = ("-id",)
+    actions = ("try_again",)
+    # The hash of a live claim's token is of no use to a reader.
+    exclude = ("claim_sha256",)
+
+    @admin.action(description="Try jobs that were given up again", permissions=["view"])
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        count = jobs_retry(job_ids=list(queryset.values_list("pk", flat=True)))
+        self.message_user(request, f"{count} dead jobs are tried again.")

@@ -1,84 +1,108 @@
-"""Work that must follow a commit, and long jobs that a person watches."""
+"""The job: one row for everything that a worker or a trainer must do once."""
 
 from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 
-from flywheel.core.models import User
-
-
-class OutboxMessage(models.Model):
-    """Work that must follow a commit, written in the same transaction as the change that asks for it.
-
-    The row is the truth and the broker's message only a nudge: a row is done when its handler has finished, and a
-    sweep sends again what was lost. `claimed_until` keeps two workers from doing the same row at once.
-    """
-
-    topic = models.CharField(max_length=80)
-    payload = models.JSONField(default=dict)
-    dedupe_key = models.CharField(max_length=200, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    available_at = models.DateTimeField()
-    claimed_until = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
-    done_at = models.DateTimeField(null=True, blank=True)
-    dead_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.TextField(blank=True)
-
-    class Meta:
-        indexes = [
-            models.Index(
-                fields=["available_at", "id"],
-                name="outbox_pending",
-                condition=models.Q(done_at__isnull=True, dead_at__isnull=True),
-            ),
-        ]
-        constraints = [
-            # One waiting message per key: asking twice for the same work queues it once.
-            models.UniqueConstraint(
-                fields=["topic", "dedupe_key"],
-                name="outbox_one_waiting_per_key",
-                condition=models.Q(done_at__isnull=True, dead_at__isnull=True, claimed_until__isnull=True)
-                & ~models.Q(dedupe_key=""),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.topic} {self.pk}"
+from flywheel.work.registry import job_kinds
 
 
 class Job(models.Model):
-    """Long work that a person watches: its progress, its cancel switch and the sentence it ends in."""
+    """Work that follows a commit, written in the same transaction as the change that asks for it.
+
+    The row is the truth and the broker's message only a nudge: the work is done when the row says so, and a sweep
+    nudges again when a message or a worker was lost. `claim_sha256` is the hash of a token that belongs to the current
+    attempt. It is the fence: a worker that was presumed dead holds an older token and cannot write.
+
+    Follow-up work (`visible` is false) is short and is not listed. Long work is listed on the Jobs page with its
+    progress. A local worker claims a row by its key (`flywheel.work.jobs`), a trainer over HTTP (`flywheel.runs`).
+    """
 
     class Status(models.TextChoices):
+        REQUESTED = "requested", "Waits for approval"
         QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
+        CANCELLING = "cancelling", "Cancelling"
         DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+        STOPPED = "stopped", "Stopped at a limit"
         CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(max_length=60)
-    title = models.CharField(max_length=200)
+    payload = models.JSONField(default=dict)
+    dedupe_key = models.CharField(max_length=200, blank=True)
+    visible = models.BooleanField(default=False)
+    title = models.CharField(max_length=220, blank=True)
+    # What the job works on, as the ledger names it, for example "snapshot:<uid>".
     object_ref = models.CharField(max_length=120, blank=True)
-    requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     status = models.CharField(max_length=12, choices=Status, default=Status.QUEUED)
-    done_units = models.BigIntegerField(default=0)
-    total_units = models.BigIntegerField(null=True, blank=True)
+
+    claim_sha256 = models.CharField(max_length=64, blank=True)
+    claimed_by = models.CharField(max_length=200, blank=True)
+    claim_expires_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # Claims so far, and how many of the last ones in a row ended without progress.
+    attempts = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    # The earliest time of the next nudge: a delay, a wait after a failure, or the time given to a trainer to answer.
+    available_at = models.DateTimeField(null=True, blank=True)
+    # Messages sent to the trainers' queue since the job was queued; the wait for an answer doubles with each.
+    dispatches = models.PositiveIntegerField(default=0)
+
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True, blank=True)
     unit = models.CharField(max_length=30, default="rows")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
     summary = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
-            models.Index(fields=["-id"], name="job_newest"),
-            models.Index(fields=["object_ref", "-id"], name="job_by_object"),
+            models.Index(fields=["available_at", "id"], name="job_due", condition=models.Q(status="queued")),
+            models.Index(
+                fields=["claim_expires_at"], name="job_claimed",
+                condition=models.Q(status__in=["running", "cancelling"]),
+            ),
+            # Follow-up work outnumbers listed jobs by far, so the page's index leaves it out.
+            models.Index(fields=["-id"], name="job_newest_visible", condition=models.Q(visible=True)),
+            models.Index(fields=["object_ref", "-id"], name="job_by_object", condition=~models.Q(object_ref="")),
+        ]
+        constraints = [
+            # Follow-up work that was requested twice runs once. A row that was tried before does not count as waiting,
+            # because what it saw may be older than the new request.
+            models.UniqueConstraint(
+                fields=["kind", "dedupe_key"], name="job_one_waiting_per_key",
+                condition=models.Q(visible=False, status="queued", attempts=0) & ~models.Q(dedupe_key=""),
+            ),
+            # Long work with a key exists once until it ends: two clicks, or two sweeps, make one.
+            models.UniqueConstraint(
+                fields=["kind", "dedupe_key"], name="job_one_active_per_key",
+                condition=models.Q(visible=True, finished_at__isnull=True) & ~models.Q(dedupe_key=""),
+            ),
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return self.title or f"{self.kind} {self.pk}"
+
+    @property
+    def link(self) -> str:
+        """Address of the page of what the job works on; "" when there is none."""
+        kind = job_kinds().get(self.kind)
+        return kind.link(self) if kind is not None and kind.link is not None else ""
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether a cancel button makes sense now."""
+        kind = job_kinds().get(self.kind)
+        return self.finished_at is None and self.cancel_requested_at is None and (kind is None or kind.cancellable)

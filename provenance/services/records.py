@@ -17,7 +17,7 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import ValidationFailed
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import RecordDraft, SubjectRef
 from provenance.models import ProvenanceRecord, Subject
 from provenance.services.verdicts import JUDGE_TOPIC
@@ -120,7 +120,7 @@ def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
 def records_tell(stored: StoredRecords) -> None:
     """Have stored records judged, ledgered, and handed on where somebody in them has said no."""
     if stored.made or stored.changed:
-        outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+        job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
         ledger_append(
             actor="system", action=Action.PROVENANCE_RECORD, object=f"source:{stored.source_system}",
             touched={"record": [*stored.made, *stored.changed]},

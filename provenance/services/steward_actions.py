@@ -17,7 +17,7 @@ from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.text import plain_text
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from provenance.models import ProvenanceRecord, StewardReview
 from provenance.services.records import FACTS
 from provenance.services.verdicts import JUDGE_TOPIC, records_judge
@@ -126,7 +126,7 @@ def _records_change(
             **values, judge_due=True, changed_at=timezone.now()
         )
         if changed:
-            outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+            job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
             ledger_append(
                 actor=by, action=Action.PROVENANCE_TERMS, object=f"source:{source_system}",
                 touched={"system": [source_system]},

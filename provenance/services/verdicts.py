@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from provenance.domain.gate import RecordFacts, Verdict, verdict
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord
@@ -64,7 +64,7 @@ def due_judge() -> int:
             records_judge(batch)
         done, last = done + len(batch), batch[-1]
     if done:
-        outbox_add(topic=GAUGES_TOPIC, payload={}, dedupe_key="all")
+        job_add(kind=GAUGES_TOPIC, payload={}, dedupe_key="all")
     return done
 
 
@@ -94,7 +94,7 @@ def records_touch(record_ids: Sequence[int]) -> int:
     for batch in chunks(record_ids, BATCH):
         touched += ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=True, changed_at=timezone.now())
     if touched:
-        outbox_add(topic=JUDGE_TOPIC, payload={}, dedupe_key="due")
+        job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
     return touched
 
 

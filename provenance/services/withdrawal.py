@@ -18,16 +18,16 @@ from flywheel.audit.domain import json_safe
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import NotFound, ValidationFailed
 from flywheel.core.text import plain_text
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, REFUSING_STATES, is_consent_basis
 from provenance.models import ConsentEvent, ConsentRecord, ProvenanceRecord, Subject, Withdrawal
 from provenance.selectors import chunks, records_of_subjects, subject_refuses
 from provenance.services.verdicts import records_judge
 
 MAX_REASON = 500
-WALK_TOPIC = "withdrawal.walk"
-LATE_TOPIC = "withdrawal.late"
-REFUSAL_TOPIC = "consent.refusal_due"
+WALK_KIND = "withdrawal.walk"
+LATE_KIND = "withdrawal.late"
+REFUSAL_KIND = "consent.refusal_due"
 
 
 def consent_withdraw(
@@ -68,7 +68,11 @@ def withdrawal_ensure(
         )
         records = sorted(records_of_subjects([locked.pk]))
         records_judge(records)
-        outbox_add(topic=WALK_TOPIC, payload={"withdrawal_uid": str(withdrawal.uid)})
+        job_add(
+            kind=WALK_KIND, payload={"withdrawal_uid": str(withdrawal.uid)}, object_ref=f"withdrawal:{withdrawal.uid}",
+            # No name in the title, because the list of jobs is open to more people than the subject's page.
+            title=f"Follow withdrawal {str(withdrawal.uid)[:8]}", requested_by=withdrawal.requested_by, unit="steps",
+        )
         ledger_append(
             actor=by, action=Action.CONSENT_WITHDRAW, object=f"subject:{locked.uid}",
             touched={"subject": [locked.pk]},
@@ -134,7 +138,7 @@ def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by
         if state not in REFUSING_STATES:
             continue
         if (wait := at - timezone.now()) > timedelta(0):
-            outbox_add(topic=REFUSAL_TOPIC, delay=wait, payload={
+            job_add(kind=REFUSAL_KIND, delay=wait, payload={
                 "record_id": record.record_id, "state": state, "at": at.isoformat(),
             })
         elif purposes := _refuses_something(record):
@@ -174,7 +178,7 @@ def late_follow(*, record_ids: Iterable[int]) -> None:
         ))
         found = through.filter(withdrawn | refusing).values_list("provenancerecord_id", flat=True)
         if records := sorted(set(found)):
-            outbox_add(topic=LATE_TOPIC, payload={"records": records})
+            job_add(kind=LATE_KIND, payload={"records": records})
 
 
 def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:

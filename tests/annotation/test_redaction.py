@@ -17,8 +17,8 @@ from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Capture, Example
 from flywheel.core.errors import Forbidden, NotFound, ValidationFailed
 from flywheel.privacy.detector import PiiSpan
-from flywheel.work.models import OutboxMessage
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
+from flywheel.work.models import Job
 from tests.annotation.conftest import make_examples
 from tests.annotation.test_services import submit
 
@@ -73,8 +73,8 @@ def test_a_submit_asks_for_the_search_and_does_not_wait_for_it(project, stock, a
     stock(1)
     given = give(project, annotator, "Write to ann@example.org")
     assert (given.searched_at, given.pii, finder.asked) == (None, [], [])
-    assert OutboxMessage.objects.get(topic="annotation.search").payload == {"annotation": given.pk}
-    outbox_drain()
+    assert Job.objects.get(kind="annotation.search").payload == {"annotation": given.pk}
+    jobs_drain()
     assert shown(given) == "Write to <EMAIL_2>"
     assert given.result[0]["value"]["text"] == ["Write to ann@example.org"]
     entry = LedgerEntry.objects.get(action="annotation.search")
@@ -128,7 +128,7 @@ def test_searching_again_changes_nothing(project, stock, annotator, finder):
     given = give(project, annotator, "Write to ann@example.org")
     assert services.annotations_search(annotation_ids=[given.pk]) == 1
     services.annotations_search(annotation_ids=[given.pk, 10**9])
-    outbox_drain()
+    jobs_drain()
     assert len(finder.asked) == 1
     assert LedgerEntry.objects.filter(action="annotation.search").count() == 1
 
@@ -151,7 +151,7 @@ def test_an_answer_without_free_text_needs_no_search(project, lead, source, anno
     services.tasks_make(project=made)
     given = submit(made, annotator, [{"from_name": "c", "value": {"choices": ["A"]}}])
     assert given.searched_at is not None
-    assert not OutboxMessage.objects.filter(topic="annotation.search").exists()
+    assert not Job.objects.filter(kind="annotation.search").exists()
 
 
 def test_a_reviewers_fix_is_searched_too(project, stock, annotator, reviewer, finder):
@@ -160,23 +160,23 @@ def test_a_reviewers_fix_is_searched_too(project, stock, annotator, reviewer, fi
     review = services.review_settle(
         annotation_id=given.pk, reviewer=reviewer, decision="fix", fixed_result=reply("Mail me@x.org")
     )
-    outbox_drain()
+    jobs_drain()
     assert shown(review.fixed_annotation) == "Mail <EMAIL_2>"
 
 
 def test_the_sweep_asks_once_for_answers_that_nobody_asked_about(project, stock, annotator, finder):
     stock(2)
     old, new = give(project, annotator, "a@b.de"), give(project, annotator, "c@d.de")
-    OutboxMessage.objects.all().delete()
+    Job.objects.all().delete()
     Annotation.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=1))
     assert (tasks.sweep_search(), tasks.sweep_search()) == (1, 0)
-    outbox_drain()
+    jobs_drain()
     assert shown(old) == "<EMAIL_2>"
     new.refresh_from_db()
     assert new.searched_at is None
     # One that died is not tried for ever.
     Annotation.objects.filter(pk=old.pk).update(searched_at=None)
-    OutboxMessage.objects.update(done_at=None, dead_at=timezone.now())
+    Job.objects.update(status="failed", failures=8)
     assert tasks.sweep_search() == 0
 
 
@@ -292,7 +292,7 @@ def test_a_span_is_judged_over_rest(found, reviewer, api_of):
 def test_the_real_detector_finds_what_a_person_should_not_have_written(project, stock, annotator):
     stock(1)
     given = give(project, annotator, "Dear customer, call Siobhan O'Neill on +44 7700 900123 or mail s.oneill@example.org.")
-    outbox_drain()
+    jobs_drain()
     text = shown(given)
     assert not re.search(r"Siobhan|Neill|7700|example", text)
     assert text.startswith("Dear customer, call <PERSON_")

@@ -281,7 +281,7 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
     from annotation.models import Annotation, Task
     from flywheel.datasets.models import Snapshot
     from flywheel.datasets.services import snapshot_request
-    from flywheel.work.outbox import outbox_drain
+    from flywheel.work.jobs import jobs_drain
 
     lead = _person("lead", "lead", "admin")
     source = _source(lead)
@@ -312,7 +312,7 @@ def freeze_and_export(n: int, backend: str, only: str) -> None:
         project=project, name="Bench", purpose="sft", region="EU", seed=1, shares={"validation": 0.1, "test": 0.1},
         by=lead, system_prompt="",
     )
-    outbox_drain()
+    jobs_drain()
     seconds = time.perf_counter() - started
     snapshot.refresh_from_db()
     if snapshot.status != Snapshot.Status.FROZEN or snapshot.row_count != n:

@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone
 
 from flywheel.audit.models import LedgerEntry
-from flywheel.work import outbox
-from flywheel.work.models import OutboxMessage
-from flywheel.work.outbox import outbox_drain
+from flywheel.work import registry
+from flywheel.work.jobs import jobs_drain
+from flywheel.work.models import Job
+from flywheel.work.registry import JobKind
 from provenance import selectors, services
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from tests.provenance.conftest import consent_row, draft
@@ -19,10 +20,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _nobody_above(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walks belong to the app on top; here only what is asked of it counts."""
+def _no_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walks belong to a higher app; here only the requests for them count."""
     for topic in ("withdrawal.walk", "withdrawal.late"):
-        monkeypatch.setitem(outbox._handlers, topic, lambda payload: None)
+        monkeypatch.setitem(registry._kinds, topic, JobKind(topic, work=lambda claim: None))
 
 
 def told(record_id: str, state: str, at: datetime | str) -> None:
@@ -31,7 +32,7 @@ def told(record_id: str, state: str, at: datetime | str) -> None:
 
 
 def late() -> list[list[int]]:
-    rows = OutboxMessage.objects.filter(topic="withdrawal.late").order_by("pk")
+    rows = Job.objects.filter(kind="withdrawal.late").order_by("pk")
     return [row.payload["records"] for row in rows]
 
 
@@ -46,7 +47,7 @@ def test_data_of_somebody_who_refused_before_is_handed_on_to_be_withdrawn(state:
 def test_data_of_somebody_whose_withdrawal_was_walked_long_ago_is_handed_on(records, steward):
     (record,) = records(1)
     services.consent_withdraw(subject=record.subjects.get(), by=steward)
-    outbox_drain()
+    jobs_drain()
     newer = services.record_provenance_bulk([draft(5, subject_refs=draft(1).subject_refs)])["t-5"]
     assert late() == [[newer.pk]]
 
@@ -114,13 +115,13 @@ def test_a_refusal_told_ahead_of_its_time_is_followed_once_that_has_come(records
     (record,) = records(1)
     soon = timezone.now() + timedelta(hours=2)
     told("c-1", "ConsentWithdrawn", soon)
-    outbox_drain()
+    jobs_drain()
     assert services.gate_judge([record.pk], purpose="sft", region="EU")[record.pk].cleared
     assert not Withdrawal.objects.exists()
     monkeypatch.setattr(timezone, "now", lambda: soon + timedelta(seconds=1))
-    outbox_drain()
+    jobs_drain()
     assert Withdrawal.objects.get().effective_at == soon
-    assert OutboxMessage.objects.filter(topic="withdrawal.walk").count() == 1
+    assert Job.objects.filter(kind="withdrawal.walk").count() == 1
     services.refusal_due(record_id="c-1", state="ConsentWithdrawn", at=soon.isoformat())
     assert Withdrawal.objects.count() == 1
 
@@ -128,7 +129,7 @@ def test_a_refusal_told_ahead_of_its_time_is_followed_once_that_has_come(records
 def test_a_refusal_at_the_end_of_the_calendar_waits_without_harm(records):
     records(1)
     told("c-1", "ConsentRefused", datetime(9999, 12, 31, tzinfo=UTC))
-    outbox_drain()
+    jobs_drain()
     assert not Withdrawal.objects.exists()
 
 
@@ -175,7 +176,7 @@ def test_the_end_is_the_same_in_whatever_order_records_and_refusals_come():
     for number, order in enumerate(permutations(("given", "withdrawn", "record"))):
         ref, key = (("acme", f"p{number}"),), f"order-{number}"
         states = {"given": ("ConsentGiven", "2026-01-01"), "withdrawn": ("ConsentWithdrawn", "2026-02-01")}
-        before = set(OutboxMessage.objects.values_list("pk", flat=True))
+        before = set(Job.objects.values_list("pk", flat=True))
         for step in order:
             if step == "record":
                 services.record_provenance_bulk([draft(100 + number, subject_refs=ref)])
@@ -185,7 +186,7 @@ def test_the_end_is_the_same_in_whatever_order_records_and_refusals_come():
                     subject_ref=f"p{number}", record_id=key,
                     events=[{"event_time": f"{at}T00:00:00Z", "event_state": state}],
                 )])
-        topics = set(OutboxMessage.objects.exclude(pk__in=before).values_list("topic", flat=True))
+        topics = set(Job.objects.exclude(pk__in=before).values_list("kind", flat=True))
         reached.append(topics & {"withdrawal.walk", "withdrawal.late"})
         record = ProvenanceRecord.objects.get(source_record_id=f"t-{100 + number}")
         assert selectors.records_spent([record.pk]) == [record.pk], order

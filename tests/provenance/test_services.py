@@ -11,7 +11,7 @@ from django.utils import timezone
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
-from flywheel.work.models import OutboxMessage
+from flywheel.work.models import Job
 from provenance import services
 from provenance.models import (
     ConsentEvent,
@@ -191,7 +191,7 @@ def test_a_refusing_event_is_walked_like_a_withdrawal(records):
         record_id="c-1", event={"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRevoked"}, by="test"
     )
     assert Withdrawal.objects.get().effective_at.isoformat() == "2026-03-01T00:00:00+00:00"
-    assert OutboxMessage.objects.filter(topic="withdrawal.walk").count() == 1
+    assert Job.objects.filter(kind="withdrawal.walk").count() == 1
 
 
 def test_withdrawal_blocks_in_its_own_transaction(records, steward):
@@ -201,7 +201,7 @@ def test_withdrawal_blocks_in_its_own_transaction(records, steward):
     assert not GateVerdict.objects.filter(cleared=True).exists()
     assert rules_of(record) == {"consent_withdrawn"}
     assert ConsentEvent.objects.filter(event_state="ConsentWithdrawn").count() == 1
-    assert OutboxMessage.objects.get(topic="withdrawal.walk").payload == {"withdrawal_uid": str(withdrawal.uid)}
+    assert Job.objects.get(kind="withdrawal.walk").payload == {"withdrawal_uid": str(withdrawal.uid)}
     assert "letter" not in str(list(LedgerEntry.objects.values_list("payload", flat=True)))
     assert ledger_verify().ok
 

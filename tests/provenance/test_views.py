@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from flywheel.work.jobs import jobs_drain
 from flywheel.work.models import Job
-from flywheel.work.outbox import outbox_drain
 from provenance import services
 from provenance.models import ProvenanceRecord, Withdrawal
 
@@ -139,6 +139,6 @@ def test_verifying_the_ledger_is_a_job_that_ends_in_a_sentence(records, client_o
     client = client_of(steward)
     for _ in range(2):
         client.post(reverse("audit:ledger_verify"))
-    assert Job.objects.count() == 1
-    outbox_drain()
+    assert Job.objects.filter(kind="ledger.verify").count() == 1
+    jobs_drain()
     assert "entries fit" in client.get(reverse("audit:ledger")).content.decode()

@@ -19,7 +19,7 @@ from flywheel.capture.domain.payloads import BadPayload, Delivery, delivery_of, 
 from flywheel.capture.models import Capture, Source
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 
 CHUNK_ROWS = 1000
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -186,7 +186,7 @@ def _store(deliveries: list[tuple[Delivery, Source]], *, by: User | None) -> lis
             new[key] = _capture(delivery, source, by)
     created = {(c.source_id, c.external_id, c.version): c for c in Capture.objects.bulk_create(new.values())}
     if created:
-        outbox_add(topic=TOPIC, payload={}, dedupe_key="waiting")
+        job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
         _ledger(created.values(), by=by)
     fresh = set(created)
     stored = []

@@ -29,7 +29,7 @@ from flywheel.capture.services.ingest import TOPIC
 from flywheel.core.errors import Conflict
 from flywheel.core.models import User
 from flywheel.privacy.detector import Detector, PiiSpan, default_detector
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import RecordDraft
 from provenance.services import StoredRecords, records_store, records_tell
 
@@ -91,7 +91,7 @@ def captures_sweep() -> bool:
     """Ask for processing when captures wait. Returns whether any does; mends whatever a crash lost."""
     if not Capture.objects.filter(status=Capture.Status.RECEIVED).exists():
         return False
-    outbox_add(topic=TOPIC, payload={}, dedupe_key="waiting")
+    job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
     return True
 
 
@@ -103,7 +103,7 @@ def capture_replay(*, capture: Capture, by: User) -> None:
         )
         if not changed:
             raise Conflict(f"capture {capture.pk} is not among the dead letters; it was replayed already")
-        outbox_add(topic=TOPIC, payload={}, dedupe_key="waiting")
+        job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
         ledger_append(
             actor=by, action=Action.CAPTURE_REPLAY, object=f"capture:{capture.pk}",
             touched={"capture": [capture.pk]},

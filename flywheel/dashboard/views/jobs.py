@@ -14,8 +14,8 @@ from flywheel.core.errors import NotFound
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 from flywheel.dashboard import selectors
+from flywheel.work.jobs import job_cancel
 from flywheel.work.models import Job
-from flywheel.work.progress import job_cancel
 
 
 @login_required

@@ -1,8 +1,8 @@
 """Building a snapshot: settled examples through both gates into Parquet, leaves, a root and a manifest.
 
-May be killed anywhere and run again: rows are written for a snapshot that is still building and thrown away by the
-next attempt, files get the root in their path, and one transaction at the end freezes everything. A record whose
-facts change while the snapshot is being built is judged again in that transaction.
+A build may be killed anywhere and run again: rows are written under the job's claim and thrown away by the next
+attempt, files get the root in their path, and one transaction at the end freezes everything. A record whose facts
+change while the snapshot is being built is judged again in that transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
@@ -30,12 +29,18 @@ from flywheel.datasets import domain, manifest
 from flywheel.datasets.formats import ParquetRows, messages_build
 from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
 from flywheel.datasets.refusal_text import frozen_sentence
-from flywheel.datasets.selectors import Settled, flagged_records, settled_chunks, settled_count, unsettled_count
-from flywheel.datasets.services.build_claim import Superseded, claim, owned, rows_clear, rows_insert
+from flywheel.datasets.selectors import (
+    Settled,
+    flagged_records,
+    settled_chunks,
+    settled_count,
+    tainted_count,
+    unsettled_count,
+)
+from flywheel.datasets.services.build_rows import rows_clear, rows_insert
 from flywheel.datasets.services.spool import Placed, Spool, Spooled, group_sizes
 from flywheel.datasets.services.taint import rows_taint
-from flywheel.work.outbox import outbox_extend
-from flywheel.work.progress import JobCancelled, job_finish, job_progress
+from flywheel.work.claims import Claim, JobCancelled, JobFailed, Superseded
 from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, cleared_until, verdict
 from provenance.selectors import chunks, ledger_seq, record_facts, records_changed_since
 from training.contract.merkle import MerkleTree, leaf_hash
@@ -60,10 +65,10 @@ class FactsChanged(Exception):
 
 @dataclass(slots=True)
 class Build:
-    """One attempt: what it was asked, since when, and what it has counted so far."""
+    """One attempt: what was requested, since when, and what it has counted so far."""
 
     snapshot: Snapshot
-    token: UUID
+    claim: Claim
     now: datetime
     seq: int
     folder: Path
@@ -78,41 +83,59 @@ class Build:
     root: str = ""
 
 
-def snapshot_build(*, snapshot_id: int) -> Snapshot:
-    """Build and freeze. A snapshot that is no longer building is left as it is.
+def snapshot_build(claim: Claim) -> str:
+    """Build and freeze the snapshot of a job, and return the sentence that the job ends in.
 
-    Ends as frozen, tainted (facts kept changing under it), cancelled, or failed with the reason.
+    The snapshot ends as frozen, tainted (facts kept changing under it), cancelled, or failed with the reason. One
+    that has ended already is left as it is. Raises Superseded, JobCancelled and JobFailed, and the errors of a
+    database or disk that may be back soon.
     """
-    snapshot = Snapshot.objects.select_related("project", "requested_by").get(pk=snapshot_id)
+    snapshot = Snapshot.objects.select_related("project", "requested_by").get(job=claim.job)
+    held = ""
     try:
         for attempt in range(1, ATTEMPTS + 1):
             if snapshot.status != Status.BUILDING:
-                return snapshot
+                break
             try:
-                _attempt(snapshot, last=attempt == ATTEMPTS)
+                held = _attempt(snapshot, claim, last=attempt == ATTEMPTS)
             except FactsChanged as change:
                 log.info("snapshot %s starts anew: %s", snapshot.uid, change)
             snapshot.refresh_from_db()
-    except Superseded as other:
-        log.info("%s; this attempt stops", other)
-    except JobCancelled:
-        _end(snapshot, Status.CANCELLED, "Cancelled; nothing was frozen.")
+    except Superseded:
+        # Another attempt builds it now, so this one must not touch it.
+        raise
+    except JobCancelled as cancelled:
+        _build_end(snapshot, claim, Status.CANCELLED, "")
+        raise JobCancelled("Cancelled; nothing was frozen.") from cancelled
     except (OperationalError, OSError) as error:
-        # The database or the disk may be back soon: the outbox tries again.
+        # The database or the disk may be back soon, so the job is tried again.
         Snapshot.objects.filter(pk=snapshot.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
         raise
     except Exception as error:
         log.exception("snapshot %s could not be built", snapshot.uid)
-        _end(snapshot, Status.FAILED, f"{type(error).__name__}: {error}")
-    snapshot.refresh_from_db()
-    return snapshot
+        sentence = f"{type(error).__name__}: {error}"
+        _build_end(snapshot, claim, Status.FAILED, sentence)
+        raise JobFailed(sentence) from error
+    # Also reached by an attempt that finds a snapshot which the attempt before froze just before it was killed.
+    if snapshot.status == Status.CANCELLED:
+        raise JobCancelled("Cancelled; nothing was frozen.")
+    if snapshot.status == Status.FAILED:
+        raise JobFailed(snapshot.error)
+    gone = tainted_count(snapshot) if snapshot.status == Status.TAINTED else 0
+    taint = f" {gone} rows were withdrawn meanwhile, so it is tainted." if gone else ""
+    frozen = frozen_sentence(rows=snapshot.row_count, refused=snapshot.refused_counts, root=snapshot.merkle_root)
+    return f"{frozen}{held}{taint}"
 
 
-def _attempt(snapshot: Snapshot, *, last: bool) -> None:
-    token = claim(snapshot)
+def _attempt(snapshot: Snapshot, claim: Claim, *, last: bool) -> str:
+    # A new attempt throws away what the one before wrote. The lock makes it wait for a stale worker's last insert,
+    # which is then part of what is thrown away.
+    with transaction.atomic():
+        claim.lock()
+        rows_clear(snapshot)
     with tempfile.TemporaryDirectory(prefix="flywheel-snapshot-") as folder:
         # The place in the ledger is read before the first fact is: whatever commits after it is looked at again.
-        build = Build(snapshot, token, now=timezone.now(), seq=ledger_seq(), folder=Path(folder))
+        build = Build(snapshot, claim, now=timezone.now(), seq=ledger_seq(), folder=Path(folder))
         build.total = 2 * settled_count(snapshot.project)
         spool = Spool(build.folder / "spool.sqlite3")
         try:
@@ -123,6 +146,7 @@ def _attempt(snapshot: Snapshot, *, last: bool) -> None:
         _finish(build)
         _store(build)
         _freeze(build, last=last)
+    return " Some rows are under a legal hold." if LEGAL_HOLD in build.flags else ""
 
 
 # -- first pass: read, ask both gates, keep what is cleared -----------------------------------------------------------
@@ -132,7 +156,7 @@ def _read(build: Build, spool: Spool) -> None:
         _progress(build)
     for batch in settled_chunks(build.snapshot.project):
         with transaction.atomic():
-            owned(build.snapshot, build.token)
+            build.claim.lock()
             facts = record_facts([item.record_id for item in batch])
             kept, refusals = [], []
             for item in batch:
@@ -249,7 +273,7 @@ def _write_batch(build: Build, parquet: ParquetRows, tree: MerkleTree, batch: li
         hashes.append(leaf)
         parquet.append(row)
         build.tally.add(row)
-    rows_insert(build.snapshot, build.token, rows)
+    rows_insert(build.claim, rows)
     build.read += len(batch)
     _progress(build)
     return b"".join(hashes)
@@ -267,11 +291,8 @@ def _batches(rows: Iterator[Placed]) -> Iterator[list[Placed]]:
 
 
 def _progress(build: Build) -> None:
-    """Show how far it is, hear a cancel, and keep the outbox from giving the work to another worker."""
-    job_id = build.snapshot.job_id
-    if job_id is not None:
-        job_progress(job_id=job_id, done=min(build.read, build.total), total=build.total)
-    outbox_extend(topic="snapshot.build", snapshot_id=build.snapshot.pk)
+    """Report progress, check for cancellation, extend the claim."""
+    build.claim.progress(min(build.read, build.total), total=build.total)
 
 
 # -- the end: documents, storage, one freezing transaction -------------------------------------------------------------
@@ -303,9 +324,9 @@ def _store(build: Build) -> None:
     names = [f"{split}.parquet" for split in SPLITS]
     for name in (*names, manifest.TREE, manifest.CARD, manifest.MANIFEST):
         target = f"{build.snapshot.path}/{name}"
-        # What another attempt has frozen under this name meanwhile is not touched.
+        # Files that another attempt has frozen under this name meanwhile must stay, so the claim is checked for each.
         with transaction.atomic():
-            owned(build.snapshot, build.token)
+            build.claim.lock()
         if default_storage.exists(target):
             default_storage.delete(target)
         with (build.folder / name).open("rb") as file:
@@ -315,9 +336,8 @@ def _store(build: Build) -> None:
 def _freeze(build: Build, *, last: bool) -> None:
     snapshot = build.snapshot
     with transaction.atomic():
+        build.claim.lock()
         locked = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
-        if locked.status != Status.BUILDING or locked.builder != build.token:
-            raise Superseded(f"snapshot {snapshot.uid} is {locked.status}, or built by another attempt")
         # First and not last: the ledger's lock makes every change of facts come either before this, and then the
         # next line sees it, or after, and then its walk finds the frozen rows and taints them.
         ledger_append(
@@ -334,7 +354,6 @@ def _freeze(build: Build, *, last: bool) -> None:
         _freeze_row(locked, build, tainted=bool(gone))
         if gone:
             rows_taint(record_ids=gone, snapshots=[locked.pk])
-    _say(build, gone)
 
 
 def _no_longer_cleared(build: Build) -> list[int]:
@@ -358,7 +377,7 @@ def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
     now = timezone.now()
     snapshot.status = Status.TAINTED if tainted else Status.FROZEN
     snapshot.tainted_at = now if tainted else None
-    snapshot.frozen_at, snapshot.error, snapshot.path, snapshot.builder = now, "", build.snapshot.path, None
+    snapshot.frozen_at, snapshot.error, snapshot.path = now, "", build.snapshot.path
     snapshot.merkle_root, snapshot.manifest = build.root, build.snapshot.manifest
     snapshot.row_count = build.tally.rows
     snapshot.split_counts = {split: entry["rows"] for split, entry in build.files.items()}
@@ -368,25 +387,12 @@ def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
     snapshot.save()
 
 
-def _say(build: Build, gone: list[int]) -> None:
-    if build.snapshot.job_id is None:
-        return
-    held = f" {LEGAL_HOLD.replace('_', ' ').capitalize()} stands on some." if LEGAL_HOLD in build.flags else ""
-    taint = f" {len(gone)} records were withdrawn meanwhile, so it is tainted." if gone else ""
-    told = frozen_sentence(rows=build.tally.rows, refused=build.refused, root=build.root)
-    job_finish(job_id=build.snapshot.job_id, summary=f"{told}{held}{taint}")
-
-
-def _end(snapshot: Snapshot, status: str, sentence: str) -> None:
+def _build_end(snapshot: Snapshot, claim: Claim, status: str, error: str) -> None:
     with transaction.atomic():
-        changed = Snapshot.objects.filter(pk=snapshot.pk, status=Status.BUILDING).update(
-            status=status, error="" if status == Status.CANCELLED else sentence[:2000]
-        )
-        if changed:
+        claim.lock()
+        if Snapshot.objects.filter(pk=snapshot.pk, status=Status.BUILDING).update(status=status, error=error[:2000]):
             rows_clear(snapshot)
             ledger_append(
                 actor="system", action=Action(f"snapshot.{status}"), object=f"snapshot:{snapshot.uid}",
                 touched={"snapshot": [snapshot.pk]},
             )
-    if snapshot.job_id is not None:
-        job_finish(job_id=snapshot.job_id, summary=sentence, status=status)

@@ -1,4 +1,4 @@
-"""Asking for a snapshot. The work is queued; building it is another module's."""
+"""Requesting a snapshot: the row and the job that builds it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
 from flywheel.datasets import domain
 from flywheel.datasets.models import Snapshot
-from flywheel.work.outbox import outbox_add
-from flywheel.work.progress import job_start
+from flywheel.work.jobs import job_add
 from provenance.domain.regions import is_region
 from provenance.domain.vocabulary import PURPOSES
 
-BUILD_TOPIC = "snapshot.build"
+BUILD_KIND = "snapshot.build"
 DEFAULT_SHARES = {"validation": 0.1, "test": 0.1}
 MAX_SEED = 2**32 - 1
 
@@ -29,22 +28,21 @@ def snapshot_request(
 ) -> Snapshot:
     """Ask for a snapshot of everything in the project that is settled and cleared; a job builds it.
 
-    `shares` are those of validation and test, the rest is train. The row is there at once, with a job that shows
-    progress. Raises Invalid naming the field.
+    `shares` are those of validation and test; the rest is train. The row exists at once, with a job that shows
+    progress. Raises ValidationFailed naming the field.
     """
     wanted = dict(DEFAULT_SHARES if shares is None else shares)
     _check(name=name, purpose=purpose, region=region, seed=seed, shares=wanted, system_prompt=system_prompt)
     with transaction.atomic():
-        snapshot = Snapshot.objects.create(
+        snapshot = Snapshot(
             project=project, name=name.strip(), purpose=purpose, region=region.strip(), seed=seed, shares=wanted,
             system_prompt=system_prompt.strip(), commercial=commercial, requested_by=by,
         )
-        snapshot.job = job_start(
-            kind="snapshot", title=f"Freeze snapshot {snapshot.name}", requested_by=by,
+        snapshot.job = job_add(
+            kind=BUILD_KIND, title=f"Freeze snapshot {snapshot.name}", requested_by=by,
             object_ref=f"snapshot:{snapshot.uid}",
         )
-        snapshot.save(update_fields=["job"])
-        outbox_add(topic=BUILD_TOPIC, payload={"snapshot_id": snapshot.pk})
+        snapshot.save(force_insert=True)
         ledger_append(
             actor=by, action=Action.SNAPSHOT_REQUEST, object=f"snapshot:{snapshot.uid}",
             touched={"snapshot": [snapshot.pk], "project": [project.pk]},

@@ -27,7 +27,7 @@ from flywheel.ops.demo.datasets import Answer, Material
 from flywheel.ops.prepare import person, project_ensure
 from flywheel.runs import services as runs
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
-from flywheel.work.outbox import outbox_drain, outbox_sweep
+from flywheel.work.jobs import jobs_drain, jobs_sweep
 from provenance.domain.gate import RULES
 
 ENDED = ("done", "stopped", "cancelled", "failed")
@@ -240,7 +240,7 @@ def _wait(job: TrainingRun | SuggestionBatch, show: Callable[[], None], alive: C
         _drain()
         if time.monotonic() - swept > SWEEP_EVERY:
             runs.runs_sweep()
-            outbox_sweep()
+            jobs_sweep()
             swept = time.monotonic()
         close_old_connections()
         job.refresh_from_db()
@@ -252,7 +252,7 @@ def _wait(job: TrainingRun | SuggestionBatch, show: Callable[[], None], alive: C
 
 
 def _drain() -> None:
-    while outbox_drain():
+    while jobs_drain():
         pass
 
 

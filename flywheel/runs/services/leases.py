@@ -29,7 +29,7 @@ from flywheel.runs.models import LeasedJob, SuggestionBatch, TrainingRun
 from flywheel.runs.selectors import KINDS, Leased, kind_of
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.run_requests import DISPATCH_TOPIC
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 
 Status = LeasedJob.Status
 TASK = "training.run_job"
@@ -211,7 +211,7 @@ def give_up(job: Leased, *, error: str, retry: bool, released: bool, actor: str)
         job.error, job.metered_at, job.worker_name = error[:2000], None, ""
         job.queued_at, job.dispatched_at, job.dispatches = timezone.now(), None, 0
         job.save()
-        outbox_add(topic=DISPATCH_TOPIC, payload={"kind": kind_of(job), "job": job.pk},
+        job_add(kind=DISPATCH_TOPIC, payload={"kind": kind_of(job), "job": job.pk},
                    dedupe_key=f"{kind_of(job)}:{job.pk}")
         ledger_append(
             actor=actor, action=Action(f"{kind_of(job)}.requeue"), object=ref(job),
@@ -334,7 +334,7 @@ def _sweep_queue(kind: str, limit: int) -> int:
     ]
     with transaction.atomic():
         for job in lost:
-            outbox_add(topic=DISPATCH_TOPIC, payload={"kind": kind, "job": job.pk}, dedupe_key=f"{kind}:{job.pk}")
+            job_add(kind=DISPATCH_TOPIC, payload={"kind": kind, "job": job.pk}, dedupe_key=f"{kind}:{job.pk}")
     return len(lost)
 
 

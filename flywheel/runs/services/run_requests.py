@@ -20,7 +20,7 @@ from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.catalog import EMPTY_ROOT_HEX, admin_only
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from training.contract import ContractError, RunSpec
 
 DISPATCH_TOPIC = "runs.dispatch"
@@ -163,7 +163,7 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
         now = timezone.now()
         run.status, run.approved_by, run.approved_at, run.queued_at = TrainingRun.Status.QUEUED, by, now, now
         run.save()
-        outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "run", "job": run.pk}, dedupe_key=f"run:{run.pk}")
+        job_add(kind=DISPATCH_TOPIC, payload={"kind": "run", "job": run.pk}, dedupe_key=f"run:{run.pk}")
         ledger_append(
             actor=by, action=Action.RUN_APPROVE, object=f"run:{run.uid}",
             touched={"run": [run.pk]},

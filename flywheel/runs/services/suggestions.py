@@ -32,7 +32,7 @@ from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import stored_open
 from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
 from flywheel.runs.services.run_requests import DISPATCH_TOPIC
-from flywheel.work.outbox import outbox_add
+from flywheel.work.jobs import job_add
 from training.contract import GenerateSpec
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
         with transaction.atomic():
             budget_ledger.reserve(batch, budget_ledger.budget_locked(device), _reservation(batch, model, device))
             batch.save(force_insert=True)
-            outbox_add(topic=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
+            job_add(kind=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
                        dedupe_key=f"suggestions:{batch.pk}")
             ledger_append(
                 actor=by, action=Action.SUGGESTIONS_PUBLISH, object=f"suggestions:{batch.uid}",

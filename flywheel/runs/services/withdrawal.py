@@ -31,29 +31,32 @@ from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = "withdrawal"
 CHUNK = 500
+WALK_STEPS = 9
+"""Steps of one walk, for its progress."""
 
 
-def withdrawal_walk(*, withdrawal_uid: str, alive: Callable[[], None] = lambda: None) -> Withdrawal:
+def withdrawal_walk(*, withdrawal_uid: str, heartbeat: Callable[[int], None] = lambda done: None) -> Withdrawal:
     """Reach everything derived from a person's data and write the receipt. A finished walk changes nothing.
 
-    `alive` is called between steps, so that the job that drives the walk keeps its claim. Raises NotFound.
+    `heartbeat` is called with the number of steps done, so that the job that runs the walk keeps its claim. Raises
+    NotFound.
     """
     withdrawal = Withdrawal.objects.filter(uid=withdrawal_uid).first()
     if withdrawal is None:
-        raise NotFound(f"there is no withdrawal {withdrawal_uid}")
+        raise NotFound(f"withdrawal {withdrawal_uid} does not exist")
     if withdrawal.completed_at is not None:
         return withdrawal
     records = sorted(set(records_of_subjects([withdrawal.subject_id])))
-    for section, reach in _steps(records, withdrawal.purposes):
+    for done, (section, reach) in enumerate(_steps(records, withdrawal.purposes), 1):
         withdrawal_receipt_add(withdrawal_uid=str(withdrawal.uid), section=section, data=reach())
-        alive()
+        heartbeat(done)
     return withdrawal_complete(withdrawal_uid=str(withdrawal.uid))
 
 
-def late_records_withdraw(*, record_ids: Sequence[int], alive: Callable[[], None] = lambda: None) -> None:
-    """Walk records that came, or came to name somebody, after that person had said no. Twice is the same as once.
+def late_records_withdraw(*, record_ids: Sequence[int], heartbeat: Callable[[], None] = lambda: None) -> None:
+    """Walk records that arrived, or came to name a person, after that person's withdrawal. Twice is the same as once.
 
-    The person's own withdrawal has its receipt already; what is reached here stands in the ledger.
+    The person's own withdrawal has its receipt already; what is reached here is written to the ledger.
     """
     alike: dict[tuple[str, ...], list[int]] = {}
     for record, purposes in records_refused(record_ids).items():
@@ -61,7 +64,7 @@ def late_records_withdraw(*, record_ids: Sequence[int], alive: Callable[[], None
     for refused, records in alike.items():
         for _, reach in _steps(records, refused):
             reach()
-            alive()
+            heartbeat()
 
 
 def _steps(records: list[int], purposes: Sequence[str]) -> Iterable[tuple[str, Callable[[], dict[str, Any]]]]:

@@ -18,8 +18,8 @@ from flywheel.capture.domain import minhash
 from flywheel.capture.models import Capture, Example, MinHashBand, Suggestion
 from flywheel.capture.services import normalize
 from flywheel.core.errors import Conflict
-from flywheel.work.models import OutboxMessage
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
+from flywheel.work.models import Job
 from provenance.models import ProvenanceRecord, Subject
 from provenance.services import records
 from tests.flywheel.capture.conftest import call, ticket
@@ -239,7 +239,7 @@ def test_what_cannot_be_normalised_is_kept_with_its_reason_and_can_be_replayed(s
     assert Example.objects.count() == 1
     services.capture_replay(capture=dead, by=admin)
     monkeypatch.setattr("flywheel.capture.domain.conversation.clean_text", lambda text: text)
-    outbox_drain()
+    jobs_drain()
     dead.refresh_from_db()
     assert (dead.status, dead.error) == ("processed", "")
     assert Example.objects.count() == 2
@@ -300,17 +300,17 @@ def test_deliveries_ask_for_work_once_and_the_job_asks_again_while_captures_wait
     monkeypatch.setattr(normalize, "BATCH", 2)
     list(services.capture_bulk(source=source, lines=[ticket(f"T-{n}") for n in range(5)], by=None))
     list(services.capture_bulk(source=source, lines=[ticket("T-9")], by=None))
-    assert OutboxMessage.objects.filter(topic="capture.process").count() == 1
-    outbox_drain()
+    assert Job.objects.filter(kind="capture.process").count() == 1
+    jobs_drain()
     assert not Capture.objects.filter(status="received").exists()
-    assert not OutboxMessage.objects.filter(topic="capture.process", done_at=None).exists()
+    assert not Job.objects.filter(kind="capture.process", done_at=None).exists()
 
 
 def test_the_sweep_finds_captures_whose_message_was_lost(source):
     list(services.capture_bulk(source=source, lines=[ticket()], by=None))
-    OutboxMessage.objects.all().delete()
+    Job.objects.all().delete()
     tasks.sweep()
-    outbox_drain()
+    jobs_drain()
     assert Example.objects.count() == 1
     assert services.captures_sweep() is False
 

@@ -15,7 +15,7 @@ from flywheel.capture.models import Capture, Source
 from flywheel.capture.services import normalize
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from provenance.models import GateVerdict, ProvenanceRecord
 from provenance.services import lawful_basis_record
 from tests.flywheel.capture.conftest import ticket
@@ -27,7 +27,7 @@ MakeSource = Callable[..., Source]
 
 def deliver(source: Source, *payloads: dict[str, Any]) -> None:
     list(services.capture_bulk(source=source, lines=payloads, by=None))
-    outbox_drain()
+    jobs_drain()
 
 
 def record(number: int) -> ProvenanceRecord:
@@ -35,7 +35,7 @@ def record(number: int) -> ProvenanceRecord:
 
 
 def cleared(number: int, purpose: str) -> bool:
-    outbox_drain()
+    jobs_drain()
     return GateVerdict.objects.get(record=record(number), purpose=purpose, region="EU").cleared
 
 

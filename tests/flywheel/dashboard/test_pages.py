@@ -237,7 +237,9 @@ def test_the_chain_of_a_new_example_says_what_is_missing(steward: User, client_o
 
 @pytest.fixture
 def job(lead: User) -> Job:
-    return Job.objects.create(kind="freeze", title="Freeze <b>", requested_by=lead, total_units=10, done_units=4)
+    return Job.objects.create(
+        kind="snapshot.build", visible=True, title="Freeze <b>", requested_by=lead, total=10, done=4
+    )
 
 
 def test_one_sees_ones_own_jobs_and_deciders_see_all(
@@ -252,7 +254,7 @@ def test_a_lead_watches_the_snapshots_of_the_projects_led_and_of_no_other(
 ) -> None:
     snapshot = turn.model.run.snapshot
     job = Job.objects.create(
-        kind="freeze", title="Freeze", requested_by=steward, object_ref=f"snapshot:{snapshot.uid}"
+        kind="snapshot.build", visible=True, title="Freeze", requested_by=steward, object_ref=f"snapshot:{snapshot.uid}"
     )
     other = make_user("other-lead", "lead")
     assert client_of(lead).get(f"/jobs/{job.uid}/").status_code == 200

@@ -16,7 +16,8 @@ from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.services import snapshot_request
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import job_run, jobs_drain
+from flywheel.work.models import Job
 from provenance.services import RecordDraft, consent_import, record_provenance_bulk
 
 PURPOSES = ("sft", "continued_pretraining", "evaluation")
@@ -98,10 +99,17 @@ class House:
         }
         return snapshot_request(**(wanted | fields))
 
+    def build(self, snapshot: Snapshot) -> Snapshot:
+        """Build, taking over from a worker that holds the job as if that one's claim had expired."""
+        Job.objects.filter(pk=snapshot.job_id, status="running").update(claim_expires_at=timezone.now())
+        job_run(snapshot.job_id)
+        snapshot.refresh_from_db()
+        return snapshot
+
     def freeze(self, **fields: Any) -> Snapshot:
         """Ask for a snapshot and have it built."""
         snapshot = self.request(**fields)
-        outbox_drain()
+        jobs_drain()
         snapshot.refresh_from_db()
         return snapshot
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from django.utils import timezone
 
 from annotation.models import Task
 from flywheel.audit.ledger import ledger_verify
@@ -17,9 +18,8 @@ from flywheel.capture.models import Example
 from flywheel.datasets import services
 from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
 from flywheel.datasets.services import build
-from flywheel.work.models import Job, OutboxMessage
-from flywheel.work.outbox import outbox_drain
-from flywheel.work.progress import job_cancel
+from flywheel.work.jobs import job_cancel, jobs_drain
+from flywheel.work.models import Job
 from provenance.models import Subject
 from provenance.services import consent_withdraw, steward_quarantine
 from tests.flywheel.datasets.conftest import House
@@ -155,9 +155,9 @@ def test_building_again_what_is_frozen_changes_nothing(house: House):
     house.settle(5)
     snapshot = house.freeze()
     rows = list(SnapshotRow.objects.values_list("pk", flat=True))
-    services.snapshot_build(snapshot_id=snapshot.pk)
+    house.build(snapshot)
     assert list(SnapshotRow.objects.values_list("pk", flat=True)) == rows
-    assert OutboxMessage.objects.filter(topic="snapshot.build", done_at=None).count() == 0
+    assert not Job.objects.filter(kind="snapshot.build", finished_at=None).exists()
 
 
 @pytest.mark.parametrize("step", ["_read", "_write", "_write_batch", "_finish", "_store", "_freeze_row"])
@@ -175,11 +175,11 @@ def test_a_build_killed_anywhere_is_repeated_to_the_same_root(
 
     with monkeypatch.context() as patch:
         patch.setattr(build, step, killed)
-        outbox_drain()
+        jobs_drain()
     snapshot.refresh_from_db()
     assert snapshot.status == "building"
-    OutboxMessage.objects.update(claimed_until=None)
-    outbox_drain()
+    Job.objects.update(available_at=timezone.now())
+    jobs_drain()
     snapshot.refresh_from_db()
     assert (snapshot.status, snapshot.merkle_root) == ("frozen", wanted)
     assert snapshot_verify(folder_of(snapshot), wanted).problems == []
@@ -190,11 +190,11 @@ def test_a_cancelled_build_leaves_nothing_frozen(house: House):
     house.settle(5)
     snapshot = house.request()
     job_cancel(job_uid=str(snapshot.job.uid))
-    outbox_drain()
+    jobs_drain()
     snapshot.refresh_from_db()
     assert snapshot.status == "cancelled"
     assert not SnapshotRow.objects.exists()
-    assert Job.objects.get().status == "cancelled"
+    assert Job.objects.get(kind="snapshot.build").status == "cancelled"
 
 
 def test_a_build_that_cannot_be_done_fails_with_its_reason(house: House, monkeypatch: pytest.MonkeyPatch):
@@ -204,7 +204,7 @@ def test_a_build_that_cannot_be_done_fails_with_its_reason(house: House, monkeyp
     assert snapshot.status == "failed"
     assert "ZeroDivisionError" in snapshot.error
     assert not SnapshotRow.objects.exists()
-    assert Job.objects.get().status == "failed"
+    assert Job.objects.get(kind="snapshot.build").status == "failed"
 
 
 def withdraw_once(monkeypatch: pytest.MonkeyPatch, step: str, *, times: int, by: Any) -> None:
@@ -228,8 +228,7 @@ def test_who_withdraws_while_it_is_built_is_not_in_it(
     house.settle(10)
     withdraw_once(monkeypatch, step, times=1, by=steward)
     snapshot = house.request()
-    services.snapshot_build(snapshot_id=snapshot.pk)
-    snapshot.refresh_from_db()
+    house.build(snapshot)
     assert (snapshot.status, snapshot.row_count) == ("frozen", 9)
     assert snapshot.refused_counts == {"consent_withdrawn": 1}
     assert snapshot_verify(folder_of(snapshot)).problems == []
@@ -241,8 +240,7 @@ def test_a_build_that_facts_keep_changing_under_ends_tainted(
     house.settle(10)
     withdraw_once(monkeypatch, "_store", times=3, by=steward)
     snapshot = house.request()
-    services.snapshot_build(snapshot_id=snapshot.pk)
-    snapshot.refresh_from_db()
+    house.build(snapshot)
     assert snapshot.status == "tainted"
     assert SnapshotRow.objects.filter(snapshot=snapshot, tainted_at__isnull=False).count() == 1
 

@@ -12,7 +12,7 @@ from annotation.models import Annotation, Project, Task
 from flywheel.capture.models import Example
 from flywheel.datasets.services import settled_cleared_count
 from flywheel.stats.models import Gauge
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from provenance.services import clearance_count, steward_quarantine
 from tests.flywheel.datasets.conftest import House
 
@@ -39,7 +39,7 @@ def mixed(house: House, steward: Any) -> House:
     answer = Example.objects.get(external_id="t-21").tasks.get().settled_annotation
     answer.result[0]["value"]["text"] = [" "]
     answer.save()
-    outbox_drain()
+    jobs_drain()
     clearance_count()
     settled_cleared_count()
     return house

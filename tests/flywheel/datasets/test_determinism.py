@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from flywheel.datasets.domain import GroupSize, group_node, split_groups
 from flywheel.datasets.models import Snapshot
-from flywheel.datasets.services import snapshot_build
 from provenance.models import ProvenanceRecord, Subject
 from tests.flywheel.datasets.conftest import NAMESPACE, House
 
@@ -40,8 +39,7 @@ def root_of(house: House, settle: Callable[[], Any], **fields: Any) -> tuple[str
         for subject in Subject.objects.all():
             Subject.objects.filter(pk=subject.pk).update(uid=uuid.uuid5(NAMESPACE, subject.external_ref))
         snapshot = house.request(**fields)
-        snapshot_build(snapshot_id=snapshot.pk)
-        snapshot.refresh_from_db()
+        house.build(snapshot)
         assert snapshot.status == "frozen", snapshot.error
         found.append(snapshot)
         raise Undo

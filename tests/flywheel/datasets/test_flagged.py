@@ -8,7 +8,6 @@ import pytest
 
 from annotation.models import Membership, Task
 from annotation.services import flag_resolve, task_flag
-from flywheel.datasets import services
 from flywheel.datasets.selectors import unsettled_count
 from flywheel.datasets.services import build
 from tests.flywheel.datasets.conftest import House
@@ -61,6 +60,5 @@ def test_what_is_flagged_while_it_is_built_is_not_in_it(house: House, chief, mon
 
     monkeypatch.setattr(build, step, interrupted)
     snapshot = house.request()
-    services.snapshot_build(snapshot_id=snapshot.pk)
-    snapshot.refresh_from_db()
+    house.build(snapshot)
     assert (snapshot.status, snapshot.row_count) == ("frozen", 9)

@@ -132,7 +132,7 @@ def test_a_row_that_cannot_be_written_is_kept_out_and_keeps_nobody_else_out(hous
 def test_a_project_where_nothing_is_settled_says_what_to_do(house: House, client_of: Any, lead: Any):
     snapshot = house.freeze()
     assert (snapshot.status, snapshot.row_count) == ("frozen", 0)
-    assert "Nothing is settled in this project yet" in Job.objects.get().summary
+    assert "Nothing is settled in this project yet" in Job.objects.get(kind="snapshot.build").summary
     page = client_of(lead).get(f"/snapshots/{snapshot.uid}/").content.decode()
     assert "nothing can be trained on it" in page
     assert "Train on it" not in page
@@ -142,7 +142,7 @@ def test_where_nothing_is_cleared_the_reasons_are_named_with_their_counts(house:
     house.settle(5, consent=False)
     house.settle(2, start=50, customers=90, consent=False, license_spdx="")
     snapshot = house.freeze()
-    told = Job.objects.get().summary
+    told = Job.objects.get(kind="snapshot.build").summary
     for words in ("Nothing was cleared", "all 7 settled examples", "No consent record: 5", "Licence is not known: 2"):
         assert words in told
     page = client_of(lead).get(f"/snapshots/{snapshot.uid}/").content.decode()

@@ -11,7 +11,7 @@ from django.db import connections
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.datasets import services
-from flywheel.datasets.models import SnapshotRow
+from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.datasets.services import build
 from provenance.models import Subject, Withdrawal
 from provenance.services import consent_withdraw
@@ -38,7 +38,7 @@ def test_nobody_who_withdrew_is_untainted_in_a_frozen_snapshot(house: House, ste
 
     def build() -> None:
         start.wait()
-        services.snapshot_build(snapshot_id=snapshot.pk)
+        house.build(snapshot)
 
     def guarded(work) -> None:
         try:
@@ -123,11 +123,10 @@ def test_two_workers_that_build_the_same_snapshot_freeze_it_once_and_whole(house
         snapshot = house.request()
 
         def build(pk: int = snapshot.pk) -> None:
-            services.snapshot_build(snapshot_id=pk)
+            house.build(Snapshot.objects.get(pk=pk))
 
         assert at_once(build, build, build) == []
-        services.snapshot_build(snapshot_id=snapshot.pk)
-        snapshot.refresh_from_db()
+        house.build(snapshot)
         whole(snapshot, folder_of(snapshot))
 
 
@@ -147,15 +146,14 @@ def test_a_worker_that_was_paused_and_wakes_up_changes_nothing(house: House, fol
 
     def sleeper() -> None:
         try:
-            services.snapshot_build(snapshot_id=snapshot.pk)
+            house.build(snapshot)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=sleeper, name="paused")
     thread.start()
     assert paused.wait(60)
-    services.snapshot_build(snapshot_id=snapshot.pk)
-    snapshot.refresh_from_db()
+    house.build(snapshot)
     whole(snapshot, folder_of(snapshot))
     awake.set()
     thread.join()

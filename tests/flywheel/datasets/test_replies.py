@@ -12,7 +12,6 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Annotation
-from flywheel.datasets import services
 from flywheel.datasets.models import Snapshot, SnapshotRefusal
 from flywheel.privacy.detector import PiiSpan
 from tests.flywheel.datasets.conftest import House
@@ -101,4 +100,4 @@ def test_freezing_twice_searches_once_and_gives_one_root(house: House):
     house.settle(8)
     write(f"Write to {ADDRESS}, not to me.")
     first = house.freeze()
-    assert services.snapshot_build(snapshot_id=first.pk).merkle_root == house.freeze().merkle_root
+    assert house.build(first).merkle_root == house.freeze().merkle_root

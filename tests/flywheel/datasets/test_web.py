@@ -15,7 +15,7 @@ from flywheel.capture.models import Example
 from flywheel.datasets import services
 from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from tests.flywheel.datasets.conftest import House
 from training.contract import verify_inclusion
 
@@ -79,7 +79,7 @@ def test_a_snapshot_is_asked_for_over_rest_and_built(house: House, api_of, lead,
     assert api_of(stranger).post(API, wanted, format="json").status_code == 403
     answer = api_of(lead).post(API, wanted, format="json")
     assert (answer.status_code, answer.json()["status"]) == (201, "building")
-    outbox_drain()
+    jobs_drain()
     found = api_of(lead).get(f"{API}{answer.json()['uid']}/").json()
     assert (found["status"], found["row_count"]) == ("frozen", 6)
     assert found["manifest"]["merkle_root"] == found["merkle_root"]

@@ -21,7 +21,7 @@ from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, Device, Recipe, TrainingRun
 from flywheel.runs.selectors import Leased
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from provenance.models import ProvenanceRecord
 from tests.training import builders as training
 
@@ -126,7 +126,7 @@ class Messages:
 
     def token_of(self, job: Leased) -> str:
         """The newest token that was sent for a job."""
-        outbox_drain()
+        jobs_drain()
         return next(str(m["token"]) for m in reversed(self.sent) if m["job_id"] == str(job.uid))
 
 

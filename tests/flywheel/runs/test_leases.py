@@ -14,7 +14,7 @@ from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages, back, budget_now
 from tests.flywheel.runs.conftest import upload_model
@@ -173,7 +173,7 @@ def test_a_message_that_seems_lost_is_sent_again(queued: Leased, messages: Messa
     assert services.runs_sweep() == 0
     back(run, dispatched_at=timezone.now() - timedelta(seconds=61))
     assert services.runs_sweep() == 1
-    outbox_drain()
+    jobs_drain()
     assert len(messages.sent) == 2
 
 
@@ -181,7 +181,7 @@ def test_nothing_is_sent_again_while_a_trainer_is_busy(
     leased: Leased, messages: Messages, lead: User, admin: User
 ) -> None:
     other = services.run_approve(run=builders.requested(lead, of=leased[0].snapshot), by=admin)
-    outbox_drain()
+    jobs_drain()
     back(other, dispatched_at=timezone.now() - timedelta(hours=1))
     assert services.runs_sweep() == 0
 

@@ -17,7 +17,7 @@ from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from tests.flywheel.datasets.conftest import House, folder_of, house
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
@@ -48,7 +48,7 @@ def frozen(client: Client, house: House, purpose: str) -> Snapshot:
         "test": "0.2", "seed": "3", "system_prompt": "",
     })
     assert answer.status_code == 302, answer.content.decode()[-2000:]
-    outbox_drain()
+    jobs_drain()
     made = Snapshot.objects.get(purpose=purpose)
     assert made.status == "frozen", made.error
     return made
@@ -124,7 +124,7 @@ def test_continued_pretraining_over_rest_to_suggestions(
         "shares": {"validation": 0.1, "test": 0.2},
     }, format="json")
     assert made.status_code == 201, made.content
-    outbox_drain()
+    jobs_drain()
     told = asks.get(f"/api/v1/snapshots/{made.json()['uid']}/").json()
     assert (told["status"], told["row_count"]) == ("frozen", 40)
     snapshot = Snapshot.objects.get(uid=told["uid"])

@@ -14,8 +14,8 @@ from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, TrainingRun
-from flywheel.work.models import OutboxMessage
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
+from flywheel.work.models import Job
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages, budget_now
 from training.contract import RunSpec
@@ -99,7 +99,7 @@ def test_approval_reserves_and_queues(run: TrainingRun, admin: User, messages: M
     assert run.status == "queued"
     assert budget_now().reserved == run.reserved == run.max_cost
     assert run.spec["limits"]["max_cost"] == float(run.reserved)
-    outbox_drain()
+    jobs_drain()
     assert messages.sent[0]["job_id"] == str(run.uid)
     run.refresh_from_db()
     assert messages.sent[0]["token"] not in run.token_sha256
@@ -107,7 +107,7 @@ def test_approval_reserves_and_queues(run: TrainingRun, admin: User, messages: M
 
 def test_the_token_itself_is_stored_nowhere(queued: Leased) -> None:
     _, token = queued
-    assert all(token not in str(row.payload) for row in OutboxMessage.objects.all())
+    assert all(token not in str(row.payload) for row in Job.objects.all())
     assert all(token not in str(row.payload) for row in LedgerEntry.objects.all())
 
 

@@ -22,7 +22,7 @@ from flywheel.dashboard.selectors import wheel_now
 from flywheel.runs import domain, selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import answer, upload
@@ -84,7 +84,7 @@ def test_a_conversation_that_ends_in_the_agents_turn_is_not_asked_about(
     Task.objects.create(project=champion.project, example=example)
     batch = services.suggestions_publish(model=champion, by=admin)
     assert batch is not None
-    outbox_drain()
+    jobs_drain()
     batch.refresh_from_db()
     assert (batch.status, batch.total) == ("done", 0)
     assert all(m["kind"] == "run" for m in messages.sent)

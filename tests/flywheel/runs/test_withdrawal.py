@@ -20,7 +20,7 @@ from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import LeaseLost
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from provenance import reach
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
@@ -61,7 +61,7 @@ def withdrawal(champion: ModelVersion, admin: User, lead: User, messages: Messag
 def test_a_withdrawal_stops_runs_retires_models_and_takes_suggestions_back(
     withdrawal: Withdrawal, champion: ModelVersion
 ) -> None:
-    outbox_drain()
+    jobs_drain()
     withdrawal.refresh_from_db()
     champion.refresh_from_db()
     assert withdrawal.completed_at is not None
@@ -83,14 +83,14 @@ def test_a_withdrawal_stops_runs_retires_models_and_takes_suggestions_back(
 def test_a_walk_that_is_killed_anywhere_gives_the_same_receipt(survived: int, withdrawal: Withdrawal) -> None:
     steps = 0
 
-    def die() -> None:
+    def die(done: int) -> None:
         nonlocal steps
         steps += 1
         if steps == survived:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        services.withdrawal_walk(withdrawal_uid=str(withdrawal.uid), alive=die)
+        services.withdrawal_walk(withdrawal_uid=str(withdrawal.uid), heartbeat=die)
     done = services.withdrawal_walk(withdrawal_uid=str(withdrawal.uid))
     assert set(done.receipt) == {"records", "runs", "models", "snapshots", "suggestions", "tasks", "examples"}
     assert done.receipt["models"]["models"]
@@ -155,7 +155,7 @@ def test_a_refusal_that_is_imported_reaches_as_far_as_one_that_a_steward_enters(
 ) -> None:
     snapshot = champion.run.snapshot
     consent(person_in(snapshot), "sft", "continued_pretraining", state=state)
-    outbox_drain()
+    jobs_drain()
     for thing in (champion, snapshot):
         thing.refresh_from_db()
     assert (champion.status, snapshot.status) == ("retrain_required", "tainted")
@@ -168,11 +168,11 @@ def test_a_run_that_is_requested_while_the_walk_goes_on_is_found_all_the_same(
 ) -> None:
     late: list[TrainingRun] = []
 
-    def request() -> None:
+    def request(done: int) -> None:
         if not late:
             late.append(builders.requested(lead, of=Snapshot.objects.get(), where=champion.project))
 
-    done = services.withdrawal_walk(withdrawal_uid=str(withdrawal.uid), alive=request)
+    done = services.withdrawal_walk(withdrawal_uid=str(withdrawal.uid), heartbeat=request)
     late[0].refresh_from_db()
     assert late[0].status == "cancelled"
     assert str(late[0].uid) in done.receipt["runs"]["runs"]
@@ -198,9 +198,9 @@ def test_what_comes_after_a_refusal_ends_as_what_came_before_it(project: Any, le
     subject = Subject.objects.create(namespace="n", external_ref="c")
     recorded(early, subject)
     consent(subject, "sft", state="ConsentRefused")
-    outbox_drain()
+    jobs_drain()
     recorded(late, subject)
-    outbox_drain()
+    jobs_drain()
     for row in (*tasks, early, late):
         row.refresh_from_db()
     assert [t.state for t in tasks] == ["withdrawn", "withdrawn"]
@@ -216,7 +216,7 @@ def test_a_refusal_that_is_known_before_the_first_ticket_withdraws_it_as_it_come
     example = builders.example(builders.source(lead))
     task = Task.objects.create(project=project, example=example)
     recorded(example, subject)
-    outbox_drain()
+    jobs_drain()
     task.refresh_from_db()
     assert task.state == "withdrawn"
     assert not Withdrawal.objects.exists(), "nothing was there to be reached when they said no"
@@ -228,7 +228,7 @@ def test_what_comes_of_somebody_who_never_refused_is_left_alone(project: Any, le
     example = builders.example(builders.source(lead))
     task = Task.objects.create(project=project, example=example)
     recorded(example, subject)
-    outbox_drain()
+    jobs_drain()
     task.refresh_from_db()
     assert task.state == "open"
 
@@ -239,7 +239,7 @@ def test_a_record_that_turns_out_to_be_of_somebody_who_refused_taints_what_stand
     subject = Subject.objects.create(namespace="n", external_ref="c")
     consent(subject, "sft", state="ConsentRefused")
     recorded(champion.run.snapshot.rows.get(leaf_index=0).example, subject)
-    outbox_drain()
+    jobs_drain()
     champion.refresh_from_db()
     assert (champion.status, Snapshot.objects.get().status) == ("retrain_required", "tainted")
 
@@ -287,7 +287,7 @@ def test_a_run_of_a_dead_worker_is_not_taken_up_again_on_a_tainted_snapshot(
 def taught(champion: ModelVersion, admin: User) -> ModelVersion:
     """A model that was taught by rows that were withdrawn since."""
     consent_withdraw(subject=person_in(champion.run.snapshot), by=admin)
-    outbox_drain()
+    jobs_drain()
     champion.refresh_from_db()
     return champion
 

@@ -11,7 +11,7 @@ import pytest
 from kombu import Connection
 from kombu.transport.virtual import Empty
 
-from flywheel.work.tasks import deliver
+from flywheel.work.tasks import run
 from tests.stack import ROOT
 from training.worker import app as trainer
 
@@ -93,4 +93,4 @@ def test_web_and_worker_use_the_broker_whose_messages_are_whole():
 
 def test_the_trainers_application_takes_no_job_of_the_web() -> None:
     assert trainer.main == "training"
-    assert deliver.app.main == "flywheel"
+    assert run.app.main == "flywheel"

@@ -17,7 +17,7 @@ from flywheel.dashboard.services import everything_count
 from flywheel.ops import prepare
 from flywheel.ops.demo.datasets import SampleMaterial
 from flywheel.runs.services import defaults_ensure
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 
 
 class Command(BaseCommand):
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         project = prepare.project_ensure(sources=material.sources)
         while tasks_make(project=project):
             pass
-        while outbox_drain():
+        while jobs_drain():
             pass
         everything_count()
 
