@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.audit.models import LedgerEntry
-from flywheel.audit.verification import ledger_verify_request
+from flywheel.audit.verification import OBJECT, ledger_verify_request
 from flywheel.core.access import ADMIN, STEWARD, role_required
 from flywheel.core.paging import keyset_page
 from flywheel.work.models import Job
@@ -25,9 +25,10 @@ def ledger(request: HttpRequest) -> HttpResponse:
         entries = entries.filter(object=thing)
     if action:
         entries = entries.filter(action__startswith=action)
+    verifications = Job.objects.filter(object_ref=OBJECT, visible=True).select_related("requested_by")
     return render(request, "audit/ledger.html", {
         "page": keyset_page(entries, request.GET), "action": action, "object": thing,
-        "jobs": Job.objects.filter(object_ref="ledger", visible=True).select_related("requested_by").order_by("-pk")[:1],
+        "jobs": verifications.order_by("-pk")[:1],
     })
 
 

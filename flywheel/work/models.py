@@ -99,7 +99,7 @@ class Job(models.Model):
     def link(self) -> str:
         """Address of the page of what the job works on; "" when there is none."""
         kind = job_kinds().get(self.kind)
-        return kind.link(self) if kind is not None and kind.link is not None else ""
+        return kind.link(self) if kind is not None and kind.link is not None and self.object_ref else ""
 
     @property
     def can_be_cancelled(self) -> bool:

@@ -303,7 +303,7 @@ def test_deliveries_ask_for_work_once_and_the_job_asks_again_while_captures_wait
     assert Job.objects.filter(kind="capture.process").count() == 1
     jobs_drain()
     assert not Capture.objects.filter(status="received").exists()
-    assert not Job.objects.filter(kind="capture.process", done_at=None).exists()
+    assert not Job.objects.filter(kind="capture.process", finished_at=None).exists()
 
 
 def test_the_sweep_finds_captures_whose_message_was_lost(source):

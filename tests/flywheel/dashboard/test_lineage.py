@@ -10,7 +10,7 @@ from annotation.services import tasks_withdraw
 from flywheel.audit.models import LedgerEntry
 from flywheel.core.models import User
 from flywheel.dashboard.lineage import lineage_of
-from flywheel.work.outbox import outbox_drain
+from flywheel.work.jobs import jobs_drain
 from provenance.models import Subject
 from provenance.services import consent_withdraw
 from tests.conftest import make_user
@@ -27,7 +27,7 @@ def test_a_withdrawal_is_in_the_lineage_of_each_example_that_it_reached(turn: Tu
     person = Subject.objects.create(namespace="acme", external_ref="c1")
     turn.taught.provenance.subjects.add(person)
     consent_withdraw(subject=person, by=steward)
-    outbox_drain()
+    jobs_drain()
     assert {
         "consent.withdraw", "gate.judge", "snapshot.taint", "model.retrain_required", "task.withdraw", "example.withdraw",
         "withdrawal.complete",
