@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from annotation.domain.labels import SUPPORTED_TAGS, TASK_VARIABLES, TYPES, Control, Document, LabelConfig, Option
-from annotation.domain.results import clean_text
 from annotation.models import Project
 from flywheel.core.errors import ValidationFailed
+from flywheel.core.text import plain_lines
 
 MAX_LENGTH = 50_000
 MAX_NAME = 100
@@ -198,7 +198,7 @@ def _document(element: ElementTree.Element, title: str) -> Document:
     if not value.startswith("$"):
         _no_variable(value, f'<{element.tag} name="{name}">')
         # Browsers know one line end only; another one would move the offsets of marks.
-        return Document(name=name, tag=element.tag, fixed=clean_text(value), title=title)
+        return Document(name=name, tag=element.tag, fixed=plain_lines(value), title=title)
     if value[1:] not in TASK_VARIABLES:
         known = ", ".join(f"${variable}" for variable in TASK_VARIABLES)
         raise _invalid(f"<{element.tag} name=\"{name}\"> shows {value}, which no task has; there are: {known}")

@@ -35,6 +35,7 @@ from annotation.domain.suggestions import Piece, word_diff
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Flag, Project, Review
 from flywheel.capture.models import Suggestion
+from flywheel.core.text import whole_number
 
 FIELD_PREFIX = "c-"
 LABEL_TONES = 6
@@ -223,8 +224,7 @@ def values_posted(config: LabelConfig, post: QueryDict) -> dict[str, Any]:
         if control.tag == "Choices":
             values[control.name] = [value for value in post.getlist(name) if value]
         elif control.tag == "Rating":
-            text = post.get(name, "")
-            values[control.name] = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else None
+            values[control.name] = whole_number(post.get(name))
         elif control.tag == "Labels":
             values[control.name] = _spans(post.get(name, ""))
         else:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import CHANGES_FACTS
 from flywheel.audit.models import LedgerHead, LedgerSubject
+from flywheel.core.batching import batched
 from flywheel.stats.gauges import gauges_get
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
 from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
@@ -65,22 +66,10 @@ def _set(value: str) -> frozenset[str]:
     return frozenset(_texts(value))
 
 
-def chunks(ids: Iterable[int], size: int = CHUNK) -> Iterator[list[int]]:
-    """The ids in lists of at most `size`."""
-    batch: list[int] = []
-    for item in ids:
-        batch.append(item)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
     """The gate's facts of these records by key: seven queries per thousand records, whatever they hold."""
     facts: dict[int, RecordFacts] = {}
-    for batch in chunks(dict.fromkeys(record_ids)):
+    for batch in batched(dict.fromkeys(record_ids)):
         facts |= _facts(batch)
     return facts
 
@@ -117,7 +106,7 @@ def _subjects(subject_ids: set[int]) -> dict[int, SubjectFacts]:
     consents: dict[int, list[Consent]] = defaultdict(list)
     bases: dict[int, list[Basis]] = defaultdict(list)
     withdrawals: dict[int, list[Withdrawn]] = defaultdict(list)
-    for batch in chunks(sorted(subject_ids), _BIND):
+    for batch in batched(sorted(subject_ids), _BIND):
         uids |= {pk: str(uid) for pk, uid in Subject.objects.filter(pk__in=batch).values_list("pk", "uid")}
         for subject_id, consent in _consents(batch):
             consents[subject_id].append(consent)
@@ -181,7 +170,7 @@ def records_changed_since(seq: int) -> Iterator[int]:
         return touched.filter(kind=kind).values_list("ident", flat=True).distinct()
 
     yield from map(int, named("record").iterator())
-    for batch in chunks(sorted(map(int, named("subject")))):
+    for batch in batched(sorted(map(int, named("subject")))):
         yield from records_of_subjects(batch)
     if systems := list(named("system")):
         yield from ProvenanceRecord.objects.filter(source_system__in=systems).values_list("pk", flat=True).iterator()
@@ -197,7 +186,7 @@ def records_refused(record_ids: Iterable[int]) -> dict[int, frozenset[str]]:
     """Of these records, those that somebody in them said no to, each with the purposes that are refused now."""
     now, places = timezone.now(), regions()
     return {
-        pk: refused for batch in chunks(record_ids) for pk, facts in record_facts(batch).items()
+        pk: refused for batch in batched(record_ids) for pk, facts in record_facts(batch).items()
         if (refused := purposes_refused(facts, places, now))
     }
 
@@ -206,7 +195,7 @@ def records_spent(record_ids: Iterable[int]) -> list[int]:
     """Of these records, those that somebody said no to and that no use is left for."""
     now, places = timezone.now(), regions()
     return [
-        pk for batch in chunks(record_ids) for pk, facts in record_facts(batch).items()
+        pk for batch in batched(record_ids) for pk, facts in record_facts(batch).items()
         if nothing_left(facts, places, now)
     ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from annotation.domain.labels import Control, LabelConfig, TaskData
+from flywheel.core.json_values import plain_json
+from flywheel.core.text import plain_lines
 
 MAX_TEXT = 20_000
 MAX_ITEMS = 1_000
@@ -17,23 +19,6 @@ class ResultError(Exception):
         super().__init__(message)
         self.message = message
         self.control = control
-
-
-def clean_text(text: str) -> str:
-    """Text that every database stores: without NUL and without halves of surrogate pairs; line ends as one."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def clean_json(value: Any) -> Any:
-    """`clean_text` on every text inside a JSON value."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [clean_json(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
-    return value
 
 
 def result_check(
@@ -62,9 +47,9 @@ def _item(item: Any, index: int, config: LabelConfig, data: TaskData) -> dict[st
         raise ResultError(f"item {index} of the result is for '{name}', which is no control; there are: {known}")
     _same(item, "to_name", control.to_name, control)
     _same(item, "type", control.type, control)
-    body = _BODIES[control.tag](clean_json(item["value"]), control, config, data)
+    body = _BODIES[control.tag](plain_json(item["value"]), control, config, data)
     return {
-        "id": clean_text(str(item.get("id") or f"{name}-{index}"))[:64], "from_name": name,
+        "id": plain_lines(str(item.get("id") or f"{name}-{index}"))[:64], "from_name": name,
         "to_name": control.to_name, "type": control.type, "value": body,
     }
 

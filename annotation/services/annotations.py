@@ -12,7 +12,7 @@ from annotation.access import ANNOTATE, access_assignment, access_membership
 from annotation.domain import routing, states
 from annotation.domain.labels import LabelConfig, reply_of
 from annotation.domain.redaction import written
-from annotation.domain.results import ResultError, clean_json, clean_text, result_check
+from annotation.domain.results import ResultError, result_check
 from annotation.domain.suggestions import edit_distance, suggestion_use
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Project, Task
@@ -25,7 +25,9 @@ from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
+from flywheel.core.json_values import plain_json
 from flywheel.core.models import User
+from flywheel.core.text import plain_lines
 
 MAX_LEAD_SECONDS = 24 * 3600
 MAX_REASON = 500
@@ -159,7 +161,7 @@ def _keep_as_draft(assignment_id: int, result: list[dict[str, Any]]) -> None:
 
 def task_skip(*, assignment_id: int, user: User, reason: str) -> Assignment:
     """Hand a task back to others, with a reason for the lead. Raises NotFound, Invalid, Conflict once answered."""
-    reason = clean_text(reason or "").strip()
+    reason = plain_lines(reason or "").strip()
     if not reason:
         raise ValidationFailed("say why you skip the task; the lead reads the reason", field="reason")
     if len(reason) > MAX_REASON:
@@ -224,7 +226,7 @@ def _undo(annotation: Annotation, user: User) -> Assignment:
     now = timezone.now()
     assignment.status, assignment.why = Assignment.Status.ACTIVE, routing.OWN_UNDONE
     assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now)
-    assignment.draft, assignment.draft_saved_at = clean_json(annotation.result), now
+    assignment.draft, assignment.draft_saved_at = plain_json(annotation.result), now
     assignment.draft_version += 1
     assignment.save()
     ledger_append(

@@ -18,13 +18,13 @@ from django.utils import timezone
 
 from annotation.access import ANNOTATE, access_assignment, access_membership
 from annotation.domain import routing, states
-from annotation.domain.results import clean_json
 from annotation.models import Assignment, Membership, Project, Task
 from annotation.services.locking import lease_end, step, task_locked
 from annotation.services.tasks import leases_sweep
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, UserError, ValidationFailed
+from flywheel.core.json_values import plain_json
 from flywheel.core.models import User
 
 MAX_DRAFT_ITEMS = 1_000
@@ -371,4 +371,4 @@ def _draft_store(row: Assignment, draft: list[Any], version: int) -> bool:
     stored = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
         status=Assignment.Status.SUBMITTED
     ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
-    return bool(stored.update(draft=clean_json(draft), draft_version=version, draft_saved_at=timezone.now()))
+    return bool(stored.update(draft=plain_json(draft), draft_version=version, draft_saved_at=timezone.now()))

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from annotation.access import ANNOTATE, REVIEW, access_flag, access_flaggable, access_membership, access_task
 from annotation.domain import routing, states
-from annotation.domain.results import clean_text
 from annotation.models import Annotation, Assignment, Flag, Project, Task
 from annotation.services.annotations import annotation_undo, last_answer
 from annotation.services.locking import lease_end, step, task_locked
@@ -22,6 +21,7 @@ from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.text import plain_lines
 
 MAX_COMMENT = 2_000
 DECISIONS = {"return": Flag.State.RETURNED, "close": Flag.State.CLOSED}
@@ -51,7 +51,7 @@ def _comment(reason: str, comment: str) -> str:
 
 
 def _text(text: str, field: str) -> str:
-    text = clean_text(text or "").strip()
+    text = plain_lines(text or "").strip()
     if len(text) > MAX_COMMENT:
         raise ValidationFailed(
             f"the {field} has {len(text):,} characters; at most {MAX_COMMENT:,} are taken", field=field

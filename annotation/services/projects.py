@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation.access import is_admin, may_annotate, roles_in
-from annotation.domain.results import clean_text
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
 from annotation.models import Assignment, Membership, Project
 from flywheel.audit.actions import Action
@@ -19,6 +18,7 @@ from flywheel.capture.models import Source
 from flywheel.core.access import LEAD, has_role
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.text import plain_lines
 
 MAX_OVERLAP = 20
 LEASE_LIMITS = (60, 24 * 3600)
@@ -56,7 +56,7 @@ def project_create(
 
 
 def _name(name: str) -> str:
-    name = clean_text(name or "").strip()
+    name = plain_lines(name or "").strip()
     if not name or len(name) > 200:
         raise ValidationFailed(f"the name has {len(name)} characters; give it 1 to 200", field="name")
     return name
@@ -77,7 +77,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     if "name" in out:
         out["name"] = _name(out["name"])
     if "guidelines" in out:
-        out["guidelines"] = clean_text(out["guidelines"] or "")
+        out["guidelines"] = plain_lines(out["guidelines"] or "")
         if len(out["guidelines"]) > 50_000:
             raise ValidationFailed("the guidelines are longer than 50,000 characters", field="guidelines")
     if "label_config" in out:

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from annotation.access import REVIEW, access_membership, may_annotate
 from annotation.domain import states
-from annotation.domain.results import clean_text
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
 from annotation.services.annotations import annotation_create, result_validated, suggestion_fields
@@ -19,6 +18,7 @@ from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.text import plain_lines
 
 MAX_COMMENT = 2_000
 
@@ -50,7 +50,7 @@ def _comment(decision: str, comment: str) -> str:
         raise ValidationFailed(
             f"'{decision}' is no decision; there are: {', '.join(Review.Decision.values)}", field="decision"
         )
-    comment = clean_text(comment or "").strip()
+    comment = plain_lines(comment or "").strip()
     if decision == Review.Decision.REJECT and not comment:
         raise ValidationFailed("say what has to change: a rejected answer goes back to its author with your comment",
                       field="comment")

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import access, selectors, services
 from annotation.domain.labels import TaskData
-from annotation.domain.results import clean_text
 from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
@@ -24,6 +23,7 @@ from flywheel.core.access import ADMIN, LEAD, has_role
 from flywheel.core.errors import NotFound, UserError, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.text import plain_lines
 
 SAMPLE = TaskData(
     messages=[
@@ -193,7 +193,7 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
 def member_remove(request: HttpRequest, slug: str) -> HttpResponse:
     """Take a role in the project from a person."""
     project = access.access_project(request.user, slug, access.MANAGE)
-    user = get_object_or_404(User, username=clean_text(request.POST.get("username", "")))
+    user = get_object_or_404(User, username=plain_lines(request.POST.get("username", "")))
     try:
         services.membership_remove(project=project, user=user, role=request.POST.get("role", ""), by=person(request))
     except UserError as error:

@@ -16,10 +16,11 @@ from annotation.label_config import label_config_of
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.stats import project_numbers, projects_numbers
 from annotation.view_models import answer_view, documents_of, guidelines_html, result_posted, values_posted
-from annotation.views.workbench import person, whole
+from annotation.views.workbench import person
 from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.text import whole_number
 
 
 @login_required
@@ -44,7 +45,7 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
     """The next task to judge."""
     project = access.access_project(person(request), slug, access.REVIEW)
     task = selectors.review_next(
-        project=project, user=person(request), after_id=whole(request.GET.get("after", ""))
+        project=project, user=person(request), after_id=whole_number(request.GET.get("after"), 0)
     )
     if task is None:
         context = {"project": project, "numbers": project_numbers(project)}
@@ -125,7 +126,7 @@ def _decide(request: HttpRequest, project: Project, task: Task) -> HttpResponse:
 
 
 def _of_task(task: Task, text: str) -> int:
-    pk = whole(text)
+    pk = whole_number(text, 0)
     if not Annotation.objects.filter(pk=pk, task=task).exists():
         raise NotFound(f"task {task.pk} has no answer '{text}'")
     return pk
@@ -142,7 +143,7 @@ def span(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     try:
         services.span_keep(
             annotation_id=pk, by=person(request), control=request.POST.get("control", ""),
-            part=whole(request.POST.get("part", ""), -1), start=whole(request.POST.get("start", ""), -1),
+            part=whole_number(request.POST.get("part"), -1), start=whole_number(request.POST.get("start"), -1),
             keep=request.POST.get("keep") == "1",
         )
     except UserError as error:

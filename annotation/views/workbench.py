@@ -20,6 +20,7 @@ from annotation.view_models import TaskView, guidelines_html, result_posted, tas
 from flywheel.core.errors import Conflict, UserError, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.text import whole_number
 
 # What is wrong with the task itself is flagged, not skipped: skipping hands it to the next person.
 SKIP_REASONS = (
@@ -58,8 +59,8 @@ def workbench(request: HttpRequest, slug: str) -> HttpResponse:
         return _submit(request, project)
     chosen = request.GET.get("assignment", "")
     try:
-        if whole(chosen):
-            assignment: Assignment | None = services.assignment_open(user=person(request), assignment_id=whole(chosen))
+        if assignment_id := whole_number(chosen):
+            assignment: Assignment | None = services.assignment_open(user=person(request), assignment_id=assignment_id)
         else:
             assignment = services.task_next(project=project, user=person(request))
     except Conflict as error:
@@ -93,14 +94,14 @@ def _empty(request: HttpRequest, project: Project, error: UserError | None) -> d
 
 
 def _submit(request: HttpRequest, project: Project) -> HttpResponse:
-    assignment_id = whole(request.POST.get("assignment", ""))
+    assignment_id = whole_number(request.POST.get("assignment"), 0)
     config = label_config_of(project)
     suggestion = request.POST.get("suggestion_id", "")
     try:
         services.annotation_submit(
             assignment_id=assignment_id, user=person(request), result=result_posted(config, request.POST),
             submission_id=request.POST.get("submission_id") or None,
-            suggestion_id=whole(suggestion) if suggestion else None,
+            suggestion_id=whole_number(suggestion, 0) if suggestion else None,
         )
     except ValidationFailed as error:
         view = task_view(
@@ -111,11 +112,6 @@ def _submit(request: HttpRequest, project: Project) -> HttpResponse:
     except Conflict as error:
         messages.error(request, error.message)
     return redirect("annotation:workbench", slug=project.slug)
-
-
-def whole(text: str, default: int = 0) -> int:
-    """The text as a number that a database's key may be, else `default`."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else default
 
 
 def _fragment(request: HttpRequest, project: Project, assignment: Assignment | None) -> HttpResponse:
@@ -138,7 +134,7 @@ def ahead_fragment(request: HttpRequest, slug: str) -> HttpResponse:
     """The task after the current one, leased ahead; 204 when there is none."""
     project = access.access_project(person(request), slug, access.ANNOTATE)
     assignment = services.task_peek(
-        project=project, user=person(request), current_id=whole(request.POST.get("current", ""))
+        project=project, user=person(request), current_id=whole_number(request.POST.get("current"), 0)
     )
     return HttpResponse(status=204) if assignment is None else _fragment(request, project, assignment)
 

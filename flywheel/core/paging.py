@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from flywheel.core.text import whole_number
+
 M = TypeVar("M", bound=Model)
 
 
@@ -24,7 +26,7 @@ def keyset_page(queryset: QuerySet[M], params: Any, *, per_page: int = 50, newes
 
     A cursor that is not a whole number is taken as none.
     """
-    after, before = _whole(params.get("after")), _whole(params.get("before"))
+    after, before = whole_number(params.get("after")), whole_number(params.get("before"))
     down, up = ("lt", "gt") if newest_first else ("gt", "lt")
     order = "-pk" if newest_first else "pk"
     backwards = before is not None and after is None
@@ -42,8 +44,3 @@ def keyset_page(queryset: QuerySet[M], params: Any, *, per_page: int = 50, newes
     return KeysetPage(
         rows=rows, next=str(rows[-1].pk) if has_next else "", previous=str(rows[0].pk) if has_previous else ""
     )
-
-
-def _whole(value: Any) -> int | None:
-    text = str(value or "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from annotation.models import Membership, Project
 from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role
 from flywheel.core.errors import Forbidden, NotFound
+from flywheel.core.text import whole_number
 from flywheel.datasets.models import Snapshot
 from flywheel.runs.models import ModelVersion, TrainingRun
 
@@ -67,8 +68,8 @@ def model_of(user: Any, name: str) -> ModelVersion:
     """One of them by name or number. Raises NotFound, also for one of another project."""
     models = models_of(user).select_related("project", "run__snapshot", "run__recipe", "run__device", "run__evaluation")
     found = models.filter(name=name).first()
-    if found is None and name.isascii() and name.isdigit() and len(name) < 19:
-        found = models.filter(pk=int(name)).first()
+    if found is None and (number := whole_number(name)) is not None:
+        found = models.filter(pk=number).first()
     if found is None:
         raise NotFound(f"there is no model {name!r} that is open to you")
     return found

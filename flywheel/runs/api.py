@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from flywheel.core.access import ADMIN, LEAD, STEWARD, HasRole
 from flywheel.core.errors import NotFound
 from flywheel.core.models import User
+from flywheel.core.text import whole_number
 from flywheel.runs import access, selectors, services
 from flywheel.runs.models import Device, ModelVersion, Recipe, RunEvent, TrainingRun
 
@@ -210,8 +211,7 @@ class RunEvents(APIView):
     def get(self, request: Request, uid: UUID) -> Response:
         """Oldest first, those after `after` (a number), 2,000 at most."""
         run = access.run_of(request.user, uid)
-        text = request.query_params.get("after", "0")
-        after = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+        after = whole_number(request.query_params.get("after"), 0)
         events = selectors.events_after(run, after)
         return Response({"events": RunEventSerializer(events, many=True).data, "last_seq": run.last_seq,
                          "status": run.status})

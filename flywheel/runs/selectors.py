@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from flywheel.core.errors import NotFound
 from flywheel.core.json_values import finite
+from flywheel.core.text import whole_number
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
@@ -49,8 +50,8 @@ def model_get(name: str) -> ModelVersion:
     """A model by name or number. Raises NotFound."""
     models = ModelVersion.objects.select_related("project", "run__snapshot", "run__recipe", "run__device")
     found = models.filter(name=name).first()
-    if found is None and name.isascii() and name.isdigit():
-        found = models.filter(pk=int(name)).first()
+    if found is None and (number := whole_number(name)) is not None:
+        found = models.filter(pk=number).first()
     if found is None:
         raise NotFound(f"there is no model {name!r}")
     return found

@@ -7,7 +7,6 @@ Every answer is JSON or a stream; every error has the API's one shape. What a ca
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,9 +16,10 @@ from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from annotation.domain.results import clean_json
 from flywheel.core.api import error_body
 from flywheel.core.errors import NotFound, TooLarge, UserError, ValidationFailed
+from flywheel.core.json_values import finite, plain_json
+from flywheel.core.text import whole_number
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import services
 from flywheel.runs.domain import ENDED
@@ -81,7 +81,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if len(raw) > MAX_BODY:
         raise TooLarge(f"the body is larger than {MAX_BODY:,} bytes; send fewer events at once")
     try:
-        value = clean_json(json.loads(raw or b"{}", parse_constant=lambda name: None, parse_float=_finite))
+        value = plain_json(json.loads(raw or b"{}", parse_constant=lambda name: None, parse_float=finite))
     except (ValueError, RecursionError) as error:
         raise ValidationFailed(
             f"the body is not JSON that can be read ({type(error).__name__}: {str(error)[:200]})"
@@ -89,12 +89,6 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValidationFailed(f"the body is {type(value).__name__}; send an object")
     return value
-
-
-def _finite(text: str) -> float | None:
-    """A number as JSON and databases hold it: what is none, or beyond all bounds, is null."""
-    value = float(text)
-    return value if math.isfinite(value) else None
 
 
 @worker_view("POST")
@@ -168,12 +162,12 @@ def adapter(request: HttpRequest, job: Leased, token: str, path: str) -> HttpRes
 @worker_view("PUT")
 def artifact(request: HttpRequest, job: Leased, token: str, path: str) -> HttpResponseBase:
     """Take one file; its length and SHA-256 stand in the headers, its bytes are the body."""
-    length = request.headers.get("Content-Length", "")
-    if not (length.isascii() and length.isdigit() and len(length) < 19):
+    length = whole_number(request.headers.get("Content-Length"))
+    if length is None:
         raise ValidationFailed("send Content-Length; the file's size has to be known before it is taken")
     digest = request.headers.get("X-Content-SHA256", "")
     stored = services.artifact_store(
-        run=job, token=token, path=path, stream=request, sha256=digest, size=int(length)  # type: ignore[arg-type]
+        run=job, token=token, path=path, stream=request, sha256=digest, size=length  # type: ignore[arg-type]
     )
     return JsonResponse(stored, status=201)
 

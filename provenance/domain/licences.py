@@ -98,6 +98,9 @@ def _both(a: Terms, b: Terms) -> Terms:
 class _Parser:
     """Recursive descent over `A AND (B OR C)`. Each method returns alternatives, or None for an unknown licence."""
 
+    # The package license-expression 30.4 is not used, because it accepts a missing operator after a bracket: it reads
+    # "MIT OR (ISC) foo" as "MIT OR ISC OR foo", and a malformed expression must permit nothing.
+
     def __init__(self, tokens: list[str]) -> None:
         self._tokens, self.at = tokens, 0
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from provenance.domain.consent_schema import ConsentDraft, DraftError, EventDraft, consent_draft, event_draft
 from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, is_consent_basis
@@ -44,13 +45,8 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Any) -> ConsentRepo
     500 rows. Raises Invalid naming the row that is wrong, Conflict when a record stands with other terms.
     """
     report = ConsentReport()
-    batch: list[ConsentDraft] = []
-    for number, row in enumerate(rows, start=1):
-        batch.append(_draft(row, where=f"row {number}"))
-        if len(batch) >= CHUNK:
-            _import(batch, by, report)
-            batch = []
-    if batch:
+    drafts = (_draft(row, where=f"row {number}") for number, row in enumerate(rows, start=1))
+    for batch in batched(drafts, CHUNK):
         _import(batch, by, report)
     return report
 

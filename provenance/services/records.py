@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.core.errors import ValidationFailed
 from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import RecordDraft, SubjectRef
@@ -105,7 +106,7 @@ def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
     """
     drafts = _checked(records)
     stored = StoredRecords(next((d.source_system for d in drafts.values()), ""))
-    for chunk in _chunks(list(drafts.values())):
+    for chunk in batched(drafts.values(), CHUNK):
         existing = _existing(chunk)
         new = [d for d in chunk if d.source_record_id not in existing]
         fresh = _create(new)
@@ -148,10 +149,6 @@ def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
     if len(systems) > 1:
         raise ValidationFailed(f"one call records one source system, these are {sorted(systems)}; call once for each")
     return drafts
-
-
-def _chunks(drafts: list[RecordDraft]) -> Iterable[list[RecordDraft]]:
-    return (drafts[i : i + CHUNK] for i in range(0, len(drafts), CHUNK))
 
 
 def _existing(chunk: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
@@ -264,7 +261,7 @@ def _subjects_known(refs: list[SubjectRef]) -> dict[SubjectRef, int]:
         by_namespace.setdefault(namespace, []).append(external_ref)
     known: dict[SubjectRef, int] = {}
     for namespace, names in by_namespace.items():
-        for start in range(0, len(names), CHUNK):
-            rows = Subject.objects.filter(namespace=namespace, external_ref__in=names[start : start + CHUNK])
+        for batch in batched(names, CHUNK):
+            rows = Subject.objects.filter(namespace=namespace, external_ref__in=batch)
             known |= {(namespace, ref): pk for ref, pk in rows.values_list("external_ref", "pk")}
     return known

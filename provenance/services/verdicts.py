@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.work.jobs import job_add
 from provenance.domain.gate import RecordFacts, Verdict, verdict
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord
 from provenance.regions import regions
-from provenance.selectors import chunks, record_facts
+from provenance.selectors import record_facts
 
 BATCH = 500
 Pair = tuple[str, str]
@@ -44,7 +45,7 @@ def gate_judge(
 def clear_or_refuse(record_ids: Iterable[int], *, purpose: str, region: str) -> dict[int, Verdict]:
     """Judge records for (commercial) use and store the verdicts with their reasons. Twice is the same as once."""
     verdicts: dict[int, Verdict] = {}
-    for batch in chunks(record_ids, BATCH):
+    for batch in batched(record_ids, BATCH):
         with transaction.atomic():
             _lock(batch)
             verdicts |= _judge(batch, record_facts(batch), purpose, region)
@@ -70,7 +71,7 @@ def due_judge() -> int:
 
 def records_judge(record_ids: list[int]) -> None:
     """Judge and store for every purpose and region kept, in the caller's transaction, and mark them as judged."""
-    for batch in chunks(record_ids, BATCH):
+    for batch in batched(record_ids, BATCH):
         _lock(batch)
         facts = record_facts(batch)
         for purpose, region in _pairs(batch):
@@ -82,7 +83,7 @@ def verdicts_expire(*, now: datetime | None = None) -> int:
     """Have every record judged again that a verdict's time has run out for. Returns how many there were."""
     expired = GateVerdict.objects.filter(expires_at__lte=now or timezone.now())
     count = 0
-    for batch in chunks(expired.values_list("record_id", flat=True).distinct().iterator(), BATCH):
+    for batch in batched(expired.values_list("record_id", flat=True).distinct().iterator(), BATCH):
         with transaction.atomic():
             count += records_touch(batch)
     return count
@@ -91,7 +92,7 @@ def verdicts_expire(*, now: datetime | None = None) -> int:
 def records_touch(record_ids: Sequence[int]) -> int:
     """Mark records as to be judged again and ask for it, in the caller's transaction."""
     touched = 0
-    for batch in chunks(record_ids, BATCH):
+    for batch in batched(record_ids, BATCH):
         touched += ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=True, changed_at=timezone.now())
     if touched:
         job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")

@@ -16,12 +16,13 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import json_safe
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.core.errors import NotFound, ValidationFailed
 from flywheel.core.text import plain_text
 from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import LIVE_STATES, PURPOSES, REFUSING_STATES, is_consent_basis
 from provenance.models import ConsentEvent, ConsentRecord, ProvenanceRecord, Subject, Withdrawal
-from provenance.selectors import chunks, records_of_subjects, subject_refuses
+from provenance.selectors import records_of_subjects, subject_refuses
 from provenance.services.verdicts import records_judge
 
 MAX_REASON = 500
@@ -170,7 +171,7 @@ def late_follow(*, record_ids: Iterable[int]) -> None:
     To be called once the transaction holds the ledger's lock: a withdrawal is then either committed and seen here, or
     comes after this transaction, and then its own walk finds these records.
     """
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=batch)
         withdrawn = Exists(Withdrawal.objects.filter(subject=OuterRef("subject")))
         refusing = Exists(ConsentEvent.objects.filter(

@@ -17,7 +17,7 @@ from django.db.models.functions import RowNumber
 
 from flywheel.capture.domain import minhash
 from flywheel.capture.models import Example, MinHashBand
-from provenance.selectors import chunks
+from flywheel.core.batching import batched
 
 CROWD = 64
 """Candidates looked at per band: more than that share a band only when texts are made from one template, and then the
@@ -141,7 +141,7 @@ def _join_near(holders: dict[int, str], groups: _Groups) -> None:
         by_candidate: dict[int, list[Pair]] = defaultdict(list)
         for pair in open_pairs:
             by_candidate[pair[3].pop()].append(pair)
-        for candidates in chunks(by_candidate, TEXTS):
+        for candidates in batched(by_candidate, TEXTS):
             texts = _texts(set(candidates), holders)
             for candidate in candidates:
                 _join_candidate(minhash.shingles(texts[candidate]), by_candidate[candidate], ours, groups)

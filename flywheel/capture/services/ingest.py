@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import transaction
+from more_itertools import constrained_batches
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
@@ -86,22 +87,14 @@ def capture_bulk(
     inside that transaction. The iterator has to be read to its end for all lines to be taken.
     """
     names = {source.name: source} if source else {}
-    for chunk in _chunked(lines):
-        yield from _take(chunk, source=source, known=names, by=by, after_chunk=after_chunk)
+    rows = (line if isinstance(line, Row) else Row(number, line) for number, line in enumerate(lines, start=1))
+    for chunk in constrained_batches(rows, CHUNK_BYTES, CHUNK_ROWS, get_len=_row_bytes, strict=False):
+        yield from _take(list(chunk), source=source, known=names, by=by, after_chunk=after_chunk)
 
 
-def _chunked(lines: Iterable[Row | bytes | str | dict[str, Any]]) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
-    size = 0
-    for number, line in enumerate(lines, start=1):
-        row = line if isinstance(line, Row) else Row(number, line)
-        size += len(row.content) if isinstance(row.content, bytes | str) else 1000
-        chunk.append(row)
-        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def _row_bytes(row: Row) -> int:
+    # A payload that is parsed already has no length of its own; a guess is enough to bound a chunk.
+    return len(row.content) if isinstance(row.content, bytes | str) else 1000
 
 
 def _take(

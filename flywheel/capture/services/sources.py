@@ -14,11 +14,11 @@ from django.db.models.functions import Coalesce, Least
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Source
+from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord
-from provenance.selectors import chunks
 from provenance.services import source_retention_change, source_terms_change
 
 FIELDS = (
@@ -88,7 +88,7 @@ def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> No
         own = _with_such_a_key(source)
         followers = ProvenanceRecord.objects.exclude(pk__in=own.values("provenance"))
         source_terms_change(source_system=source.name, by=by, among=followers, intended_purposes=source.purposes)
-        for batch in chunks(list(_without_own_purposes(own))):
+        for batch in batched(list(_without_own_purposes(own))):
             others = ProvenanceRecord.objects.filter(pk__in=batch)
             source_terms_change(source_system=source.name, by=by, among=others, intended_purposes=source.purposes)
     if "retention_days" in changed:

@@ -25,6 +25,7 @@ from annotation.domain.quality import quality_reasons_of
 from annotation.services import project_search
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.datasets import domain, manifest
 from flywheel.datasets.formats import ParquetRows, messages_build
 from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
@@ -42,7 +43,7 @@ from flywheel.datasets.services.spool import Placed, Spool, Spooled, group_sizes
 from flywheel.datasets.services.taint import rows_taint
 from flywheel.work.claims import Claim, JobCancelled, JobFailed, Superseded
 from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, cleared_until, verdict
-from provenance.selectors import chunks, ledger_seq, record_facts, records_changed_since
+from provenance.selectors import ledger_seq, record_facts, records_changed_since
 from training.contract.merkle import MerkleTree, leaf_hash
 from training.contract.rows import SPLITS
 
@@ -253,7 +254,7 @@ def _write(build: Build, spool: Spool) -> None:
         for number, split in enumerate(SPLITS):
             path = build.folder / f"{split}.parquet"
             with ParquetRows(path) as parquet:
-                for batch in _batches(spool.split(number, split)):
+                for batch in batched(spool.split(number, split), BATCH):
                     leaves.write(_write_batch(build, parquet, tree, batch))
             build.files[split] = manifest.file_entry(path, parquet.rows)
     build.root = tree.root().hex()
@@ -277,17 +278,6 @@ def _write_batch(build: Build, parquet: ParquetRows, tree: MerkleTree, batch: li
     build.read += len(batch)
     _progress(build)
     return b"".join(hashes)
-
-
-def _batches(rows: Iterator[Placed]) -> Iterator[list[Placed]]:
-    batch: list[Placed] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) >= BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _progress(build: Build) -> None:
@@ -365,7 +355,7 @@ def _no_longer_cleared(build: Build) -> list[int]:
     else:
         suspects = iter(set(records_changed_since(build.seq)))
     asked = build.snapshot
-    for batch in chunks(suspects):
+    for batch in batched(suspects):
         mine = list(held.filter(record_id__in=batch).values_list("record_id", flat=True).distinct())
         for pk, facts in record_facts(mine).items():
             if not verdict(facts, asked.purpose, asked.region, asked.commercial, now).cleared:

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.batching import batched
 from flywheel.datasets.models import Snapshot, SnapshotRow
-from provenance.selectors import chunks
 
 Status = Snapshot.Status
 
@@ -43,7 +43,7 @@ def snapshots_withdraw(
     """
     reached: dict[int, dict[str, Any]] = {}
     rows = tainted = 0
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         with transaction.atomic():
             held = _held(batch, purposes)
             # Locked in one order, so that two walks never wait for each other.

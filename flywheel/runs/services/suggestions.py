@@ -6,10 +6,9 @@ made later get theirs too. What annotators do with suggestions is annotation's.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +18,13 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.domain.results import clean_text
 from annotation.models import Task
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
+from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
+from flywheel.core.text import plain_lines
 from flywheel.datasets.formats import messages_build
 from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
@@ -223,7 +223,9 @@ def _attach(batch: SuggestionBatch) -> int:
     with stored_open(batch.prompts_path) as file:
         asked = {json.loads(line)["id"] for line in file}
     made = 0
-    for chunk in _chunks(_answers(batch, asked)):
+    for pairs in batched(_answers(batch, asked), CHUNK):
+        # Of two answers to the same prompt the last counts.
+        chunk = dict(pairs)
         # Examples that were withdrawn, or annotated, while the model answered get nothing.
         waiting = set(_tasks(batch.model, 0).filter(example__in=list(chunk)).values_list("example_id", flat=True))
         rows = [
@@ -250,14 +252,8 @@ def _answers(batch: SuggestionBatch, asked: set[str]) -> Iterator[tuple[int, str
 def _answer(number: int, line: bytes) -> tuple[str, str]:
     try:
         answer = json.loads(line)
-        return str(answer["id"]), clean_text(str(answer["text"])).strip()
+        return str(answer["id"]), plain_lines(str(answer["text"])).strip()
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValidationFailed(
             f"suggestions.jsonl, line {number} is not an object with id and text; send it again"
         ) from None
-
-
-def _chunks(pairs: Iterable[tuple[int, str]]) -> Iterator[dict[int, str]]:
-    iterator = iter(pairs)
-    while chunk := dict(itertools.islice(iterator, CHUNK)):
-        yield chunk

@@ -18,6 +18,7 @@ from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.access import ADMIN, STEWARD, has_role
+from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.text import plain_text
@@ -26,7 +27,7 @@ from flywheel.runs import domain
 from flywheel.runs.models import ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import TAINTED, run_cancel
 from provenance.models import ProvenanceRecord, Withdrawal
-from provenance.selectors import chunks, records_of_subjects, records_refused, records_spent
+from provenance.selectors import records_of_subjects, records_refused, records_spent
 from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = "withdrawal"
@@ -91,14 +92,14 @@ def _steps(records: list[int], purposes: Sequence[str]) -> Iterable[tuple[str, C
 
 
 def _record_names(records: list[int]) -> list[str]:
-    rows = (r for batch in chunks(records) for r in ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk"))
+    rows = (r for batch in batched(records) for r in ProvenanceRecord.objects.filter(pk__in=batch).order_by("pk"))
     return [str(record) for record in rows]
 
 
 def runs_withdraw(record_ids: Iterable[int], *, purposes: Sequence[str] | None = None) -> list[str]:
     """Stop every run on a snapshot that holds one of these records. Returns all runs on such snapshots."""
     reached: dict[str, None] = {}
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         for run in _on_snapshots(TrainingRun.objects.all(), "snapshot", batch, purposes):
             reached[str(run.uid)] = None
             if run.status not in domain.ENDED:
@@ -112,7 +113,7 @@ def models_withdraw(record_ids: Iterable[int], *, purposes: Sequence[str] | None
     A champion stops being one, and its batches are cancelled.
     """
     reached: dict[str, None] = {}
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         for model in _on_snapshots(ModelVersion.objects.all(), "run__snapshot", batch, purposes):
             reached[model.name] = None
             _model_withdraw(model)
@@ -183,7 +184,7 @@ def suggestions_withdraw(*, model_names: Sequence[str], record_ids: Sequence[int
         made = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, origin_name=name)
         _take_back(made, f"model:{name}")
         reached += made.count()
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         held = Suggestion.objects.filter(example__provenance_id__in=batch)
         _take_back(held, "examples")
         reached += held.exclude(origin=Suggestion.Origin.MODEL, origin_name__in=model_names).count()
@@ -206,7 +207,7 @@ def _take_back(rows: QuerySet[Suggestion], of: str) -> None:
 def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
     """Mark the examples of these records as withdrawn: no task, prompt or snapshot takes them up again."""
     reached: list[str] = []
-    for batch in chunks(record_ids):
+    for batch in batched(record_ids):
         examples = Example.objects.filter(provenance_id__in=batch).order_by("pk")
         reached += [str(uid) for uid in examples.values_list("uid", flat=True)]
         with transaction.atomic():

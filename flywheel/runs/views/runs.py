@@ -16,6 +16,7 @@ from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.json_values import finite
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.text import whole_number
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.forms import RunForm
@@ -183,8 +184,7 @@ def live(request: HttpRequest, uid: UUID) -> HttpResponse:
 def curve(request: HttpRequest, uid: UUID) -> JsonResponse:
     """Metric events after `since`: what the curve draws."""
     run = access.run_of(request.user, uid)
-    text = request.GET.get("since", "0")
-    since = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    since = whole_number(request.GET.get("since"), 0)
     events = list(
         run.events.filter(seq__gt=since, kind="metric").order_by("seq").values_list("seq", "data")[
             : selectors.CURVE_POINTS

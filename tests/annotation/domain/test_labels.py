@@ -20,7 +20,7 @@ from annotation.domain.labels import (
     result_build,
     values_of,
 )
-from annotation.domain.results import MAX_ITEMS, MAX_TEXT, ResultError, clean_json, clean_text, result_check
+from annotation.domain.results import MAX_ITEMS, MAX_TEXT, ResultError, result_check
 
 KEYS = ["from_name", "to_name", "type", "value", "text", "choices", "rating", "start", "end", "labels"]
 CONFIG = LabelConfig(
@@ -101,11 +101,6 @@ def test_a_result_of_the_wrong_shape_is_refused(result):
 
 def test_a_draft_may_lack_what_an_answer_may_not():
     assert check({"stars": 3}, partial=True)[0]["value"] == {"rating": 3}
-
-
-def test_what_no_database_stores_is_taken_out():
-    assert clean_text("a\x00b\r\nc\ud800") == "ab\nc?"
-    assert clean_json({"k\x00": ["\x00v", 1, None]}) == {"k": ["v", 1, None]}
 
 
 def test_an_unknown_control_cannot_be_filled():
