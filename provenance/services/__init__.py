@@ -17,8 +17,7 @@ from provenance.services.records import (
     StoredRecords,
     record_provenance,
     record_provenance_bulk,
-    records_store,
-    records_tell,
+    records_storing,
     subjects_ensure,
 )
 from provenance.services.stats import clearance_count
@@ -49,7 +48,7 @@ __all__ = [
     "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "clearance_count", "consent_event_add",
     "consent_import", "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
     "lawful_basis_revoke",
-    "record_provenance", "record_provenance_bulk", "records_judge", "records_store", "records_tell", "records_touch",
+    "record_provenance", "record_provenance_bulk", "records_judge", "records_storing", "records_touch",
     "refusal_due",
     "source_retention_change", "source_terms_change", "steward_clear_personal_data", "steward_quarantine",
     "steward_release", "subjects_ensure", "verdicts_expire", "withdrawal_complete",

@@ -6,7 +6,8 @@ something newer changes the facts and has the record judged again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -83,10 +84,8 @@ def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, Provenan
 
     A draft that stands twice counts as its last. One ledger entry names all that were made or changed.
     """
-    with transaction.atomic():
-        stored = records_store(records)
-        records_tell(stored)
-    return stored.found
+    with transaction.atomic(), records_storing([records]) as (stored,):
+        return stored.found
 
 
 @dataclass(slots=True)
@@ -99,18 +98,27 @@ class StoredRecords:
     changed: list[int] = field(default_factory=list)
 
 
-def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
-    """The first half of `record_provenance_bulk`, in the caller's transaction, which has to end with `records_tell`.
+@contextmanager
+def records_storing(groups: Iterable[Iterable[RecordDraft]]) -> Iterator[list[StoredRecords]]:
+    """Store records, each group of one source system, in the caller's transaction; announce them when the block ends.
 
-    Apart from it because telling locks the ledger until commit: whoever has slow work to do does it in between.
+    Announcing asks for judgement, writes the ledger entry and follows earlier withdrawals. It locks the ledger until
+    commit, so slow work of the same transaction belongs inside the block. An exception in the block announces nothing.
     """
+    stored = [_records_store(records) for records in groups]
+    yield stored
+    for one in stored:
+        _records_announce(one)
+
+
+def _records_store(records: Iterable[RecordDraft]) -> StoredRecords:
     drafts = _checked(records)
     stored = StoredRecords(next((d.source_system for d in drafts.values()), ""))
     for chunk in batched(drafts.values(), CHUNK):
         existing = _existing(chunk)
         new = [d for d in chunk if d.source_record_id not in existing]
         fresh = _create(new)
-        # Somebody else may have made some of them in between: those are taken as existing.
+        # Another transaction may have made some of them in between: those are treated as existing.
         existing |= {k: v for k, v in fresh.items() if v.judge_due is False}
         stored.made += [record.pk for key, record in fresh.items() if key not in existing]
         stored.changed += _update([d for d in chunk if d.source_record_id in existing], existing)
@@ -118,8 +126,7 @@ def records_store(records: Iterable[RecordDraft]) -> StoredRecords:
     return stored
 
 
-def records_tell(stored: StoredRecords) -> None:
-    """Have stored records judged, ledgered, and handed on where somebody in them has said no."""
+def _records_announce(stored: StoredRecords) -> None:
     if stored.made or stored.changed:
         job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
         ledger_append(

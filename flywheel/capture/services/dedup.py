@@ -1,14 +1,15 @@
 """Near-duplicates: which examples belong together, and which of them came first.
 
-The result is a function of the examples' texts and times, not of the order in which they arrived: a group is a
-connected component of "nearly the same text", its key the smallest member's identifier, its head the earliest member,
-and every other member is a duplicate of the head. Texts are compared as redacted, since that is what teaches.
+The result is a function of the examples' texts and times, not of their order of arrival: a group is a connected
+component of "nearly the same text", its key is the smallest member's identifier, its head is the earliest member, and
+every other member is a duplicate of the head. Texts are compared as redacted, because that is what is trained on.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -29,45 +30,63 @@ TEXTS = 500
 SHINGLES_HELD = 2_000_000
 """About 200 MB of a batch's own shingles."""
 
-_LOCK = 0x666C7977686565  # any number that nobody else uses: "flywhee"
+_LOCK = 0x666C7977686565
+"""Key of the advisory lock, "flywhee" in ASCII: any number works that no other lock in this database uses."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupChange:
+    """What a change of an example means for the groups.
+
+    `left_group` is its group's key before the change. With `regroup` its text or time differs, and it was saved in a
+    group of its own; without, it keeps its group.
+    """
+
+    example: Example
+    left_group: str
+    regroup: bool
+
+
 def grouping_lock() -> None:
-    """One transaction at a time changes examples and groups. SQLite has one writer anyway."""
+    """Let one transaction at a time change examples and groups, until it ends."""
+    # Two transactions that each add one of two near-duplicates would not see the other's row and make two groups.
+    # SQLite needs no lock, because it has one writer.
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def examples_comparable(example: Example) -> str:
-    """What is compared: all that customer and agent said, the notes only when there is nothing else."""
+    """The text that is compared: all that customer and agent said; the notes only when there is nothing else."""
     said = [m["text"] for m in example.redacted if m["role"] != "note"]
     return minhash.comparable(said or [m["text"] for m in example.redacted])
 
 
-def examples_regroup(*, new: list[Example], changed: list[Example]) -> None:
+def examples_regroup(*, new: list[Example], changed: list[GroupChange]) -> None:
     """Put new and changed examples into their groups, under `grouping_lock`, in the caller's transaction.
 
-    Both are saved already, each in a group of its own (`group_key` its identifier, no `duplicate_of`); of the changed
-    ones `left_group` names the group before the change, and those that are not `resettled` keep theirs.
+    All are saved already, each new one in a group of its own (`group_key` its identifier, no `duplicate_of`).
     """
-    moved = [e for e in changed if e.resettled]  # type: ignore[attr-defined]
-    loose = new + moved + _split(moved)
+    moved = [change for change in changed if change.regroup]
+    loose = new + [change.example for change in moved] + _groups_split(moved)
     if not loose:
         return
-    holders, groups = _place(loose)
-    _join_near(holders, groups)
-    _store(groups)
+    holders, groups = _equal_join(loose)
+    _near_join(holders, groups)
+    _groups_store(groups)
 
 
-def _split(moved: list[Example]) -> list[Example]:
-    """Take apart the groups that lost a member, so that the rest is joined anew. Returns the rest."""
+def _groups_split(moved: list[GroupChange]) -> list[Example]:
+    """Take apart the groups that lost a member. Returns the members that stayed, each in a group of its own."""
+    # The lost member may have been the only link between two others, so the rest must be joined anew.
     if not moved:
         return []
-    ids = [e.pk for e in moved]
+    ids = [change.example.pk for change in moved]
     MinHashBand.objects.filter(example_id__in=ids).delete()
-    rest = list(Example.objects.filter(group_key__in={e.left_group for e in moved}).exclude(pk__in=ids))  # type: ignore[attr-defined]
+    left = {change.left_group for change in moved}
+    rest = list(Example.objects.filter(group_key__in=left).exclude(pk__in=ids))
     MinHashBand.objects.filter(example_id__in=[e.pk for e in rest]).delete()
     for example in rest:
         example.group_key, example.duplicate_of_id = example.uid.hex, None
@@ -76,7 +95,7 @@ def _split(moved: list[Example]) -> list[Example]:
 
 
 class _Groups:
-    """Groups being joined: each key leads to the smallest key that it was joined with."""
+    """A union-find over group keys whose root is the smallest key. SciPy's DisjointSet chooses its root by size."""
 
     def __init__(self) -> None:
         self._up: dict[str, str] = {}
@@ -100,8 +119,8 @@ class _Groups:
         return found
 
 
-def _place(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
-    """Join examples of the same text. Returns the new texts, each by the one example that holds its bands."""
+def _equal_join(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
+    """Join examples of equal text. Returns texts that are new, by the key of the one example that holds the bands."""
     groups = _Groups()
     by_text: dict[str, list[Example]] = defaultdict(list)
     for example in loose:
@@ -123,10 +142,10 @@ def _place(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
 
 
 Pair = tuple[int, str, str, list[int]]
-"""A holder, its group, another group, and that group's examples that share a band, the likeliest last."""
+"""A band holder, its group, another group, and that group's examples that share a band, the most likely last."""
 
 
-def _join_near(holders: dict[int, str], groups: _Groups) -> None:
+def _near_join(holders: dict[int, str], groups: _Groups) -> None:
     bands = dict(zip(holders, minhash.band_digests(list(holders.values())), strict=True))
     MinHashBand.objects.bulk_create(
         [
@@ -137,25 +156,22 @@ def _join_near(holders: dict[int, str], groups: _Groups) -> None:
     ours = _Shingles(holders)
     open_pairs = _candidates(bands, holders, groups)
     while open_pairs:
-        # One candidate of each group at a time: the first that is near settles it for the whole group.
+        # One candidate of each group at a time, because the first near one decides for its whole group.
         by_candidate: dict[int, list[Pair]] = defaultdict(list)
         for pair in open_pairs:
             by_candidate[pair[3].pop()].append(pair)
         for candidates in batched(by_candidate, TEXTS):
-            texts = _texts(set(candidates), holders)
+            texts = _comparable_texts(set(candidates), holders)
             for candidate in candidates:
-                _join_candidate(minhash.shingles(texts[candidate]), by_candidate[candidate], ours, groups)
+                theirs = minhash.shingles(texts[candidate])
+                for pk, own, other, _ in by_candidate[candidate]:
+                    if groups.key(own) != groups.key(other) and minhash.near_shingles(ours.of(pk), theirs):
+                        groups.join(own, other)
         open_pairs = [pair for pair in open_pairs if pair[3] and groups.key(pair[1]) != groups.key(pair[2])]
 
 
-def _join_candidate(theirs: set[bytes], pairs: list[Pair], ours: _Shingles, groups: _Groups) -> None:
-    for pk, own, other, _ in pairs:
-        if groups.key(own) != groups.key(other) and minhash.near_shingles(ours.of(pk), theirs):
-            groups.join(own, other)
-
-
 class _Shingles:
-    """The shingles of a batch's texts, each text's taken once as long as there is room for them."""
+    """A cache of the shingles of a batch's texts, emptied when it holds more than `SHINGLES_HELD`."""
 
     def __init__(self, texts: dict[int, str]) -> None:
         self._texts = texts
@@ -174,7 +190,7 @@ class _Shingles:
 
 
 def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _Groups) -> list[Pair]:
-    rows = _sharing({digest for digests in bands.values() for digest in digests})
+    rows = _band_sharers({digest for digests in bands.values() for digest in digests})
     by_digest: dict[int, list[int]] = defaultdict(list)
     group_of: dict[int, str] = {}
     for digest, pk, key in rows:
@@ -192,7 +208,7 @@ def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _G
     return pairs
 
 
-def _sharing(digests: set[int]) -> Iterable[tuple[int, int, str]]:
+def _band_sharers(digests: set[int]) -> Iterable[tuple[int, int, str]]:
     place = Window(RowNumber(), partition_by=F("digest"), order_by="example__uid")
     return (
         MinHashBand.objects.filter(digest__in=digests).annotate(place=place).filter(place__lte=CROWD)
@@ -200,12 +216,12 @@ def _sharing(digests: set[int]) -> Iterable[tuple[int, int, str]]:
     )
 
 
-def _texts(wanted: set[int], known: dict[int, str]) -> dict[int, str]:
+def _comparable_texts(wanted: set[int], known: dict[int, str]) -> dict[int, str]:
     rows = Example.objects.filter(pk__in=wanted - set(known)).only("redacted")
     return {pk: known[pk] for pk in wanted & set(known)} | {e.pk: examples_comparable(e) for e in rows}
 
 
-def _store(groups: _Groups) -> None:
+def _groups_store(groups: _Groups) -> None:
     for key, others in groups.merged().items():
         heads = list(
             Example.objects.filter(group_key__in=[key, *others], duplicate_of=None).values_list(

@@ -24,7 +24,7 @@ from flywheel.work.jobs import job_add
 
 CHUNK_ROWS = 1000
 CHUNK_BYTES = 8 * 1024 * 1024
-TOPIC = "capture.process"
+PROCESS_KIND = "capture.process"
 
 Status = Literal["captured", "repeated", "bad", "conflict"]
 
@@ -179,7 +179,7 @@ def _store(deliveries: list[tuple[Delivery, Source]], *, by: User | None) -> lis
             new[key] = _capture(delivery, source, by)
     created = {(c.source_id, c.external_id, c.version): c for c in Capture.objects.bulk_create(new.values())}
     if created:
-        job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
+        job_add(kind=PROCESS_KIND, payload={}, dedupe_key="waiting")
         _ledger(created.values(), by=by)
     fresh = set(created)
     stored = []

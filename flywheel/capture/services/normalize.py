@@ -1,15 +1,13 @@
-"""Captures into examples: normalised, personal data found and redacted, provenance recorded, grouped, reply suggested.
+"""Captures into examples: normalised, redacted, with provenance, grouped, and with the agent's reply suggested.
 
-Any order and any repetition of deliveries ends in the same examples: of an external id the newest version counts,
-and which that is, is decided by content. Killed at any point, a capture is still waiting or wholly done.
+Any order and any repetition of deliveries gives the same examples: the newest version of an external id counts, and
+its content alone decides which version is newest. A process may be killed at any point: a capture is then either still
+waiting or completely processed.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,31 +18,28 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain import minhash
-from flywheel.capture.domain.conversation import Conversation, conversation_of, example_uid, target_text
-from flywheel.capture.domain.payloads import BadPayload
-from flywheel.capture.domain.redaction import SUBJECT, Redaction, redact
+from flywheel.capture.domain.conversation import target_text
 from flywheel.capture.models import Capture, Example, Source, Suggestion
-from flywheel.capture.services.dedup import examples_comparable, examples_regroup, grouping_lock
-from flywheel.capture.services.ingest import TOPIC
+from flywheel.capture.services.dedup import GroupChange, examples_comparable, examples_regroup, grouping_lock
+from flywheel.capture.services.ingest import PROCESS_KIND
+from flywheel.capture.services.prepare import Draft, Prepared, error_reason, prepare
 from flywheel.core.errors import Conflict
 from flywheel.core.models import User
-from flywheel.privacy.detector import Detector, PiiSpan, default_detector
+from flywheel.privacy.detector import Detector
 from flywheel.work.jobs import job_add
 from provenance.domain.vocabulary import RecordDraft
-from provenance.services import StoredRecords, records_store, records_tell
+from provenance.models import ProvenanceRecord
+from provenance.services import records_storing
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
 AGENT = "agent"
-OF_THE_CONTENT = (DataError, IntegrityError, ValueError, TypeError, ArithmeticError, LookupError)
-"""Errors that come back however often the same capture is stored. Others, such as a lost connection, may not."""
+CONTENT_ERRORS = (DataError, IntegrityError, ValueError, TypeError, ArithmeticError, LookupError)
+"""Errors that the content causes and that come back however often it is stored. A lost connection is not among them."""
 
 CLASSES = {"CARD": "pci", "IBAN": "pfi", "ACCOUNT": "pfi", "SECRET": "spi"}
-"""Placeholder types that are more than pii (Data & Trust Alliance classification)."""
-
-GUESSED = frozenset({"PERSON", "LOCATION"})
-"""Placeholder types that the model decides about."""
+"""Placeholder types that belong to a class besides pii (Data & Trust Alliance, Data Provenance Standards 1.0)."""
 
 EXAMPLE_FIELDS = (
     "kind", "capture", "subject_line", "conversation", "redacted", "redacted_subject_line", "pii", "context_length",
@@ -52,61 +47,44 @@ EXAMPLE_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A capture whose conversation is read and redacted, ready to become an example."""
-
-    capture: Capture
-    uid: UUID
-    conversation: Conversation
-    redaction: Redaction
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A batch after reading: drafts to store, captures that a newer one makes void, and those that cannot be read."""
-
-    drafts: list[Draft]
-    superseded: list[Capture]
-    dead: list[tuple[Capture, str]]
-
-
 def process_captures(*, limit: int = BATCH, detector: Detector | None = None) -> int:
     """Process at most `limit` waiting captures. Returns how many were taken; 0 means that none waits.
 
-    Workers may run at the same time: on PostgreSQL each takes other rows, elsewhere the second finds them done.
+    Workers may run at the same time: on PostgreSQL each takes other rows, elsewhere the second finds them processed.
     """
     if connection.features.has_select_for_update_skip_locked:
         with transaction.atomic():
-            captures = list(_waiting().select_for_update(of=("self",), skip_locked=True)[:limit])
-            return _finish(captures, prepare(captures, detector))
-    # Without row locks the slow part stays outside the transaction, which would keep everybody else from writing.
-    captures = list(_waiting()[:limit])
+            captures = list(captures_waiting().select_for_update(of=("self",), skip_locked=True)[:limit])
+            prepared_store(prepare(captures, detector))
+            return len(captures)
+    # SQLite has one writer and no row locks. So the slow search for personal data must stay outside the transaction.
+    captures = list(captures_waiting()[:limit])
     prepared = prepare(captures, detector)
     with transaction.atomic():
-        return _finish(captures, prepared)
+        prepared_store(prepared)
+    return len(captures)
 
 
 def captures_sweep() -> bool:
-    """Ask for processing when captures wait. Returns whether any does; mends whatever a crash lost."""
+    """Ask for processing when captures wait, also when a crash lost the request. Returns whether any waits."""
     if not Capture.objects.filter(status=Capture.Status.RECEIVED).exists():
         return False
-    job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
+    job_add(kind=PROCESS_KIND, dedupe_key="waiting")
     return True
 
 
 def capture_replay(*, capture: Capture, by: User) -> None:
     """Try a dead capture again. Raises Conflict when it is not dead."""
     with transaction.atomic():
+        # The condition on the state makes a second click a conflict instead of a second ledger entry.
         changed = Capture.objects.filter(pk=capture.pk, status=Capture.Status.DEAD).update(
             status=Capture.Status.RECEIVED, error="", processed_at=None
         )
         if not changed:
             raise Conflict(f"capture {capture.pk} is not among the dead letters; it was replayed already")
-        job_add(kind=TOPIC, payload={}, dedupe_key="waiting")
+        job_add(kind=PROCESS_KIND, dedupe_key="waiting")
         ledger_append(
-            actor=by, action=Action.CAPTURE_REPLAY, object=f"capture:{capture.pk}",
-            touched={"capture": [capture.pk]},
+            actor=by, action=Action.CAPTURE_REPLAY, object=f"capture:{capture.pk}", touched={"capture": [capture.pk]}
         )
 
 
@@ -119,133 +97,53 @@ def example_original_seen(*, example: Example, by: User) -> None:
         )
 
 
-def _waiting() -> Any:
+def captures_waiting() -> Any:
+    """Captures to process, the oldest first."""
     return Capture.objects.filter(status=Capture.Status.RECEIVED).select_related("source", "received_by").order_by("pk")
 
 
-def prepare(captures: list[Capture], detector: Detector | None = None) -> Prepared:
-    """Read and redact a batch; changes nothing."""
-    dead: list[tuple[Capture, str]] = []
-    newest: dict[UUID, tuple[Capture, Conversation]] = {}
-    superseded: list[Capture] = []
-    for capture in captures:
-        try:
-            conversation = conversation_of(json.loads(capture.payload))
-        except Exception as error:
-            dead.append((capture, _reason(error)))
-            continue
-        uid = example_uid(source=capture.source.name, external_id=capture.external_id)
-        held = newest.get(uid)
-        if held is not None and held[0].order_key >= capture.order_key:
-            superseded.append(capture)
-            continue
-        if held is not None:
-            superseded.append(held[0])
-        newest[uid] = (capture, conversation)
-    drafts = []
-    for (uid, (capture, conversation)), redaction in zip(
-        newest.items(), _redactions([*newest.values()], detector), strict=True
-    ):
-        if isinstance(redaction, Exception):
-            dead.append((capture, _reason(redaction)))
-        else:
-            drafts.append(Draft(capture, uid, conversation, redaction))
-    return Prepared(drafts=drafts, superseded=superseded, dead=dead)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, BadPayload):
-        return str(error)
-    log.error("a capture could not be processed", exc_info=error)
-    return f"{type(error).__name__}: {error}"[:2000]
-
-
-Read = tuple[Capture, Conversation]
-
-
-def _redactions(read: list[Read], detector: Detector | None) -> list[Redaction | Exception]:
-    if not read:
-        return []
-    detector = detector or default_detector()
-    try:
-        return list(_redacted(read, detector))
-    except Exception as error:
-        if len(read) == 1:
-            return [error]
-        # One text that the detector chokes on must not keep the others.
-        return [found for one in read for found in _redactions([one], detector)]
-
-
-def _redacted(read: list[Read], detector: Detector) -> Iterable[Redaction]:
-    conversations = [conversation for _, conversation in read]
-    texts = [[c.subject_line, *(m["text"] for m in c.messages)] for c in conversations]
-    words = [[c.label, *c.tags] for c in conversations]
-    names = [c.names for c in conversations]
-    things = [capture.source.product_names for capture, _ in read]
-    found = detector.find(texts, names=names, things=things)
-    in_words = detector.find(words, names=names, things=things)
-    for conversation, own, spans, marks, seen in zip(conversations, texts, found, words, in_words, strict=True):
-        redaction = redact(
-            own, spans, people=conversation.names,
-            authors=[m["author"] for m in conversation.messages], first_message=SUBJECT,
-        )
-        yield replace(redaction, marks=_marks(conversation, redaction, own, marks, seen))
-
-
-def _marks(
-    conversation: Conversation, redaction: Redaction, texts: list[str], marks: list[str], seen: list[list[PiiSpan]]
-) -> list[str]:
-    """Label and tags without personal data. Names that the model guesses in them count only when the conversation knows
-    them: labels are full of capitalised words."""
-    known = {word for name in conversation.names for word in name.casefold().split()}
-    spans = [
-        [s for s in own if s.type not in GUESSED or set(mark[s.start : s.end].casefold().split()) <= known]
-        for mark, own in zip(marks, seen, strict=True)
-    ]
-    given = [(s["type"], texts[s["message"] - SUBJECT][s["start"] : s["end"]], s["placeholder"]) for s in redaction.pii]
-    return redact(marks, spans, people=conversation.names, given=given).texts
-
-
-def _finish(captures: list[Capture], prepared: Prepared) -> int:
-    if not captures:
-        return 0
+def prepared_store(prepared: Prepared) -> None:
+    """Store a prepared batch, in the caller's transaction. What the database refuses becomes a dead letter alone."""
+    if not (prepared.drafts or prepared.superseded or prepared.dead):
+        return
     try:
         with transaction.atomic():
-            _store(prepared)
-    except OF_THE_CONTENT as error:
-        _store_each(prepared, error)
-    return len(captures)
+            _batch_store(prepared)
+    except CONTENT_ERRORS as error:
+        log.warning("storing a batch of captures failed (%s); storing each alone", error)
+        for draft in prepared.drafts:
+            try:
+                with transaction.atomic():
+                    _batch_store(Prepared([draft], [], []))
+            except CONTENT_ERRORS as own:
+                _batch_store(Prepared([], [], [(draft.capture, error_reason(own))]))
+        _batch_store(Prepared([], prepared.superseded, prepared.dead))
 
 
-def _store_each(prepared: Prepared, error: Exception) -> None:
-    """The database refused something in the batch: store each alone, so that only the culprit dies."""
-    log.warning("storing a batch of captures failed (%s); storing each alone", error)
-    for draft in prepared.drafts:
-        try:
-            with transaction.atomic():
-                _store(Prepared([draft], [], []))
-        except OF_THE_CONTENT as own:
-            _store(Prepared([], [], [(draft.capture, _reason(own))]))
-    _store(Prepared([], prepared.superseded, prepared.dead))
-
-
-def _store(prepared: Prepared) -> None:
+def _batch_store(prepared: Prepared) -> None:
     grouping_lock()
-    mine = _still_waiting(prepared)
-    _terms_refresh(prepared)
+    captures = [d.capture for d in prepared.drafts] + prepared.superseded + [c for c, _ in prepared.dead]
+    waiting = Capture.objects.filter(pk__in=[c.pk for c in captures], status=Capture.Status.RECEIVED)
+    # Another worker may have processed some of them while this one was reading.
+    mine = set(waiting.values_list("pk", flat=True))
+    _sources_lock(prepared.drafts)
     held = {
         example.uid: example
         for example in Example.objects.filter(uid__in=[d.uid for d in prepared.drafts])
         .select_related("capture").select_for_update(of=("self",))
     }
-    drafts = [d for d in prepared.drafts if d.capture.pk in mine and _counts(d, held.get(d.uid))]
-    records = _records(drafts)
-    new, changed = _examples(drafts, held, records)
-    examples_regroup(new=new, changed=changed)
-    _suggest(drafts, new + changed)
-    # From here on the ledger is locked, which everybody else's changes wait for: what takes long is done.
-    for stored in records:
-        records_tell(stored)
+    drafts = [d for d in prepared.drafts if d.capture.pk in mine and _decides(d, held.get(d.uid))]
+    by_source: dict[str, list[RecordDraft]] = {}
+    for draft in drafts:
+        by_source.setdefault(draft.capture.source.name, []).append(_record_draft(draft))
+    # The ledger's head is locked when this block ends and until commit, and every other change in the installation
+    # waits for it. So all slow work belongs inside the block.
+    with records_storing(records for _, records in sorted(by_source.items())) as stored:
+        records = {one.source_system: one.found for one in stored}
+        new, changes = _examples_save(drafts, held, records)
+        examples_regroup(new=new, changed=changes)
+        examples = new + [change.example for change in changes]
+        _replies_suggest(drafts, examples)
     counted = {d.capture.pk for d in drafts}
     unread = [(capture, reason) for capture, reason in prepared.dead if capture.pk in mine]
     now = timezone.now()
@@ -257,51 +155,38 @@ def _store(prepared: Prepared) -> None:
     if mine:
         ledger_append(
             actor="system", action=Action.CAPTURE_PROCESS, object=f"captures:{len(mine)}",
-            touched={"capture": mine, "example": [e.pk for e in new + changed]},
+            touched={"capture": mine, "example": [e.pk for e in examples]},
             payload={
-                "examples": [[e.pk, e.text_sha256] for e in new + changed], "captures": sorted(counted),
+                "examples": [[e.pk, e.text_sha256] for e in examples], "captures": sorted(counted),
                 "superseded": sorted(mine - counted - {c.pk for c, _ in unread}), "dead": [c.pk for c, _ in unread],
             },
         )
 
 
-def _terms_refresh(prepared: Prepared) -> None:
-    """The sources' terms as they are now, and stay until this is committed: changed ones reach what is stored here, or
-    wait and reach it then."""
-    wanted = {draft.capture.source_id for draft in prepared.drafts}
+def _sources_lock(drafts: list[Draft]) -> None:
+    # A change of terms either committed before this lock and is read here, or waits for it and then finds the records
+    # of this batch. Without the lock a change in between would reach neither.
+    wanted = {draft.capture.source_id for draft in drafts}
     locked = Source.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
     sources = {source.pk: source for source in locked}
-    for draft in prepared.drafts:
+    for draft in drafts:
         draft.capture.source = sources[draft.capture.source_id]
 
 
-def _still_waiting(prepared: Prepared) -> set[int]:
-    captures = [d.capture for d in prepared.drafts] + prepared.superseded + [c for c, _ in prepared.dead]
-    rows = Capture.objects.filter(pk__in=[c.pk for c in captures], status=Capture.Status.RECEIVED)
-    return set(rows.values_list("pk", flat=True))
-
-
-def _counts(draft: Draft, held: Example | None) -> bool:
-    """Whether this capture decides what the example says; an erased example stays erased."""
+def _decides(draft: Draft, held: Example | None) -> bool:
+    """Whether this capture decides what the example says. An erased example stays erased."""
     if held is None:
         return True
     return held.status != Example.Status.ERASED and draft.capture.order_key > held.capture.order_key
 
 
-def _records(drafts: list[Draft]) -> list[StoredRecords]:
-    by_source: dict[str, list[RecordDraft]] = {}
-    for draft in drafts:
-        by_source.setdefault(draft.capture.source.name, []).append(_record(draft))
-    return [records_store(records) for _, records in sorted(by_source.items())]
-
-
-def _record(draft: Draft) -> RecordDraft:
+def _record_draft(draft: Draft) -> RecordDraft:
     capture, source, conversation = draft.capture, draft.capture.source, draft.conversation
     pii = draft.redaction.pii
     namespace = source.subject_namespace or source.name
     retention = None
     if source.retention_days is not None:
-        # Nobody lengthens it by dating a conversation into the future.
+        # A conversation that is dated into the future must not lengthen its own retention.
         since = min(conversation.occurred_at or capture.received_at, capture.received_at)
         retention = since + timedelta(days=source.retention_days)
     kinds = {span["type"] for span in pii}
@@ -325,31 +210,30 @@ def _record(draft: Draft) -> RecordDraft:
     )
 
 
-def _examples(
-    drafts: list[Draft], held: dict[UUID, Example], stored: list[StoredRecords]
-) -> tuple[list[Example], list[Example]]:
-    records = {one.source_system: one.found for one in stored}
+def _examples_save(
+    drafts: list[Draft], held: dict[UUID, Example], records: dict[str, dict[str, ProvenanceRecord]]
+) -> tuple[list[Example], list[GroupChange]]:
     new: list[Example] = []
-    changed: list[Example] = []
+    changes: list[GroupChange] = []
     for draft in drafts:
         example = held.get(draft.uid)
-        record = records[draft.capture.source.name][draft.capture.external_id]
         if example is None:
+            record = records[draft.capture.source.name][draft.capture.external_id]
             example = Example(
                 uid=draft.uid, source=draft.capture.source, external_id=draft.capture.external_id, provenance=record
             )
+            _example_fill(example, draft)
             new.append(example)
         else:
-            changed.append(example)
-        _fill(example, draft)
+            changes.append(_example_fill(example, draft))
     new = Example.objects.bulk_create(new)
-    Example.objects.bulk_update(changed, EXAMPLE_FIELDS, batch_size=100)
-    return new, changed
+    Example.objects.bulk_update([change.example for change in changes], EXAMPLE_FIELDS, batch_size=100)
+    return new, changes
 
 
-def _fill(example: Example, draft: Draft) -> None:
+def _example_fill(example: Example, draft: Draft) -> GroupChange:
     conversation, redaction = draft.conversation, draft.redaction
-    before = (example.text_sha256, example.occurred_at)
+    left_group, before = example.group_key, (example.text_sha256, example.occurred_at)
     example.capture = draft.capture
     example.kind = conversation.kind
     example.subject_line = conversation.subject_line
@@ -366,14 +250,14 @@ def _fill(example: Example, draft: Draft) -> None:
     example.occurred_at = conversation.occurred_at
     example.text_sha256 = minhash.text_sha256(examples_comparable(example))
     example.changed_at = timezone.now()
-    example.left_group = example.group_key  # type: ignore[attr-defined]
-    example.resettled = before != (example.text_sha256, example.occurred_at)  # type: ignore[attr-defined]
-    if example.resettled:  # type: ignore[attr-defined]
+    # Groups depend on text and time only. Other changes, such as of a label, leave the group as it is.
+    regroup = before != (example.text_sha256, example.occurred_at)
+    if regroup:
         example.group_key, example.duplicate_of_id = example.uid.hex, None
+    return GroupChange(example=example, left_group=left_group, regroup=regroup)
 
 
-def _suggest(drafts: list[Draft], examples: list[Example]) -> None:
-    """The agent's own reply, redacted, as a draft for the annotator; gone when there is no such reply any more."""
+def _replies_suggest(drafts: list[Draft], examples: list[Example]) -> None:
     by_uid = {example.uid: example for example in examples}
     offered, without = [], []
     for draft in drafts:
@@ -383,6 +267,7 @@ def _suggest(drafts: list[Draft], examples: list[Example]) -> None:
             offered.append(Suggestion(example=example, origin=Suggestion.Origin.AGENT, origin_name=AGENT, text=text))
         else:
             without.append(example.pk)
+    # A newer version updates the suggestion in place, because annotations may refer to its row.
     Suggestion.objects.bulk_create(
         offered, update_conflicts=True, unique_fields=["example", "origin", "origin_name"],
         update_fields=["text", "withdrawn_at"],

@@ -35,7 +35,7 @@ def _tiny_detector(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
     """No test loads the model unless it asks for it."""
     tiny = TinyDetector()
     monkeypatch.setattr(detector, "default_detector", lambda: tiny)
-    monkeypatch.setattr("flywheel.capture.services.normalize.default_detector", lambda: tiny)
+    monkeypatch.setattr("flywheel.capture.services.prepare.default_detector", lambda: tiny)
 
 
 @pytest.fixture

@@ -261,14 +261,14 @@ def test_a_text_that_the_detector_chokes_on_dies_alone(source):
 
 
 def test_a_row_that_the_database_refuses_dies_alone(source, monkeypatch):
-    create = normalize._examples
+    create = normalize._examples_save
 
     def refuse(drafts, held, records):
         if any(d.capture.external_id == "T-1" for d in drafts):
             raise IntegrityError("no")
         return create(drafts, held, records)
 
-    monkeypatch.setattr(normalize, "_examples", refuse)
+    monkeypatch.setattr(normalize, "_examples_save", refuse)
     deliver(source, ticket("T-1"), ticket("T-2"), ticket("T-3"))
     assert Capture.objects.get(status="dead").external_id == "T-1"
     assert Example.objects.count() == 2
@@ -283,7 +283,7 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_twice(source, monkeypa
     def kill(*args, **kwargs):
         raise Killed
 
-    for step in ("_records", "_examples", "examples_regroup", "_suggest", "ledger_append"):
+    for step in ("records_storing", "_examples_save", "examples_regroup", "_replies_suggest", "ledger_append"):
         with monkeypatch.context() as patch:
             patch.setattr(normalize, step, kill)
             with pytest.raises(Killed), transaction.atomic():

@@ -113,8 +113,8 @@ def test_a_retention_outside_a_century_is_refused(days: int, source: Source, adm
 
 def test_terms_that_change_while_a_batch_is_read_reach_it(source: Source, admin: User) -> None:
     list(services.capture_bulk(source=source, lines=[ticket("T-1")], by=None))
-    captures = list(normalize._waiting())
+    captures = list(normalize.captures_waiting())
     prepared = normalize.prepare(captures)
     services.source_change(source=source, by=admin, license_spdx="CC-BY-ND-4.0", purposes=["evaluation"])
-    normalize._finish(captures, prepared)
+    normalize.prepared_store(prepared)
     assert (record(1).license_spdx, record(1).intended_purposes) == ("CC-BY-ND-4.0", ["evaluation"])
