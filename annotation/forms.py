@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 
+from annotation.controls import CONTROLS
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES
 from annotation.models import Membership
 from flywheel.capture.models import Source
@@ -50,7 +51,7 @@ class ProjectForm(forms.Form):
     label_config = forms.CharField(
         strip=False, widget=forms.Textarea(attrs={"rows": 18, "spellcheck": "false", "class": "code-input"}),
         initial=DEFAULT, label="Label configuration",
-        help_text="Label Studio's XML with View, Header, Text, Paragraphs, TextArea, Choices, Rating and Labels.",
+        help_text=f"Label Studio's XML with View, Header, Text, Paragraphs, {', '.join(sorted(CONTROLS))}.",
     )
 
     def __init__(self, *args: Any, new: bool = True, **kwargs: Any) -> None:

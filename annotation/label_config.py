@@ -11,7 +11,9 @@ from functools import lru_cache
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from annotation.domain.labels import SUPPORTED_TAGS, TASK_VARIABLES, TYPES, Control, Document, LabelConfig, Option
+from annotation.controls import CONTROLS, ConfigError, Control
+from annotation.controls.base import one_line
+from annotation.domain.labels import SHOWING_TAGS, TASK_VARIABLES, Document, LabelConfig
 from annotation.models import Project
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.text import plain_lines
@@ -20,8 +22,8 @@ MAX_LENGTH = 50_000
 MAX_NAME = 100
 MAX_DEPTH = 50
 _DECLARATION = re.compile(r"^\s*\ufeff?\s*<\?xml\b[^>]*\?>", re.IGNORECASE)
-_CHOICE = ("single", "single-radio", "multiple")
-_HOME = {"Choice": "Choices", "Label": "Labels"}
+_PARENT = {control.child: tag for tag, control in CONTROLS.items() if control.child}
+SUPPORTED_TAGS = SHOWING_TAGS | CONTROLS.keys() | _PARENT.keys()
 
 DEFAULT = """<View>
   <Paragraphs name="conversation" value="$conversation" layout="dialogue"/>
@@ -82,7 +84,7 @@ def label_config_of(project: Project) -> LabelConfig:
 
 @lru_cache(maxsize=256)
 def label_config_parse(xml: str) -> LabelConfig:
-    """Parse and validate. Raises Invalid, with what is wrong and the mend, on the field "label_config"."""
+    """Parse and validate. Raises Invalid, with what is wrong and the fix, on the field "label_config"."""
     if len(xml) > MAX_LENGTH:
         raise _invalid(f"the configuration has {len(xml):,} characters; at most {MAX_LENGTH:,} are taken")
     if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():
@@ -90,7 +92,7 @@ def label_config_parse(xml: str) -> LabelConfig:
     # The text is characters already, whatever encoding it says it had.
     xml = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), xml).rstrip()
     root = _root(xml)
-    # Our own checks come first, since they name the tag and the mend.
+    # Our own checks come first, because they name the tag and the fix.
     _supported(root, _lines(xml))
     config = LabelConfig(documents=tuple(_documents(root)), controls=tuple(_controls(root)))
     _complete(config)
@@ -128,7 +130,7 @@ def _not_too_deep(root: ElementTree.Element) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise _invalid(f"<{level[0].tag}> stands within {depth - 1} others; {MAX_DEPTH} levels are taken at most")
+            raise _invalid(f"<{level[0].tag}> is inside {depth - 1} others; at most {MAX_DEPTH} levels are taken")
         level = [child for element in level for child in element]
 
 
@@ -152,9 +154,9 @@ def _supported(root: ElementTree.Element, lines: list[int]) -> None:
             if element.get(attribute, "false") != "false":
                 raise _invalid(f"line {line}: the attribute {attribute} of <{element.tag}> is not supported; remove it")
         for child in element:
-            if child.tag in ("Choice", "Label") and element.tag != _HOME[child.tag]:
-                raise _invalid(f"line {line_of[child]}: <{child.tag} value=\"{child.get('value', '')}\"> has to stand "
-                               f"directly in <{_HOME[child.tag]}>")
+            if child.tag in _PARENT and element.tag != _PARENT[child.tag]:
+                raise _invalid(f"line {line_of[child]}: <{child.tag} value=\"{child.get('value', '')}\"> must be a "
+                               f"direct child of <{_PARENT[child.tag]}>")
 
 
 _SHOWN = ("Text", "Paragraphs")
@@ -168,7 +170,7 @@ def _titled(root: ElementTree.Element) -> list[tuple[ElementTree.Element, str]]:
     for element in root.iter():
         if element.tag == "Header":
             headers.append(_header(element))
-        elif element.tag in _SHOWN or element.tag in TYPES:
+        elif element.tag in _SHOWN or element.tag in CONTROLS:
             found.append((element, " – ".join(filter(None, headers))))
             headers = []
     return found
@@ -203,12 +205,12 @@ def _document(element: ElementTree.Element, title: str) -> Document:
         known = ", ".join(f"${variable}" for variable in TASK_VARIABLES)
         raise _invalid(f"<{element.tag} name=\"{name}\"> shows {value}, which no task has; there are: {known}")
     if element.tag == "Paragraphs" and value != "$conversation":
-        raise _invalid(f"<Paragraphs name=\"{name}\"> shows {value}; it has to be $conversation, use <Text> for text")
+        raise _invalid(f"<Paragraphs name=\"{name}\"> shows {value}; it must be $conversation, use <Text> for text")
     return Document(name=name, tag=element.tag, variable=value[1:], title=title)
 
 
 def _controls(root: ElementTree.Element) -> list[Control]:
-    return [_control(element, title) for element, title in _titled(root) if element.tag in TYPES]
+    return [_control(element, title) for element, title in _titled(root) if element.tag in CONTROLS]
 
 
 def _control(element: ElementTree.Element, title: str) -> Control:
@@ -216,88 +218,38 @@ def _control(element: ElementTree.Element, title: str) -> Control:
     if not element.get("toName"):
         raise _invalid(f"<{element.tag} name=\"{name}\"> needs a toName, the name of what is shown, such as "
                        "toName=\"conversation\"")
-    return Control(
-        name=name, tag=element.tag, to_name=element.get("toName", ""), title=title,
-        required=_one_of(element, "required", ("false", "true")) == "true",
-        options=_options(element, name), multiple=_one_of(element, "choice", _CHOICE) == "multiple",
-        max_rating=_number(element, "maxRating", 5, 2, 10), rows=_number(element, "rows", 6, 1, 30),
-        placeholder=element.get("placeholder", ""),
-    )
+    try:
+        return CONTROLS[element.tag].parse(element, name=name, title=title)
+    except ConfigError as error:
+        raise _invalid(str(error)) from error
 
 
 def _name(element: ElementTree.Element) -> str:
     name = element.get("name", "")
     if not name.strip():
-        raise _invalid(f"a <{element.tag}> has no name; give it one of its own, such as name=\"reply\"")
-    _one_line(name, f"the name of a <{element.tag}>")
+        raise _invalid(f"a <{element.tag}> has no name; give it one, such as name=\"reply\"")
+    try:
+        one_line(name, f"the name of a <{element.tag}>")
+    except ConfigError as error:
+        raise _invalid(str(error)) from error
     if len(name) > MAX_NAME:
         raise _invalid(f"the name '{name[:40]}…' has {len(name):,} characters; at most {MAX_NAME} are taken")
     return name
-
-
-def _one_line(words: str, what: str) -> None:
-    """A form does not send a line break as it stands, so what is named with one could never be answered."""
-    if "\n" in words or "\r" in words:
-        raise _invalid(f"{what} has a line break, '{' '.join(words.split())[:40]}'; write it in one line")
-
-
-def _one_of(element: ElementTree.Element, attribute: str, known: tuple[str, ...]) -> str:
-    """The attribute's value in lower case, the first known one when it is not there."""
-    value = element.get(attribute, known[0]).lower()
-    if value not in known:
-        raise _invalid(f"{attribute}=\"{value[:40]}\" of <{element.tag} name=\"{element.get('name')}\"> has to be "
-                       f"{' or '.join(known)}")
-    return value
-
-
-def _options(element: ElementTree.Element, name: str) -> tuple[Option, ...]:
-    if element.tag not in ("Choices", "Labels"):
-        return ()
-    options = [_option(child) for child in element if child.tag in ("Choice", "Label")]
-    values = [option.value for option in options]
-    if not options:
-        raise _invalid(f"<{element.tag} name=\"{name}\"> has nothing to choose; add <{element.tag[:-1]} value=\"…\"/>")
-    repeated = next((value for value in values if values.count(value) > 1), None)
-    if repeated is not None:
-        raise _invalid(f"<{element.tag} name=\"{name}\"> has '{repeated}' twice; give each a value or alias of its own")
-    return tuple(options)
-
-
-def _option(element: ElementTree.Element) -> Option:
-    value = element.get("alias") or element.get("value") or ""
-    if not value.strip():
-        raise _invalid(f"a <{element.tag}> has no value; write <{element.tag} value=\"…\"/>")
-    _one_line(value, f"the value of a <{element.tag}>")
-    return Option(
-        value=value, label=element.get("value") or value, hint=element.get("hint", ""),
-        hotkey=element.get("hotkey", ""),
-    )
-
-
-def _number(element: ElementTree.Element, attribute: str, default: int, low: int, high: int) -> int:
-    text = element.get(attribute, "")
-    if not text:
-        return default
-    if not re.fullmatch("[0-9]{1,6}", text) or not low <= int(text) <= high:
-        raise _invalid(f"{attribute}=\"{text[:40]}\" of <{element.tag} name=\"{element.get('name')}\"> has to be a "
-                       f"whole number from {low} to {high}")
-    return int(text)
 
 
 def _complete(config: LabelConfig) -> None:
     if not config.documents:
         raise _invalid("nothing is shown; add <Paragraphs name=\"conversation\" value=\"$conversation\"/>")
     if not config.controls:
-        raise _invalid("nothing is asked; add a TextArea, Choices, Rating or Labels")
+        raise _invalid(f"nothing is asked; add one of {', '.join(sorted(CONTROLS))}")
     names = [item.name for item in config.documents] + [item.name for item in config.controls]
     if repeated := next((name for name in names if names.count(name) > 1), ""):
-        raise _invalid(f"the name '{repeated}' is used twice; every tag needs a name of its own")
+        raise _invalid(f"the name '{repeated}' is used twice; every tag needs its own name")
     for control in config.controls:
         document = config.document(control.to_name)
         if document is None:
             shown = ", ".join(item.name for item in config.documents)
             raise _invalid(f"toName=\"{control.to_name[:40]}\" of <{control.tag} name=\"{control.name}\"> is nothing "
                            f"shown; there are: {shown}")
-        if control.tag == "Labels" and document.tag != "Text":
-            raise _invalid(f"<Labels name=\"{control.name}\"> needs a <Text>, and {document.name} is <{document.tag}>; "
-                           "show it once more as <Text name=\"…\" value=\"$text\"/> and name that in toName")
+        if problem := control.document_problem(document.tag, document.name):
+            raise _invalid(problem)

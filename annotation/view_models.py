@@ -20,22 +20,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from annotation import selectors
-from annotation.domain.labels import (
-    Control,
-    Document,
-    LabelConfig,
-    Option,
-    TaskData,
-    keys_of,
-    result_build,
-    values_of,
-)
+from annotation.controls import Control, Option
+from annotation.domain.labels import Document, LabelConfig, TaskData, keys_of, result_build, values_of
 from annotation.domain.redaction import Span, Stretch, stretches, written
 from annotation.domain.suggestions import Piece, word_diff
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Flag, Project, Review
 from flywheel.capture.models import Suggestion
-from flywheel.core.text import whole_number
 
 FIELD_PREFIX = "c-"
 LABEL_TONES = 6
@@ -108,11 +99,6 @@ class ControlView:
         """The value as JSON, for controls that a module draws."""
         return json.dumps(self.value or [])
 
-    @property
-    def ratings(self) -> range:
-        """What a rating may be."""
-        return range(1, self.control.max_rating + 1)
-
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:
@@ -178,7 +164,7 @@ def task_view(
 
 
 def _documents(config: LabelConfig, data: TaskData) -> list[DocumentView]:
-    labels = {control.to_name: control for control in config.controls if control.tag == "Labels"}
+    labels = {control.to_name: control for control in config.controls if control.several}
     return [
         DocumentView(document=document, text=data.text_of(document), labels=labels.get(document.name))
         for document in config.documents
@@ -206,11 +192,10 @@ def controls_of(
 
 
 def _options(control: Control, value: Any, keys: Mapping[tuple[str, str], str]) -> list[OptionView]:
-    chosen = value if isinstance(value, list) else [value]
     return [
         OptionView(
             option=option, key=keys.get((control.name, option.value), ""), tone=index % LABEL_TONES + 1,
-            chosen=control.tag == "Choices" and option.value in chosen,
+            chosen=control.is_chosen(option, value),
         )
         for index, option in enumerate(control.options)
     ]
@@ -218,26 +203,7 @@ def _options(control: Control, value: Any, keys: Mapping[tuple[str, str], str]) 
 
 def values_posted(config: LabelConfig, post: QueryDict) -> dict[str, Any]:
     """Plain values by control from a posted form."""
-    values: dict[str, Any] = {}
-    for control in config.controls:
-        name = FIELD_PREFIX + control.name
-        if control.tag == "Choices":
-            values[control.name] = [value for value in post.getlist(name) if value]
-        elif control.tag == "Rating":
-            values[control.name] = whole_number(post.get(name))
-        elif control.tag == "Labels":
-            values[control.name] = _spans(post.get(name, ""))
-        else:
-            values[control.name] = post.get(name, "")
-    return values
-
-
-def _spans(text: str) -> list[dict[str, Any]]:
-    try:
-        spans = json.loads(text or "[]")
-    except ValueError:
-        return []
-    return [span for span in spans if isinstance(span, dict)] if isinstance(spans, list) else []
+    return {control.name: control.from_post(post.getlist(FIELD_PREFIX + control.name)) for control in config.controls}
 
 
 def result_posted(config: LabelConfig, post: QueryDict) -> list[dict[str, Any]]:
@@ -306,22 +272,9 @@ def answer_view(
         diff=word_diff(shown, reply) if shown is not None else None,
         same=shown is not None and shown.strip() == reply.strip(),
         facts=[
-            (control.shown_name, _words(control, values[control.name]))
+            (control.shown_name, control.summary(values[control.name]))
             for control in config.controls
             if control is not config.reply_control and values.get(control.name) not in (None, "", [])
         ],
         controls=controls_of(config, posted or values), comment=comment, fixing=posted is not None,
     )
-
-
-def _words(control: Control, value: Any) -> str:
-    shown = {option.value: option.label for option in control.options}
-    if control.tag == "Choices":
-        return ", ".join(shown.get(item, item) for item in value)
-    if control.tag == "Rating":
-        return f"{value} of {control.max_rating}"
-    if control.tag == "Labels":
-        return "; ".join(
-            f"{', '.join(shown.get(item, item) for item in span['labels'])}: “{span.get('text', '')}”" for span in value
-        )
-    return str(value)

@@ -1,4 +1,4 @@
-"""What a label configuration asks for, as plain values. Reading it from XML is annotation.label_config's.
+"""What a label configuration shows and asks, and answers to it as plain values.
 
 Names and shapes are Label Studio's: a result is a list of `{id, from_name, to_name, type, value}`.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from annotation.controls import CONTROLS, Control
 
 TASK_VARIABLES = {
     "conversation": "the conversation as a list of messages",
@@ -18,24 +20,12 @@ TASK_VARIABLES = {
 }
 """What `value="$…"` may name, and what it holds."""
 
-TYPES = {"TextArea": "textarea", "Choices": "choices", "Rating": "rating", "Labels": "labels"}
-"""Control tag -> `type` in a result."""
-
-SUPPORTED_TAGS = frozenset({"View", "Header", "Style", "Text", "Paragraphs", "Choice", "Label", *TYPES})
+SHOWING_TAGS = frozenset({"View", "Header", "Style", "Text", "Paragraphs"})
+"""Tags that show and do not ask."""
 
 
 RESERVED_KEYS = frozenset("ge?")
 """Keys of the workbench that no answer may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One choice or label: `value` is stored, `label` is shown."""
-
-    value: str
-    label: str
-    hint: str = ""
-    hotkey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +38,6 @@ class Document:
     variable: str = ""
     fixed: str = ""
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What is asked: one TextArea, Choices, Rating or Labels tag. `title` is the Header before it, several joined."""
-
-    name: str
-    tag: str
-    to_name: str
-    required: bool = False
-    title: str = ""
-    options: tuple[Option, ...] = ()
-    multiple: bool = False
-    max_rating: int = 5
-    rows: int = 6
-    placeholder: str = ""
-
-    @property
-    def type(self) -> str:
-        """The `type` of this control's results."""
-        return TYPES[self.tag]
-
-    @property
-    def shown_name(self) -> str:
-        """How errors and fields call this control."""
-        return self.title or self.name.replace("_", " ").capitalize()
-
-    @property
-    def values(self) -> frozenset[str]:
-        """The values that may be chosen."""
-        return frozenset(option.value for option in self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +58,26 @@ class LabelConfig:
     @property
     def reply_control(self) -> Control | None:
         """The control that holds the corrected reply: the first TextArea."""
-        return next((control for control in self.controls if control.tag == "TextArea"), None)
+        return next((control for control in self.controls if control.holds == "reply"), None)
 
     @property
     def label_control(self) -> Control | None:
         """The control that stratifies splits: the first Choices."""
-        return next((control for control in self.controls if control.tag == "Choices"), None)
+        return next((control for control in self.controls if control.holds == "label"), None)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON that `from_json` reads."""
-        return asdict(self)
+        return {
+            "documents": [asdict(document) for document in self.documents],
+            "controls": [control.to_json() for control in self.controls],
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LabelConfig:
         """The configuration that `to_json` wrote."""
         return cls(
             documents=tuple(Document(**document) for document in data["documents"]),
-            controls=tuple(
-                Control(**{**control, "options": tuple(Option(**option) for option in control["options"])})
-                for control in data["controls"]
-            ),
+            controls=tuple(CONTROLS[control["tag"]].from_json(control) for control in data["controls"]),
         )
 
 
@@ -171,28 +130,28 @@ def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
 def reply_of(result: list[dict[str, Any]], config: LabelConfig) -> str:
     """The corrected reply: the text of the first TextArea control, "" when there is none."""
     control = config.reply_control
-    return "\n\n".join(_values(result, control)) if control else ""
+    return "\n\n".join(control.words(bodies_of(result, control))) if control else ""
 
 
 def label_of(result: list[dict[str, Any]], config: LabelConfig) -> str:
     """What splits are stratified by: the first Choices control's choices, several joined by "+", "" when none."""
     control = config.label_control
-    return "+".join(_values(result, control)) if control else ""
+    return "+".join(control.words(bodies_of(result, control))) if control else ""
 
 
-def _values(result: list[dict[str, Any]], control: Control) -> list[str]:
-    found = next((item for item in result if item.get("from_name") == control.name), None)
-    if found is None:
-        return []
-    value = found["value"].get("text" if control.tag == "TextArea" else control.type, [])
-    return [value] if isinstance(value, str) else [str(part) for part in value]
+def bodies_of(result: Any, control: Control) -> list[dict[str, Any]]:
+    """The values of a control's items. What is not an item is passed over."""
+    items = result if isinstance(result, list) else []
+    return [
+        item["value"] for item in items
+        if isinstance(item, dict) and item.get("from_name") == control.name and isinstance(item.get("value"), dict)
+    ]
 
 
 def result_build(config: LabelConfig, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Label Studio's result list from plain values by control name; empty ones are left out.
 
-    TextArea takes text, Choices a value or a list of them, Rating a number, Labels a list of
-    `{start, end, labels, text?}` with offsets in characters. Unknown names raise KeyError.
+    Unknown names raise KeyError.
     """
     unknown = set(values) - {control.name for control in config.controls}
     if unknown:
@@ -202,7 +161,7 @@ def result_build(config: LabelConfig, values: dict[str, Any]) -> list[dict[str, 
         value = values.get(control.name)
         if value in (None, "", [], ()):
             continue
-        for body in _bodies(control, value):
+        for body in control.to_result(value):
             result.append({
                 "id": f"{control.name}-{len(result)}", "from_name": control.name, "to_name": control.to_name,
                 "type": control.type, "value": body,
@@ -210,29 +169,7 @@ def result_build(config: LabelConfig, values: dict[str, Any]) -> list[dict[str, 
     return result
 
 
-def _bodies(control: Control, value: Any) -> list[dict[str, Any]]:
-    if control.tag == "TextArea":
-        return [{"text": [value] if isinstance(value, str) else list(value)}]
-    if control.tag == "Choices":
-        return [{"choices": [value] if isinstance(value, str) else list(value)}]
-    if control.tag == "Rating":
-        return [{"rating": value}]
-    return [dict(span) for span in value]
-
-
 def values_of(result: list[dict[str, Any]], config: LabelConfig) -> dict[str, Any]:
-    """The reverse of `result_build`, for filling a form: text, list of choices, number, list of spans by control."""
-    values: dict[str, Any] = {}
-    for item in result if isinstance(result, list) else []:
-        control = config.control(str(item.get("from_name", ""))) if isinstance(item, dict) else None
-        body = item.get("value") if control else None
-        if control is None or not isinstance(body, dict):
-            continue
-        if control.tag == "TextArea":
-            text = body.get("text", "")
-            values[control.name] = text if isinstance(text, str) else "\n\n".join(str(part) for part in text)
-        elif control.tag == "Labels":
-            values.setdefault(control.name, []).append(body)
-        else:
-            values[control.name] = body.get(control.type)
-    return values
+    """The reverse of `result_build`, for filling a form: plain values by control name."""
+    found = {control: bodies_of(result, control) for control in config.controls}
+    return {control.name: control.from_result(bodies) for control, bodies in found.items() if bodies}

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from annotation.controls import BY_TYPE
+
 Result = list[dict[str, Any]]
 Span = dict[str, Any]
 
@@ -35,7 +37,8 @@ def written(result: Result) -> list[Written]:
 
 def _texts(result: Result) -> Iterator[dict[str, Any]]:
     for item in result:
-        if item.get("type") == "textarea" and isinstance(item.get("value", {}).get("text"), list):
+        control = BY_TYPE.get(str(item.get("type")))
+        if control is not None and control.text_key and isinstance(item.get("value", {}).get(control.text_key), list):
             yield item
 
 

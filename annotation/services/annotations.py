@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.access import ANNOTATE, access_assignment, access_membership
+from annotation.controls import ResultError
 from annotation.domain import routing, states
 from annotation.domain.labels import LabelConfig, reply_of
 from annotation.domain.redaction import written
-from annotation.domain.results import ResultError, result_check
+from annotation.domain.results import result_check
 from annotation.domain.suggestions import edit_distance, suggestion_use
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Project, Task

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import template
+from django.templatetags.static import static
+
+from annotation.controls import BY_TYPE
 
 register = template.Library()
 
@@ -23,3 +26,9 @@ def duration(seconds: float | None) -> str:
         return "–"
     whole = int(seconds)
     return f"{whole // 60}:{whole % 60:02d} min" if whole >= 60 else f"{whole} s"
+
+
+@register.simple_tag
+def control_scripts() -> list[str]:
+    """The addresses of the scripts of all controls. They must come before the script that asks them."""
+    return [static(f"js/controls/{type_}.js") for type_ in sorted(BY_TYPE)]

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from annotation.domain.labels import reply_of
 from annotation.domain.redaction import redacted
+from annotation.label_config import label_config_of
 from annotation.models import Annotation, Membership, Project, Review, Task
 from flywheel.audit.ledger import entries_of
 from flywheel.audit.models import LedgerEntry, LedgerSubject
@@ -47,7 +48,10 @@ class Lineage:
     @property
     def answers(self) -> list[tuple[Annotation, str]]:
         """Each annotation with its reply as snapshots take it: personal data that was found is replaced."""
-        return [(item, reply_of(redacted(item.result, item.pii))) for item in self.annotations]
+        return [
+            (item, reply_of(redacted(item.result, item.pii), label_config_of(item.project)))
+            for item in self.annotations
+        ]
 
     @property
     def judgements(self) -> list[tuple[GateVerdict, list[str]]]:
@@ -117,15 +121,6 @@ def reason_text(reason: dict[str, str]) -> str:
     """A reason of the gate in one line: the rule's words, the value seen, the mend."""
     rule = reason.get("rule", "")
     return f"{RULES.get(rule, rule)}: {reason.get('value', '')}. To mend: {reason.get('mend', '')}."
-
-
-def reply_of(result: list[dict[str, Any]]) -> str:
-    """The text of the first TextArea in a Label Studio result; "" when there is none."""
-    for item in result:
-        if item.get("type") == "textarea":
-            text = item.get("value", {}).get("text", "")
-            return "\n".join(text) if isinstance(text, list) else str(text)
-    return ""
 
 
 def _entries(lineage: Lineage, *, all_projects: bool) -> list[LedgerEntry]:

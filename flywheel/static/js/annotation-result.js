@@ -1,21 +1,14 @@
-/* A form's controls as Label Studio's result list, and what is missing in it. Drawing spans is annotation-spans.js's. */
+/* A form's controls as Label Studio's result list, and what is missing in it. */
+import { definitionOf } from "./annotation-controls.js";
 
-function value(control) {
-  const type = control.dataset.type;
-  if (type === "textarea") {
-    const text = control.querySelector("textarea").value;
-    return text.trim() ? [{ text: [text] }] : [];
-  }
-  if (type === "labels") return JSON.parse(control.querySelector("input[type=hidden]").value || "[]");
-  const checked = [...control.querySelectorAll("input:checked")].map((input) => input.value);
-  if (!checked.length) return [];
-  return type === "rating" ? [{ rating: Number(checked[0]) }] : [{ choices: checked }];
-}
+const controlsOf = (form) => [...form.querySelectorAll("[data-control]")];
+
+const read = (control) => definitionOf(control).read(control);
 
 export function collect(form) {
   const result = [];
-  for (const control of form.querySelectorAll("[data-control]"))
-    for (const body of value(control))
+  for (const control of controlsOf(form))
+    for (const body of read(control))
       result.push({
         id: `${control.dataset.control}-${result.length}`, from_name: control.dataset.control,
         to_name: control.dataset.to, type: control.dataset.type, value: body,
@@ -25,44 +18,37 @@ export function collect(form) {
 
 /* Put a result list back into a form: a draft that the server had not received. */
 export function restore(form, result) {
-  for (const control of form.querySelectorAll("[data-control]")) {
+  for (const control of controlsOf(form)) {
     const mine = result.filter((item) => item.from_name === control.dataset.control).map((item) => item.value);
-    if (control.dataset.type === "textarea") control.querySelector("textarea").value = mine[0]?.text?.join("\n\n") ?? "";
-    else if (control.dataset.type === "labels") control.querySelector("input[type=hidden]").value = JSON.stringify(mine);
-    else {
-      const chosen = (mine[0]?.choices ?? [String(mine[0]?.rating ?? "")]);
-      for (const input of control.querySelectorAll("input")) input.checked = chosen.includes(input.value);
-    }
+    definitionOf(control).write(control, mine);
   }
 }
 
-/* Choices and ratings that need no answer have a button that takes it away; it is there when there is something to take. */
+/* Choices and ratings that need no answer have a button that takes it away; it is shown while there is an answer. */
 export function clearsShow(form) {
   for (const button of form.querySelectorAll("[data-clear]"))
-    button.hidden = !button.closest("[data-control]").querySelector("input:checked");
+    button.hidden = !read(button.closest("[data-control]")).length;
 }
 
 export function clear(button) {
-  const inputs = button.closest("[data-control]").querySelectorAll("input");
-  for (const input of inputs) input.checked = false;
-  inputs[0].focus();
+  const control = button.closest("[data-control]");
+  definitionOf(control).clear(control);
 }
 
 export function missing(form) {
-  return [...form.querySelectorAll("[data-control][data-required]")].filter((control) => !value(control).length);
+  return controlsOf(form).filter((control) => "required" in control.dataset && !read(control).length);
 }
 
-/* Whether something was answered before the scripts came. */
+/* Whether something was answered before the scripts were there. */
 export function touched(form) {
-  return [...form.querySelectorAll("[data-control] textarea, [data-control] input:not([type=hidden])")]
-    .some((field) => field.type === "textarea" ? field.value !== field.defaultValue : field.checked !== field.defaultChecked);
+  return controlsOf(form).some((control) => definitionOf(control).touched(control));
 }
 
 export function showError(control, message) {
   const box = control.querySelector("[data-error]");
   if (!box) return;
   box.textContent = message;
-  const text = control.querySelector("textarea");
+  const text = control.querySelector("textarea, input[type=number]");
   text?.setAttribute("aria-invalid", "true");
   (text ?? control.querySelector("input:not([type=hidden]), button"))?.focus();
 }

@@ -89,7 +89,7 @@ def test_times_are_utc_wherever_the_person_sits(project, stock, annotator, page_
 
 
 @pytest.mark.parametrize(("controls", "says"), [
-    ('<TextArea name="reply" toName="t"/>', "'quality', which is no control"),
+    ('<TextArea name="reply" toName="t"/>', "'quality', which is not a control"),
     ('<TextArea name="reply" toName="t"/><Choices name="quality" toName="t"><Choice value="good"/></Choices>'
      '<Rating name="stars" toName="t" required="true"/>', "Stars is required and empty"),
 ])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.controls import CONTROLS, Option, ResultError
+from annotation.controls.choices import Choices
+from annotation.controls.labels import Labels
+from annotation.controls.rating import Rating
+from annotation.controls.textarea import MAX_TEXT, TextArea
 from annotation.domain.labels import (
-    Control,
     Document,
     LabelConfig,
-    Option,
     TaskData,
     keys_of,
     label_of,
@@ -20,17 +25,17 @@ from annotation.domain.labels import (
     result_build,
     values_of,
 )
-from annotation.domain.results import MAX_ITEMS, MAX_TEXT, ResultError, result_check
+from annotation.domain.results import MAX_ITEMS, result_check
 
 KEYS = ["from_name", "to_name", "type", "value", "text", "choices", "rating", "start", "end", "labels"]
 CONFIG = LabelConfig(
     documents=(Document("c", "Paragraphs", "conversation"), Document("t", "Text", "subject")),
     controls=(
-        Control("reply", "TextArea", "c", required=True),
-        Control("quality", "Choices", "c", required=True, options=(Option("good", "Good"), Option("bad", "Bad"))),
-        Control("topics", "Choices", "c", multiple=True, options=(Option("x", "X"), Option("y", "Y"))),
-        Control("stars", "Rating", "c", max_rating=5),
-        Control("facts", "Labels", "t", options=(Option("P", "P"), Option("Q", "Q"))),
+        TextArea(name="reply", to_name="c", required=True),
+        Choices(name="quality", to_name="c", required=True, options=(Option("good", "Good"), Option("bad", "Bad"))),
+        Choices(name="topics", to_name="c", multiple=True, options=(Option("x", "X"), Option("y", "Y"))),
+        Rating(name="stars", to_name="c", max_rating=5),
+        Labels(name="facts", to_name="t", options=(Option("P", "P"), Option("Q", "Q"))),
     ),
 )
 DATA = TaskData(messages=[{"role": "customer", "text": "Hi"}, {"role": "agent", "text": "Hello"}], target=1,
@@ -72,9 +77,9 @@ def test_offsets_count_characters_and_not_their_halves():
     ({"stars": 2.5}, "from 1 to 5", "stars"),
     ({"stars": True}, "from 1 to 5", "stars"),
     ({"stars": "4"}, "from 1 to 5", "stars"),
-    ({"facts": [{"start": 3, "end": 3, "labels": ["P"]}]}, "no stretch", "facts"),
-    ({"facts": [{"start": 0, "end": 999, "labels": ["P"]}]}, "no stretch", "facts"),
-    ({"facts": [{"start": -1, "end": 2, "labels": ["P"]}]}, "no stretch", "facts"),
+    ({"facts": [{"start": 3, "end": 3, "labels": ["P"]}]}, "not a stretch", "facts"),
+    ({"facts": [{"start": 0, "end": 999, "labels": ["P"]}]}, "not a stretch", "facts"),
+    ({"facts": [{"start": -1, "end": 2, "labels": ["P"]}]}, "not a stretch", "facts"),
     ({"facts": [{"start": 0, "end": 2, "labels": []}]}, "has no label", "facts"),
     ({"facts": [{"start": 0, "end": 2, "labels": ["Z"]}]}, "has no 'Z'", "facts"),
     ({"reply": "x" * (MAX_TEXT + 1)}, "at most 20,000", "reply"),
@@ -132,7 +137,7 @@ def test_no_input_breaks_the_judge(result):
 def test_keys_are_given_once_each_and_never_the_workbenchs_own():
     def choices(name, *hotkeys):
         options = tuple(Option(value=str(n), label=str(n), hotkey=key) for n, key in enumerate(hotkeys))
-        return Control(name=name, tag="Choices", to_name="t", options=options)
+        return Choices(name=name, to_name="t", options=options)
 
     config = LabelConfig(controls=(choices("a", "2", "", "q", "Q"), choices("b", "g", "ctrl+a", "", "?", "", "", "", "")))
     keys = keys_of(config)
@@ -141,5 +146,36 @@ def test_keys_are_given_once_each_and_never_the_workbenchs_own():
 
 
 def test_a_blank_is_no_key_since_it_presses_buttons():
-    config = LabelConfig(controls=(Control("a", "Choices", "t", options=(Option("x", "X", hotkey=" "), Option("y", "Y", hotkey=" q "))),))
+    config = LabelConfig(controls=(Choices(name="a", to_name="t", options=(Option("x", "X", hotkey=" "), Option("y", "Y", hotkey=" q "))),))
     assert keys_of(config) == {("a", "x"): "1", ("a", "y"): "q"}
+
+
+def test_a_configuration_survives_being_stored():
+    stored = json.loads(json.dumps(CONFIG.to_json()))
+    assert LabelConfig.from_json(stored) == CONFIG
+
+
+@pytest.mark.parametrize(("name", "one", "other", "distance"), [
+    ("reply", "the kettle leaks now", "the kettle leaks now", 0.0),
+    ("reply", "the kettle leaks now", "a pot drips here", 1.0),
+    ("reply", "the kettle leaks now", "the kettle leaks here", 0.25),
+    ("quality", ["good"], ["bad"], 1.0),
+    ("topics", ["x", "y"], ["x"], 0.5),
+    ("topics", [], [], 0.0),
+    ("stars", 1, 5, 1.0),
+    ("stars", 4, 3, 0.25),
+    ("facts", [{"start": 0, "end": 4, "labels": ["P"]}], [{"start": 2, "end": 6, "labels": ["P"]}], 0.5),
+    ("facts", [{"start": 0, "end": 4, "labels": ["P"]}], [{"start": 0, "end": 4, "labels": ["Q"]}], 1.0),
+])
+def test_the_distance_of_two_answers_is_between_0_and_1(name, one, other, distance):
+    control = CONFIG.control(name)
+    assert control.distance(one, other) == pytest.approx(distance)
+    assert control.distance(other, one) == pytest.approx(distance)
+    assert control.distance(one, one) == 0
+
+
+def test_every_control_has_its_template_and_its_script():
+    root = Path(__file__).parents[3]
+    for control in CONTROLS.values():
+        assert (root / "templates" / "annotation" / "controls" / f"{control.type}.html").is_file()
+        assert (root / "flywheel" / "static" / "js" / "controls" / f"{control.type}.js").is_file()
