@@ -1,0 +1,16 @@
+import { define } from "../annotation-controls.js";
+
+const field = (element) => element.querySelector("input");
+
+define("number", {
+  // What is not a number is sent as it is, so that the server can say what is wrong with it.
+  read(element) {
+    const { value, valueAsNumber, validity } = field(element);
+    if (validity.badInput) return [{ number: "?" }];
+    return value === "" ? [] : [{ number: valueAsNumber }];
+  },
+  write(element, bodies) {
+    field(element).value = bodies[0]?.number ?? "";
+  },
+  touched: (element) => field(element).value !== field(element).defaultValue,
+});
