@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError, RowError
+from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError
 from training.errors import BadInput, RunFailed, StopRequested
 from training.signals import signals_caught
 
 if TYPE_CHECKING:
-    from training.snapshot import Report
+    from training.contract.snapshot.reader import Report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals_caught():
             code: int = options.command(options)
         return code
-    except (BadInput, ContractError, RowError) as error:
+    except (BadInput, ContractError) as error:
         return _fail(error, EXIT_BAD_INPUT)
     except StopRequested as error:
         return _fail(error, EXIT_STOPPED)
@@ -120,7 +120,7 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from training.snapshot import snapshot_verify
+    from training.contract.snapshot.reader import snapshot_verify
 
     report = snapshot_verify(options.snapshot, options.root)
     if report.problems:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import RunResult, RunSpec
-from training.contract.digests import file_entry, file_sha256
+from training.contract.files import file_entry, file_sha256
 from training.errors import BadInput
 from training.models import BaseModel
 

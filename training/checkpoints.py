@@ -17,8 +17,9 @@ from typing import Any
 
 from training.artifacts import folder_replace, json_write, manifest_problems, manifest_write
 from training.contract import RunSpec
+from training.contract.files import is_folder
 from training.errors import BadInput
-from training.models import BaseModel, is_folder
+from training.models import BaseModel
 
 FOLDER = "checkpoints"
 KEPT = 2

@@ -10,10 +10,6 @@ class BadInput(ValueError):
     """Nothing was trained because of what was given: exit code 2. The message names the thing, value and mend."""
 
 
-class SnapshotError(BadInput):
-    """A snapshot that does not verify."""
-
-
 class StopRequested(BaseException):
     """Someone asked the run to stop (a signal): exit code 3. Like KeyboardInterrupt no error that a library handles."""
 

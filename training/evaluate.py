@@ -13,11 +13,11 @@ from typing import Any
 
 from training.artifacts import MODEL_FOLDER
 from training.contract import Row, RunSpec
+from training.contract.snapshot.reader import snapshot_rows
 from training.encoding import Account, Document, Encoder
 from training.errors import BadInput
 from training.events import EventLog
 from training.models import BaseModel, model_load, tokenizer_load, tuned_load
-from training.snapshot import snapshot_rows
 
 LOSS_CAPACITY = 1024
 

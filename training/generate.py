@@ -11,10 +11,11 @@ from typing import Any
 
 from training.artifacts import bytes_write, json_write, manifest_write
 from training.contract import EXIT_DONE, EXIT_STOPPED, GenerateSpec
+from training.contract.files import is_folder
 from training.encoding import render
 from training.errors import BadInput, StopRequested
 from training.events import EventLog
-from training.models import BaseModel, base_find, is_folder, model_load, tokenizer_load, tuned_load, vocabulary_check
+from training.models import BaseModel, base_find, model_load, tokenizer_load, tuned_load, vocabulary_check
 from training.signals import signals_caught
 
 SUGGESTIONS_FILE = "suggestions.jsonl"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.contract.digests import file_sha256
+from training.contract.files import file_sha256, is_folder
 from training.errors import BadInput
 
 REVISION_FILE = "revision.json"
@@ -28,14 +28,6 @@ class BaseModel:
     revision: str
     weight_bytes: int
     license: str = ""
-
-
-def is_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder; a name that no file system takes (too long, a null byte) is none."""
-    try:
-        return bool(str(path)) and Path(path).is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def models_dir() -> Path:

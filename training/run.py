@@ -28,10 +28,11 @@ from training.contract import (
     EXIT_DONE,
     EXIT_STOPPED,
     ContractError,
-    RowError,
     RunResult,
     RunSpec,
 )
+from training.contract.files import is_folder
+from training.contract.snapshot.reader import manifest_read, snapshot_check, snapshot_rows
 from training.errors import BadInput, Diverged, LimitReached, OutOfMoney, RunFailed, StopRequested
 from training.evaluate import evaluation_check, evaluation_of
 from training.events import EVENTS_FILE, EventLog
@@ -39,7 +40,6 @@ from training.models import (
     BaseModel,
     base_find,
     config_load,
-    is_folder,
     model_load,
     models_dir,
     tokenizer_load,
@@ -47,7 +47,6 @@ from training.models import (
 )
 from training.results import RESULT_FILE, result_begin, result_of_same_run
 from training.signals import Stop, signals_caught
-from training.snapshot import manifest_read, snapshot_check, snapshot_rows
 
 if TYPE_CHECKING:
     from training.encoding import Account, Document
@@ -68,7 +67,7 @@ def _carry_out(attempt: Attempt) -> int:
     out = attempt.out
     try:
         return attempt.run()
-    except (BadInput, ContractError, RowError) as error:
+    except (BadInput, ContractError) as error:
         _failed(attempt, error, EXIT_BAD_INPUT)
         raise
     except StopRequested as error:
@@ -90,7 +89,7 @@ def _carry_out(attempt: Attempt) -> int:
 
 
 def _failed(attempt: Attempt, error: BaseException, code: int) -> None:
-    known = isinstance(error, (RunFailed, BadInput, ContractError, RowError))
+    known = isinstance(error, (RunFailed, BadInput, ContractError))
     message = str(error) if known else f"{type(error).__name__}: {error}"
     if code == EXIT_BAD_INPUT and (attempt.out / MANIFEST).is_file():
         return  # What an earlier attempt finished here stays as it is, to the last event.

@@ -7,9 +7,9 @@ from typing import Any
 from django import forms
 
 from annotation.models import Project
-from flywheel.datasets.domain import MAX_SHARE
 from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 from provenance.regions import regions
+from training.contract.snapshot import MAX_SHARE
 
 
 class SnapshotForm(forms.Form):

@@ -27,9 +27,6 @@ from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent,
 from flywheel.stats.models import Gauge
 from training.contract import RunSpec, TextFigures
 
-TOKENS_PER_ROW = 250
-"""Assumed where a snapshot's manifest counts none."""
-
 REVISION_FILE = "revision.json"
 MOST_REVISION_BYTES = 1024 * 1024
 """What the trainer keeps beside a base model's files, and how much of it is read."""
@@ -86,16 +83,11 @@ def figures_of(base_model: str) -> TextFigures:
 
 
 def tokens_of(snapshot: Snapshot, split: str, figures: TextFigures, spec: RunSpec) -> int:
-    """Tokens of a split by what the manifest counted, else an assumed length times the rows."""
+    """Tokens of a split, estimated from the manifest's counts and the base model's tokenizer statistics."""
     rows = int(snapshot.split_counts.get(split, 0))
-    statistics = snapshot.manifest.get("token_statistics") or {}
-    counts = statistics.get(split) or (statistics.get("splits") or {}).get(split) or {}
-    if not isinstance(counts, dict):
-        return int(counts) or rows * TOKENS_PER_ROW
-    if not counts.get("characters"):
-        return int(counts.get("tokens") or counts.get("total") or 0) or rows * TOKENS_PER_ROW
+    counts = snapshot.manifest["token_statistics"]["splits"][split]
     tokens = figures.tokens(
-        rows=rows, messages=int(counts.get("messages") or 0), characters=int(counts["characters"]), method=spec.method,
+        rows=rows, messages=counts["messages"], characters=counts["characters"], method=spec.method,
         system=bool(snapshot.system_prompt),
     )
     # A conversation is cut to what a sequence holds; plain text is cut into pieces.

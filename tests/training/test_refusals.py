@@ -12,6 +12,7 @@ import pytest
 
 from tests.training import builders
 from tests.training.outputs import result
+from training.contract import ContractError
 from training.errors import BadInput
 from training.events import EventLog
 from training.run import evaluate_again, run
@@ -20,7 +21,7 @@ SpecOf = Callable[..., dict[str, Any]]
 
 
 def refused(spec: dict[str, Any], out: Path, named: str) -> None:
-    with pytest.raises(BadInput, match=named):
+    with pytest.raises((BadInput, ContractError), match=named):
         run(spec, out)
     assert not (out / "checkpoints").exists()
 
@@ -99,7 +100,7 @@ def test_a_tampered_snapshot_is_refused(spec_of: SpecOf, tmp_path: Path) -> None
 def test_a_customer_in_two_splits_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
     records = builders.rows()
     records[-1]["group"] = records[0]["group"]
-    refused(spec_of(records), tmp_path / "out", "group 'g0' stands in train and test")
+    refused(spec_of(records), tmp_path / "out", "group 'g0' is in train and test")
 
 
 def test_a_snapshot_with_nothing_to_learn_names_a_row(spec_of: SpecOf, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.training import builders
 from tests.training.outputs import events, result, weights
 from training import run as run_module
 from training.artifacts import manifest_problems
+from training.contract import SnapshotError
 from training.errors import BadInput, Diverged, RunFailed
 from training.run import evaluate_again, run
 from training.signals import OUT_OF_MONEY
@@ -197,7 +198,7 @@ def test_a_refused_specification_leaves_a_finished_run_as_it_is(spec_of: SpecOf,
         run(spec_of(seed=8), out)
     spec = spec_of()
     (Path(spec["snapshot"]["path"]) / "more").write_text("x")
-    with pytest.raises(BadInput, match="does not verify"):
+    with pytest.raises(SnapshotError, match="does not verify"):
         run(spec, out)
     shutil.rmtree(out / "checkpoints")
     (Path(spec["snapshot"]["path"]) / "more").unlink()

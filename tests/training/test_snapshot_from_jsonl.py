@@ -10,8 +10,8 @@ import pytest
 
 from tests.training import builders
 from training.__main__ import main
+from training.contract.snapshot.reader import Report, snapshot_rows, snapshot_verify
 from training.errors import BadInput
-from training.snapshot import Report, snapshot_rows, snapshot_verify
 from training.snapshot_from_jsonl import snapshot_make
 
 
@@ -45,7 +45,7 @@ def test_the_seed_decides_the_split_and_the_same_file_gives_the_same_root(tmp_pa
     assert roots[0] == roots[1] != roots[2]
 
 
-def test_the_same_conversation_stands_in_one_split(tmp_path: Path) -> None:
+def test_the_same_conversation_is_in_one_split(tmp_path: Path) -> None:
     made(written(tmp_path, *chats(8), *chats(8)), tmp_path / "snapshot")
     groups = [{r.group for r in snapshot_rows(tmp_path / "snapshot", s)} for s in ("train", "validation", "test")]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 8
@@ -55,7 +55,7 @@ def test_three_conversations_fill_every_split(tmp_path: Path) -> None:
     assert made(written(tmp_path, *chats(3)), tmp_path / "s").splits == {"train": 1, "validation": 1, "test": 1}
 
 
-def test_whole_rows_keep_what_they_say(tmp_path: Path) -> None:
+def test_complete_rows_are_kept_as_they_are(tmp_path: Path) -> None:
     records = builders.rows(6, 2, 2)
     report = made(written(tmp_path, *records), tmp_path / "snapshot")
     assert report.root == builders.snapshot(tmp_path / "by-hand", records)[1]
@@ -75,9 +75,9 @@ def test_plain_texts_are_rows_too(tmp_path: Path) -> None:
     ({"messages": [{"role": "user", "content": "x", "name": "y"}]}, "line 2 has a message with 'name'"),
     ({"messages": [{"role": "assistant", "content": "x", "weight": 2}]}, "line 2: .* weight 2"),
     (chats(1)[0] | {"group": 5}, "line 2 has group 5"), (chats(1)[0] | {"split": "dev"}, "line 2: .* split 'dev'"),
-    (chats(1)[0] | {"id": "row-00000001"}, "stands twice"), (chats(1)[0] | {"extra": {"a": "\ud800"}}, "not Unicode"),
+    (chats(1)[0] | {"id": "row-00000001"}, "occurs twice"), (chats(1)[0] | {"extra": {"a": "\ud800"}}, "not Unicode"),
 ])
-def test_a_line_that_is_no_row_is_refused_and_nothing_is_left(tmp_path: Path, line: object, named: str) -> None:
+def test_an_invalid_line_is_refused_and_no_folder_remains(tmp_path: Path, line: object, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         made(written(tmp_path, chats(2)[1], line), tmp_path / "out" / "snapshot")
     assert list((tmp_path / "out").glob("*")) == []
@@ -86,13 +86,13 @@ def test_a_line_that_is_no_row_is_refused_and_nothing_is_left(tmp_path: Path, li
 @pytest.mark.parametrize("shares", [{"test": 1.0}, {"test": -0.1}, {"validation": float("nan")},
                                     {"validation": 0.5, "test": 0.5}])
 def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path, shares: dict[str, float]) -> None:
-    with pytest.raises(BadInput, match="give shares"):
+    with pytest.raises(BadInput, match=r"share of|leave at least"):
         made(written(tmp_path, *chats(3)), tmp_path / "snapshot", **shares)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     source = written(tmp_path, *chats(3))
-    with pytest.raises(BadInput, match="holds something already"):
+    with pytest.raises(BadInput, match="is not empty"):
         made(source, tmp_path)
     assert list(tmp_path.iterdir()) == [source]
 

@@ -1,7 +1,4 @@
-"""The row of a snapshot: one conversation that may teach, with what the trainer needs to check it.
-
-Rows are plain JSON. Splitting, clearing and hashing them is left to datasets and the trainer.
-"""
+"""The row of a snapshot: one conversation that may teach, and what the trainer needs to verify it."""
 
 from __future__ import annotations
 
@@ -9,14 +6,12 @@ from dataclasses import dataclass, field
 from json.encoder import encode_basestring
 from typing import Any
 
+from training.contract.errors import RowError
+
 SPLITS = ("train", "validation", "test")
 """The splits of a snapshot, in the order in which their rows are leaves of the Merkle tree."""
 
 ROLES = ("system", "user", "assistant")
-
-
-class RowError(ValueError):
-    """A row that is not of the schema; the message names the row, the value and the mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +27,8 @@ class Message:
 class Row:
     """One row of a snapshot.
 
-    id: the example's stable identifier. group: rows of one group (a customer, a set of near-duplicates) stand in
-    one split. label: what the split is stratified by, "" for none. provenance: the provenance record's identifier.
+    id: the example's stable identifier. group: rows of one group (a customer, a set of near-duplicates) are in one
+    split. label: what the split is stratified by, "" for none. provenance: the provenance record's identifier.
     """
 
     id: str
@@ -56,13 +51,14 @@ class Row:
         }
 
     def canonical(self) -> bytes:
-        """The row's RFC 8785 form: what a leaf of the Merkle tree hashes.
+        """The row's RFC 8785 form, which a leaf of the Merkle tree hashes.
 
-        Equal to `rfc8785.dumps(row.to_json())` and many times faster, because every value here is text or 0/1,
-        for which the standard library escapes exactly as RFC 8785 section 3.2.2.2 asks. Raises RowError for text
-        that is not Unicode (a lone surrogate).
+        Raises RowError for text that is not Unicode (a lone surrogate).
         """
+        # Equal to rfc8785.dumps(row.to_json()) and about ten times faster, because every value is text or 0/1, which
+        # the standard library escapes exactly as RFC 8785, section 3.2.2.2 requires. A property test compares them.
         quote = encode_basestring
+        # Section 3.2.3 sorts keys by UTF-16 code units, Python's strings sort by code points.
         extra = sorted(self.extra.items(), key=lambda item: item[0].encode("utf-16-be", "surrogatepass"))
         messages = ",".join(
             f'{{"content":{quote(m.content)},"role":{quote(m.role)},"weight":{m.weight}}}' for m in self.messages

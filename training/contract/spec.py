@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from training.contract.errors import ContractError
+
 SPEC_SCHEMA = "flywheel.runspec/1"
 GENERATE_SCHEMA = "flywheel.generatespec/1"
 RESULT_SCHEMA = "flywheel.runresult/1"
@@ -24,10 +26,6 @@ EXIT_DONE = 0
 EXIT_CRASH = 1
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
-
-
-class ContractError(ValueError):
-    """A document that breaks the contract; the message names the field, the value and the mend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
-from training.contract.digests import file_sha256
+from training.contract.files import file_sha256
 
 HEARTBEAT_SECONDS = 2.0
 CHUNK = 1024 * 1024

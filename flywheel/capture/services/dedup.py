@@ -19,6 +19,7 @@ from django.db.models.functions import RowNumber
 from flywheel.capture.domain import minhash
 from flywheel.capture.models import Example, MinHashBand
 from flywheel.core.batching import batched
+from flywheel.core.union_find import UnionFind
 
 CROWD = 64
 """Candidates looked at per band: more than that share a band only when texts are made from one template, and then the
@@ -94,34 +95,9 @@ def _groups_split(moved: list[GroupChange]) -> list[Example]:
     return rest
 
 
-class _Groups:
-    """A union-find over group keys whose root is the smallest key. SciPy's DisjointSet chooses its root by size."""
-
-    def __init__(self) -> None:
-        self._up: dict[str, str] = {}
-
-    def key(self, key: str) -> str:
-        while (up := self._up.setdefault(key, key)) != key:
-            self._up[key] = self._up[up]
-            key = up
-        return key
-
-    def join(self, a: str, b: str) -> None:
-        a, b = sorted((self.key(a), self.key(b)))
-        self._up[b] = a
-
-    def merged(self) -> dict[str, list[str]]:
-        """The keys that became another, by what they became."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for key in list(self._up):
-            if self.key(key) != key:
-                found[self.key(key)].append(key)
-        return found
-
-
-def _equal_join(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
+def _equal_join(loose: list[Example]) -> tuple[dict[int, str], UnionFind[str]]:
     """Join examples of equal text. Returns texts that are new, by the key of the one example that holds the bands."""
-    groups = _Groups()
+    groups = UnionFind[str]()
     by_text: dict[str, list[Example]] = defaultdict(list)
     for example in loose:
         by_text[example.text_sha256].append(example)
@@ -133,9 +109,9 @@ def _equal_join(loose: list[Example]) -> tuple[dict[int, str], _Groups]:
     for digest, members in by_text.items():
         first = min(members, key=lambda e: e.uid.hex)
         for member in members:
-            groups.join(first.group_key, member.group_key)
+            groups.join((first.group_key, member.group_key))
         if digest in known:
-            groups.join(first.group_key, known[digest])
+            groups.join((first.group_key, known[digest]))
         else:
             holders[first.pk] = examples_comparable(first)
     return holders, groups
@@ -145,7 +121,7 @@ Pair = tuple[int, str, str, list[int]]
 """A band holder, its group, another group, and that group's examples that share a band, the most likely last."""
 
 
-def _near_join(holders: dict[int, str], groups: _Groups) -> None:
+def _near_join(holders: dict[int, str], groups: UnionFind[str]) -> None:
     bands = dict(zip(holders, minhash.band_digests(list(holders.values())), strict=True))
     MinHashBand.objects.bulk_create(
         [
@@ -165,9 +141,9 @@ def _near_join(holders: dict[int, str], groups: _Groups) -> None:
             for candidate in candidates:
                 theirs = minhash.shingles(texts[candidate])
                 for pk, own, other, _ in by_candidate[candidate]:
-                    if groups.key(own) != groups.key(other) and minhash.near_shingles(ours.of(pk), theirs):
-                        groups.join(own, other)
-        open_pairs = [pair for pair in open_pairs if pair[3] and groups.key(pair[1]) != groups.key(pair[2])]
+                    if groups.root(own) != groups.root(other) and minhash.near_shingles(ours.of(pk), theirs):
+                        groups.join((own, other))
+        open_pairs = [pair for pair in open_pairs if pair[3] and groups.root(pair[1]) != groups.root(pair[2])]
 
 
 class _Shingles:
@@ -189,7 +165,7 @@ class _Shingles:
         return held
 
 
-def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _Groups) -> list[Pair]:
+def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: UnionFind[str]) -> list[Pair]:
     rows = _band_sharers({digest for digests in bands.values() for digest in digests})
     by_digest: dict[int, list[int]] = defaultdict(list)
     group_of: dict[int, str] = {}
@@ -202,7 +178,7 @@ def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: _G
         shared = Counter(other for digest in digests for other in by_digest[digest] if other != pk)
         queues: dict[str, list[int]] = defaultdict(list)
         for other, _ in sorted(shared.items(), key=lambda item: (item[1], item[0])):
-            if groups.key(group_of[other]) != groups.key(group_of[pk]):
+            if groups.root(group_of[other]) != groups.root(group_of[pk]):
                 queues[group_of[other]].append(other)
         pairs += [(pk, group_of[pk], key, queue) for key, queue in queues.items()]
     return pairs
@@ -221,7 +197,7 @@ def _comparable_texts(wanted: set[int], known: dict[int, str]) -> dict[int, str]
     return {pk: known[pk] for pk in wanted & set(known)} | {e.pk: examples_comparable(e) for e in rows}
 
 
-def _groups_store(groups: _Groups) -> None:
+def _groups_store(groups: UnionFind[str]) -> None:
     for key, others in groups.merged().items():
         heads = list(
             Example.objects.filter(group_key__in=[key, *others], duplicate_of=None).values_list(

@@ -26,8 +26,8 @@ from annotation.services import project_search
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.batching import batched
-from flywheel.datasets import domain, manifest
-from flywheel.datasets.formats import ParquetRows, messages_build
+from flywheel.core.union_find import UnionFind
+from flywheel.datasets import manifest
 from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
 from flywheel.datasets.refusal_text import frozen_sentence
 from flywheel.datasets.selectors import (
@@ -39,13 +39,23 @@ from flywheel.datasets.selectors import (
     unsettled_count,
 )
 from flywheel.datasets.services.build_rows import rows_clear, rows_insert
-from flywheel.datasets.services.spool import Placed, Spool, Spooled, group_sizes
+from flywheel.datasets.services.spool import Spool, Spooled, group_sizes
 from flywheel.datasets.services.taint import rows_taint
 from flywheel.work.claims import Claim, JobCancelled, JobFailed, Superseded
 from provenance.domain.gate import LEGAL_HOLD, RecordFacts, Verdict, cleared_until, verdict
 from provenance.selectors import ledger_seq, record_facts, records_changed_since
-from training.contract.merkle import MerkleTree, leaf_hash
 from training.contract.rows import SPLITS
+from training.contract.snapshot import (
+    CARD,
+    MANIFEST,
+    TREE,
+    group_node,
+    groups_split,
+    manifest_write,
+    messages_build,
+    rows_file,
+)
+from training.contract.snapshot.writer import SnapshotWriter
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +83,24 @@ class Build:
     now: datetime
     seq: int
     folder: Path
-    groups: domain.Groups = field(default_factory=domain.Groups)
+    groups: UnionFind[int] = field(default_factory=UnionFind[int])
     refused: Counter[str] = field(default_factory=Counter)
     flags: set[str] = field(default_factory=set)
     cleared_until: datetime | None = None
     read: int = 0
     total: int = 0
-    tally: manifest.Tally = field(default_factory=manifest.Tally)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    root: str = ""
+    counted: dict[str, Any] = field(default_factory=dict)
+    """What the writer counted: rows, root, files and statistics by their keys in the manifest."""
+
+    @property
+    def root(self) -> str:
+        """The Merkle root (hex), once the rows are written."""
+        return str(self.counted["merkle_root"])
+
+    @property
+    def rows(self) -> int:
+        """Rows of all splits, once they are written."""
+        return int(self.counted["rows"])
 
 
 def snapshot_build(claim: Claim) -> str:
@@ -192,7 +211,7 @@ def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
     if item.language:
         extra["language"] = item.language
     return Spooled(
-        uid=str(item.example_uid), node=domain.group_node("near", item.group_key), label=item.label,
+        uid=str(item.example_uid), node=group_node("near", item.group_key), label=item.label,
         example_id=item.example_id, annotation_id=item.annotation_id, record_id=item.record_id,
         license=facts.license_spdx, source=item.source, provenance=str(item.record_uid), messages=messages, extra=extra,
     )
@@ -234,8 +253,8 @@ def _refusal(build: Build, item: Settled, reasons: list[dict[str, str]]) -> Snap
 
 
 def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> None:
-    near = domain.group_node("near", item.group_key)
-    build.groups.join([near, *(domain.group_node("subject", s.uid) for s in facts.subjects)])
+    near = group_node("near", item.group_key)
+    build.groups.join([near, *(group_node("subject", s.uid) for s in facts.subjects)])
     build.flags.update(judged.flags)
     if judged.expires_at is not None and (build.cleared_until is None or judged.expires_at < build.cleared_until):
         asked = build.snapshot
@@ -247,37 +266,21 @@ def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> N
 # -- second pass: split, write, hash ----------------------------------------------------------------------------------
 def _write(build: Build, spool: Spool) -> None:
     roots, sizes = group_sizes(spool, build.groups.root)
-    splits = domain.split_groups(sizes, seed=build.snapshot.seed, shares=build.snapshot.shares)
+    splits = groups_split(sizes, seed=build.snapshot.seed, shares=build.snapshot.shares)
     spool.place(roots, {root: SPLITS.index(split) for root, split in splits.items()})
-    tree = MerkleTree()
-    with (build.folder / manifest.TREE).open("wb") as leaves:
+    with SnapshotWriter(build.folder) as writer:
         for number, split in enumerate(SPLITS):
-            path = build.folder / f"{split}.parquet"
-            with ParquetRows(path) as parquet:
+            with writer.split_rows(split) as append:
                 for batch in batched(spool.split(number, split), BATCH):
-                    leaves.write(_write_batch(build, parquet, tree, batch))
-            build.files[split] = manifest.file_entry(path, parquet.rows)
-    build.root = tree.root().hex()
-
-
-def _write_batch(build: Build, parquet: ParquetRows, tree: MerkleTree, batch: list[Placed]) -> bytes:
-    rows: list[tuple[Any, ...]] = []
-    hashes = []
-    for placed in batch:
-        row = placed.row
-        leaf = leaf_hash(row.canonical())
-        rows.append((
-            build.snapshot.pk, tree.size, leaf.hex(), row.split, row.group, placed.example_id, placed.annotation_id,
-            placed.record_id,
-        ))
-        tree.append(leaf)
-        hashes.append(leaf)
-        parquet.append(row)
-        build.tally.add(row)
-    rows_insert(build.claim, rows)
-    build.read += len(batch)
-    _progress(build)
-    return b"".join(hashes)
+                    leaves = [append(placed.row) for placed in batch]
+                    rows_insert(build.claim, [
+                        (build.snapshot.pk, index, leaf.hex(), placed.row.split, placed.row.group, placed.example_id,
+                         placed.annotation_id, placed.record_id)
+                        for placed, (index, leaf) in zip(batch, leaves, strict=True)
+                    ])
+                    build.read += len(batch)
+                    _progress(build)
+    build.counted = writer.facts()
 
 
 def _progress(build: Build) -> None:
@@ -294,25 +297,20 @@ def _finish(build: Build) -> None:
         system_prompt=snapshot.system_prompt,
     )
     snapshot.manifest = manifest.manifest_build(
-        request, build.tally, root=build.root, files=build.files, refused=build.refused,
+        request, build.counted, refused=build.refused,
         unsettled=unsettled_count(snapshot.project), created_at=timezone.now(),
         flags={flag: flag in build.flags for flag in ("share_alike", "attribution")},
         cleared_until=build.cleared_until,
     )
-    manifest.tree_write(build.folder / manifest.TREE, build.tally.rows)
-    (build.folder / manifest.CARD).write_bytes(manifest.card_bytes(snapshot.manifest))
-    snapshot.manifest["documents"] = {
-        name: manifest.digest_entry(build.folder / name) for name in (manifest.CARD, manifest.TREE)
-    }
-    (build.folder / manifest.MANIFEST).write_bytes(manifest.manifest_bytes(snapshot.manifest))
+    (build.folder / CARD).write_bytes(manifest.card_bytes(snapshot.manifest))
+    snapshot.manifest = manifest_write(build.folder, snapshot.manifest)
 
 
 def _store(build: Build) -> None:
     """Copy the files to storage, the manifest last: a folder with a manifest is whole."""
     # The root in the path keeps two attempts that saw different states apart, should they ever overlap.
     build.snapshot.path = f"snapshots/{build.snapshot.uid}/{build.root[:16]}"
-    names = [f"{split}.parquet" for split in SPLITS]
-    for name in (*names, manifest.TREE, manifest.CARD, manifest.MANIFEST):
+    for name in (*map(rows_file, SPLITS), TREE, CARD, MANIFEST):
         target = f"{build.snapshot.path}/{name}"
         # Files that another attempt has frozen under this name meanwhile must stay, so the claim is checked for each.
         with transaction.atomic():
@@ -334,8 +332,8 @@ def _freeze(build: Build, *, last: bool) -> None:
             actor=snapshot.requested_by, action=Action.SNAPSHOT_FREEZE, object=f"snapshot:{snapshot.uid}",
             touched={"snapshot": [snapshot.pk]},
             payload={
-                "merkle_root": build.root, "rows": build.tally.rows, "refused": dict(build.refused),
-                "splits": {split: entry["rows"] for split, entry in build.files.items()},
+                "merkle_root": build.root, "rows": build.rows, "refused": dict(build.refused),
+                "splits": {split: entry["rows"] for split, entry in build.counted["splits"].items()},
             },
         )
         gone = _no_longer_cleared(build)
@@ -369,8 +367,8 @@ def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
     snapshot.tainted_at = now if tainted else None
     snapshot.frozen_at, snapshot.error, snapshot.path = now, "", build.snapshot.path
     snapshot.merkle_root, snapshot.manifest = build.root, build.snapshot.manifest
-    snapshot.row_count = build.tally.rows
-    snapshot.split_counts = {split: entry["rows"] for split, entry in build.files.items()}
+    snapshot.row_count = build.rows
+    snapshot.split_counts = {split: entry["rows"] for split, entry in build.counted["splits"].items()}
     snapshot.refused_counts = dict(sorted(build.refused.items()))
     snapshot.share_alike = "share_alike" in build.flags
     snapshot.cleared_until = build.cleared_until

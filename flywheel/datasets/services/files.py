@@ -12,11 +12,12 @@ from uuid import UUID
 from django.core.files.storage import default_storage
 
 from flywheel.core.errors import Conflict, NotFound
-from flywheel.datasets import formats, manifest
 from flywheel.datasets.exports import ExportFormat
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.datasets.selectors import unusable
 from training.contract.rows import SPLITS
+from training.contract.snapshot import CARD, MANIFEST, TREE, rows_file, tree_proof
+from training.contract.snapshot.parquet import parquet_messages
 
 PIECE = 256 * 1024
 ALL = "all"
@@ -29,10 +30,10 @@ def snapshot_file_open(*, snapshot: Snapshot, name: str) -> tuple[IO[bytes], int
 
     The manifest and the card of a tainted or ended snapshot are evidence and stay open; its rows do not.
     """
-    rows = [f"{split}.parquet" for split in SPLITS]
-    if name not in (*rows, manifest.MANIFEST, manifest.CARD, manifest.TREE):
+    rows = [rows_file(split) for split in SPLITS]
+    if name not in (*rows, MANIFEST, CARD, TREE):
         raise NotFound(f"snapshot '{snapshot.name}' has no file {name!r}; it has {', '.join(rows)}, "
-                       f"{manifest.MANIFEST} and {manifest.CARD}")
+                       f"{MANIFEST} and {CARD}")
     _frozen(snapshot)
     if name in rows:
         _usable(snapshot)
@@ -72,7 +73,7 @@ def export_stream(*, snapshot: Snapshot, export: ExportFormat, split: str = "tra
     # The files are opened here and not in the generator, because a refusal after the first byte could not become an
     # error response any more.
     files = [
-        snapshot_file_open(snapshot=snapshot, name=f"{name}.parquet")[0]
+        snapshot_file_open(snapshot=snapshot, name=rows_file(name))[0]
         for name in (SPLITS if split == ALL else (split,))
     ]
     return _export_blocks(files, export)
@@ -82,7 +83,7 @@ def _export_blocks(files: list[IO[bytes]], export: ExportFormat) -> Iterator[byt
     with ExitStack() as stack:
         for file in files:
             stack.enter_context(file)
-        rows = chain.from_iterable(map(formats.parquet_messages, files))
+        rows = chain.from_iterable(map(parquet_messages, files))
         # One chunk of the response for many rows: a chunk per row costs more than encoding it.
         while block := [export.encode(messages) for messages in islice(rows, ROWS_AT_ONCE)]:
             yield b"".join(block)
@@ -107,9 +108,9 @@ def proof_of(*, snapshot: Snapshot, example_uid: UUID) -> InclusionProof:
     row = SnapshotRow.objects.filter(snapshot=snapshot, example__uid=example_uid).first()
     if row is None:
         raise NotFound(f"example {example_uid} is no row of snapshot '{snapshot.name}'")
-    file, _ = snapshot_file_open(snapshot=snapshot, name=manifest.TREE)
+    file, _ = snapshot_file_open(snapshot=snapshot, name=TREE)
     with file:
-        proof = manifest.tree_proof(file, snapshot.row_count, row.leaf_index)
+        proof = tree_proof(file, snapshot.row_count, row.leaf_index)
     return InclusionProof(
         example_uid=str(example_uid), leaf_index=row.leaf_index, tree_size=snapshot.row_count,
         leaf_sha256=row.leaf_sha256, proof=[node.hex() for node in proof], merkle_root=snapshot.merkle_root,

@@ -11,11 +11,11 @@ from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
-from flywheel.datasets import domain
 from flywheel.datasets.models import Snapshot
 from flywheel.work.jobs import job_add
 from provenance.domain.regions import is_region
 from provenance.domain.vocabulary import PURPOSES
+from training.contract.snapshot import shares_problem
 
 BUILD_KIND = "snapshot.build"
 DEFAULT_SHARES = {"validation": 0.1, "test": 0.1}
@@ -68,7 +68,7 @@ def _check(
         )
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise ValidationFailed(f"the seed is {seed!r}; give a whole number from 0 to {MAX_SEED}", field="seed")
-    if problem := domain.shares_check(shares):
+    if problem := shares_problem(shares):
         raise ValidationFailed(problem, field="shares")
     if len(system_prompt) > 8000:
         count = len(system_prompt)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flywheel.datasets.domain import GroupSize, group_name
 from training.contract.rows import Message, Row
+from training.contract.snapshot import GroupSize, group_name
 
 _TABLE = """CREATE TABLE row (
     uid TEXT PRIMARY KEY, node INTEGER, root INTEGER, split INTEGER, label TEXT, example INTEGER, annotation INTEGER,

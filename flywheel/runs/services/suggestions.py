@@ -25,7 +25,6 @@ from flywheel.capture.models import Example, Suggestion
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.text import plain_lines
-from flywheel.datasets.formats import messages_build
 from flywheel.runs import access, domain, selectors
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
 from flywheel.runs.services import budget_ledger
@@ -34,6 +33,7 @@ from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_c
 from flywheel.runs.services.run_requests import DISPATCH_TOPIC
 from flywheel.work.jobs import job_add
 from training.contract import GenerateSpec
+from training.contract.snapshot import messages_build
 
 log = logging.getLogger(__name__)
 Status = LeasedJob.Status

@@ -23,7 +23,7 @@ from flywheel.work.models import Job
 from provenance.models import Subject
 from provenance.services import consent_withdraw, steward_quarantine
 from tests.flywheel.datasets.conftest import House
-from training.snapshot import snapshot_rows, snapshot_verify
+from training.contract.snapshot.reader import snapshot_rows, snapshot_verify
 
 pytestmark = pytest.mark.django_db
 
@@ -160,7 +160,7 @@ def test_building_again_what_is_frozen_changes_nothing(house: House):
     assert not Job.objects.filter(kind="snapshot.build", finished_at=None).exists()
 
 
-@pytest.mark.parametrize("step", ["_read", "_write", "_write_batch", "_finish", "_store", "_freeze_row"])
+@pytest.mark.parametrize("step", ["_read", "_write", "rows_insert", "_finish", "_store", "_freeze_row"])
 def test_a_build_killed_anywhere_is_repeated_to_the_same_root(
     house: House, folder_of: Folder, monkeypatch: pytest.MonkeyPatch, step: str
 ):

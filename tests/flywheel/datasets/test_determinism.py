@@ -17,10 +17,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel.datasets.domain import GroupSize, group_node, split_groups
 from flywheel.datasets.models import Snapshot
 from provenance.models import ProvenanceRecord, Subject
 from tests.flywheel.datasets.conftest import NAMESPACE, House
+from training.contract.snapshot import GroupSize, group_node, groups_split
 
 SHARES = {"validation": 0.1, "test": 0.2}
 
@@ -72,8 +72,9 @@ def test_another_time_and_zone_of_the_machine_change_nothing(
 
 
 CODE = """
-from flywheel.datasets.domain import GroupSize, Groups, group_node, split_groups
-groups = Groups()
+from flywheel.core.union_find import UnionFind
+from training.contract.snapshot import GroupSize, group_node, groups_split
+groups = UnionFind()
 nodes = [group_node("near", str(n)) for n in range(300)]
 for n in range(300):
     groups.join({nodes[n], group_node("subject", str(n % 170)), group_node("subject", str(n % 13 + n))})
@@ -81,7 +82,7 @@ sizes = {}
 for n, node in enumerate(nodes):
     labels = sizes.setdefault(groups.root(node), {})
     labels["abc"[n % 3]] = labels.get("abc"[n % 3], 0) + 1
-splits = split_groups({root: GroupSize(labels) for root, labels in sizes.items()}, seed=5,
+splits = groups_split({root: GroupSize(labels) for root, labels in sizes.items()}, seed=5,
                       shares={"validation": 0.1, "test": 0.2})
 print(sorted(splits.items()))
 """
@@ -89,7 +90,7 @@ print(sorted(splits.items()))
 
 @pytest.mark.slow
 def test_another_process_splits_alike():
-    """Sets and dictionaries of texts stand in another order in each process."""
+    """Sets of texts have another order in each process, because Python salts their hashes."""
     told = {
         subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True,
                        env=os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": os.getcwd()}).stdout
@@ -104,7 +105,7 @@ def test_another_process_splits_alike():
 def test_every_label_of_single_rows_is_within_two_rows_of_its_share(seed: int, labels: dict[str, int]):
     rows = [label for label, count in labels.items() for _ in range(count)]
     groups = {group_node("g", str(n)): GroupSize({label: 1}) for n, label in enumerate(rows)}
-    splits = split_groups(groups, seed=seed, shares=SHARES)
+    splits = groups_split(groups, seed=seed, shares=SHARES)
     for label, count in labels.items():
         for split, share in (SHARES | {"train": 0.7}).items():
             have = sum(splits[node] == split for node, size in groups.items() if label in size.labels)
@@ -114,7 +115,7 @@ def test_every_label_of_single_rows_is_within_two_rows_of_its_share(seed: int, l
 @given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(1, 6), st.sampled_from("ABC")), min_size=30, max_size=200))
 def test_splits_of_small_groups_are_within_a_group_of_their_share(seed: int, made: list[tuple[int, str]]):
     groups = {group_node("g", str(n)): GroupSize({label: rows}) for n, (rows, label) in enumerate(made)}
-    splits = split_groups(groups, seed=seed, shares=SHARES)
+    splits = groups_split(groups, seed=seed, shares=SHARES)
     total = sum(size.rows for size in groups.values())
     for split, share in (SHARES | {"train": 0.7}).items():
         have = sum(size.rows for node, size in groups.items() if splits[node] == split)
@@ -125,4 +126,4 @@ def test_a_label_that_only_one_group_has_stands_in_one_split():
     groups = {group_node("g", str(n)): GroupSize({"common": 1}) for n in range(200)}
     rare = group_node("g", "rare")
     groups[rare] = GroupSize({"rare": 9})
-    assert split_groups(groups, seed=0, shares=SHARES)[rare] in {"train", "validation", "test"}
+    assert groups_split(groups, seed=0, shares=SHARES)[rare] in {"train", "validation", "test"}

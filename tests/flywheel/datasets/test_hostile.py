@@ -16,7 +16,7 @@ from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.services import export_stream
 from flywheel.work.models import Job
 from tests.flywheel.datasets.conftest import House
-from training.snapshot import snapshot_rows, snapshot_verify
+from training.contract.snapshot.reader import snapshot_rows, snapshot_verify
 
 pytestmark = pytest.mark.django_db
 Folder = Callable[..., Path]

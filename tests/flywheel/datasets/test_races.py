@@ -17,7 +17,7 @@ from provenance.models import Subject, Withdrawal
 from provenance.services import consent_withdraw
 from tests.flywheel.datasets.conftest import House
 from training.contract.merkle import merkle_root
-from training.snapshot import snapshot_verify
+from training.contract.snapshot.reader import snapshot_verify
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 

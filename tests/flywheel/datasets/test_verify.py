@@ -17,7 +17,7 @@ import pytest
 
 from tests.flywheel.datasets.conftest import House
 from training.__main__ import main
-from training.snapshot import snapshot_verify
+from training.contract.snapshot.reader import snapshot_verify
 
 pytestmark = pytest.mark.django_db
 

@@ -59,6 +59,13 @@ def tasks(where: Project, of: Source, count: int) -> list[Task]:
     return [Task.objects.create(project=where, example=example(of, f"Where is parcel {i}?")) for i in range(count)]
 
 
+# 1,500 tokens in train at 4 characters a token and 5 tokens a message.
+TOKEN_STATISTICS = {
+    "train": {"messages": 48, "characters": 5040}, "validation": {"messages": 8, "characters": 840},
+    "test": {"messages": 12, "characters": 1260},
+}
+
+
 @functools.cache
 def snapshot_files() -> tuple[dict[str, bytes], str]:
     """The files of the trainer's own test snapshot and its root; the same in every test, so written once."""
@@ -77,7 +84,7 @@ def snapshot(where: Project, by: User, examples: Sequence[Example] = (), **field
         "name": f"snap-{name}", "project": where, "purpose": "sft", "region": "EU", "requested_by": by,
         "status": Snapshot.Status.FROZEN, "merkle_root": root, "row_count": 34, "path": f"snapshots/{name}",
         "split_counts": {"train": 24, "validation": 4, "test": 6}, "system_prompt": "You are a helpful agent.",
-        "frozen_at": timezone.now(), "manifest": {"token_statistics": {"train": {"tokens": 1500}}},
+        "frozen_at": timezone.now(), "manifest": {"token_statistics": {"splits": TOKEN_STATISTICS}},
     } | fields)
     SnapshotRow.objects.bulk_create([
         SnapshotRow(snapshot=made, leaf_index=i, leaf_sha256="0" * 64, split="train", group_key=e.group_key, example=e,

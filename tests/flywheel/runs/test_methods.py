@@ -21,7 +21,7 @@ from flywheel.work.jobs import jobs_drain
 from tests.flywheel.datasets.conftest import House, folder_of, house
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
-from training.snapshot import snapshot_verify
+from training.contract.snapshot.reader import snapshot_verify
 from training.worker.main import Settings, job_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]

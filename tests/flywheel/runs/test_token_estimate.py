@@ -11,12 +11,12 @@ import pytest
 
 from annotation.models import Project
 from flywheel.core.models import User
-from flywheel.datasets.manifest import SplitStatistics
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Device
 from tests.flywheel.runs import builders
 from tests.training.builders import message
 from training.contract import Row, TextFigures, row_from_json
+from training.contract.snapshot import SplitStatistics
 
 SAMPLE = Path("flywheel/capture/sample/tickets.jsonl")
 FIGURES = {"characters_per_token": 2.0, "tokens_per_message": 7.0, "tokens_without_system": 20.0}
@@ -91,7 +91,9 @@ def test_conversations_longer_than_a_sequence_are_counted_cut(
     models_dir: Path, project: Project, device: Device, lead: User
 ) -> None:
     counts = {"rows": 24, "messages": 48, "characters": 1_000_000}
-    snapshot = builders.snapshot(project, lead, manifest={"token_statistics": {"splits": {"train": counts}}})
+    snapshot = builders.snapshot(project, lead, manifest={
+        "token_statistics": {"splits": {"train": counts, "test": counts}},
+    })
     found = services.run_estimate(
         snapshot=snapshot, recipe=builders.recipe(), device=device, overrides={"hyperparameters": {"epochs": 1}},
     )

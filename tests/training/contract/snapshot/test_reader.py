@@ -1,4 +1,4 @@
-"""Verifying a snapshot: a whole one passes, and every kind of tampering is found and named."""
+"""Verifying a snapshot: an intact one passes, and every kind of tampering is found and named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.training import builders
-from training.snapshot import SnapshotError, snapshot_check, snapshot_rows, snapshot_verify
+from training.contract import SnapshotError
+from training.contract.snapshot.reader import snapshot_check, snapshot_rows, snapshot_verify
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_one_changed_byte_is_found(whole: tuple[Path, str]) -> None:
     assert any("train.parquet: sha256" in p for p in snapshot_verify(*whole).problems)
 
 
-def test_a_rewritten_row_is_found_even_when_the_files_digest_was_renewed(whole: tuple[Path, str]) -> None:
+def test_a_rewritten_row_is_found_even_when_the_digests_were_renewed(whole: tuple[Path, str]) -> None:
     folder, root = whole
     records = builders.rows()
     records[3]["messages"][-1]["content"] = "Something else."
@@ -78,21 +79,21 @@ def test_rows_out_of_order_are_found(tmp_path: Path) -> None:
     assert any("ascending order" in p for p in snapshot_verify(*builders.snapshot(tmp_path / "s", records)).problems)
 
 
-def test_an_id_that_stands_twice_is_found(tmp_path: Path) -> None:
+def test_an_id_that_occurs_twice_is_found(tmp_path: Path) -> None:
     records = [builders.row(1), builders.row(1), builders.row(2, "test", id="ex-00001")]
     problems = snapshot_verify(*builders.snapshot(tmp_path / "s", records)).problems
-    assert sum("stands twice" in p for p in problems) == 2
+    assert sum("occurs twice" in p for p in problems) == 2
 
 
 def test_a_group_in_two_splits_is_found(tmp_path: Path) -> None:
     records = [builders.row(1, group="customer"), builders.row(2, "test", group="customer")]
     problems = snapshot_verify(*builders.snapshot(tmp_path / "s", records)).problems
-    assert problems == ["group 'customer' stands in train and test (row 'ex-00002'); a group has one split"]
+    assert problems == ["group 'customer' is in train and test (row 'ex-00002'); a group has one split"]
 
 
 def test_a_row_of_another_split_is_found(whole: tuple[Path, str]) -> None:
     shutil.copy(whole[0] / "test.parquet", whole[0] / "train.parquet")
-    assert any("says split 'test' and stands in 'train'" in p for p in snapshot_verify(*whole).problems)
+    assert any("says split 'test' and is in 'train'" in p for p in snapshot_verify(*whole).problems)
 
 
 def test_a_missing_file_is_found(whole: tuple[Path, str]) -> None:
@@ -100,7 +101,7 @@ def test_a_missing_file_is_found(whole: tuple[Path, str]) -> None:
     assert any("test.parquet" in p for p in snapshot_verify(*whole).problems)
 
 
-def test_a_file_that_is_no_parquet_is_found(whole: tuple[Path, str]) -> None:
+def test_a_file_that_is_not_parquet_is_found(whole: tuple[Path, str]) -> None:
     (whole[0] / "test.parquet").write_text("no")
     assert any("cannot be read as Parquet" in p for p in snapshot_verify(*whole).problems)
 
@@ -130,10 +131,10 @@ def test_hostile_columns_are_named(whole: tuple[Path, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["test.parquet", "manifest.json"])
-def test_a_pipe_in_a_files_place_is_not_waited_for(whole: tuple[Path, str], name: str) -> None:
+def test_a_pipe_in_place_of_a_file_is_not_read(whole: tuple[Path, str], name: str) -> None:
     (whole[0] / name).unlink()
     os.mkfifo(whole[0] / name)
-    assert any("is no file" in p for p in snapshot_verify(*whole).problems)
+    assert any("is not a file" in p for p in snapshot_verify(*whole).problems)
 
 
 def test_a_file_that_the_manifest_does_not_name_is_found(whole: tuple[Path, str]) -> None:
