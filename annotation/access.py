@@ -7,33 +7,31 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from annotation.models import Annotation, Assignment, Flag, Membership, Project, Task
-from flywheel.core.access import ADMIN, has_role
-from flywheel.core.errors import Forbidden, NotFound
-
-ANNOTATE: tuple[str, ...] = (Membership.Role.ANNOTATOR, Membership.Role.LEAD)
-REVIEW: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
-READ: tuple[str, ...] = (Membership.Role.REVIEWER, Membership.Role.LEAD)
-MANAGE: tuple[str, ...] = (Membership.Role.LEAD,)
-ANY: tuple[str, ...] = tuple(Membership.Role)
+from flywheel.core.access import LEAD
+from flywheel.core.errors import NotFound
+from flywheel.core.models import User
+from flywheel.core.permissions import (
+    ADMINS,
+    SIGNED_IN,
+    Fact,
+    Permission,
+    Person,
+    Predicate,
+    allow,
+    listed,
+    register,
+    require,
+    role,
+)
 
 Row = TypeVar("Row", Task, Annotation, Flag)
 
-_WORDS = {ANNOTATE: "annotate in", REVIEW: "review in or read the tasks of", MANAGE: "change", ANY: "open"}
+# In this order a membership is chosen when a person has several: leads step in where there is need.
+ANNOTATING = (Membership.Role.ANNOTATOR, Membership.Role.LEAD)
+REVIEWING = (Membership.Role.REVIEWER, Membership.Role.LEAD)
 
 
-def is_admin(user: Any) -> bool:
-    """Whether the person manages every project."""
-    return has_role(user, ADMIN)
-
-
-def projects_of(user: Any) -> QuerySet[Project]:
-    """The projects this person may see."""
-    if is_admin(user):
-        return Project.objects.all()
-    return Project.objects.filter(pk__in=Membership.objects.filter(user_id=user.pk).values("project_id"))
-
-
-def roles_in(user: Any, project: Project) -> frozenset[str]:
+def roles_in(user: Person, project: Project) -> frozenset[str]:
     """The person's roles in a project; an inactive person has none."""
     if not user.is_active:
         return frozenset()
@@ -42,49 +40,90 @@ def roles_in(user: Any, project: Project) -> frozenset[str]:
     )
 
 
-def may_annotate(user: Any, project: Project) -> bool:
-    """Whether tasks of the project may be given to the person."""
-    return not roles_in(user, project).isdisjoint(ANNOTATE)
+def member(*roles: str) -> Predicate:
+    """A person with any of these roles in the project, or in the project of the object; any role when none is named."""
+
+    def has_membership(user: User, obj: Any) -> bool:
+        project = obj if isinstance(obj, Project) else obj.project
+        return not roles_in(user, project).isdisjoint(roles or Membership.Role.values)
+
+    return Fact(listed([f"{name}s" for name in roles]) or "members", has_membership, place="project")
 
 
-def access_project(user: Any, slug: str, roles: tuple[str, ...] = ANY) -> Project:
-    """The project, if the person has one of these roles in it (an admin may all but annotate and review).
+def _worked_on(user: User, task: Task) -> bool:
+    """Whether the task was given to the person at some time, and the person is still a member."""
+    mine = Assignment.objects.filter(task=task, user_id=user.pk, project__memberships__user=user.pk)
+    return mine.exists()
 
-    Raises NotFound to people who are in no way part of it, so that names of projects do not leak, and Refused to
-    members without the role.
+
+def _leads_any(user: User, obj: Any) -> bool:
+    return Membership.objects.filter(user_id=user.pk, role=Membership.Role.LEAD).exists()
+
+
+leads_project = member(Membership.Role.LEAD)
+_LEADS_OF_ANY = Fact("leads of a project", _leads_any, about_object=False)
+_ASK_LEAD = "its lead can give you the role"
+
+register({
+    "project.view": Permission("opening a project", ADMINS | member(), _ASK_LEAD),
+    "project.read": Permission("reading all tasks and answers", ADMINS | member(*REVIEWING), _ASK_LEAD),
+    "project.change": Permission("changing a project", ADMINS | leads_project),
+    "project.create": Permission("making a project", role(LEAD) | ADMINS),
+    "project.preview": Permission("writing guidelines and labels", role(LEAD) | ADMINS | _LEADS_OF_ANY),
+    "project.choose": Permission("choosing a project", SIGNED_IN),
+    "task.annotate": Permission("annotating", member(*ANNOTATING), _ASK_LEAD),
+    "task.review": Permission("reviewing", member(*REVIEWING), _ASK_LEAD),
+    "task.flag": Permission(
+        "flagging a task", member(*REVIEWING) | Fact("annotators who worked on it", _worked_on), _ASK_LEAD
+    ),
+    "assignment.own": Permission(
+        "working on an assignment", Fact("the annotator who has it", lambda user, held: held.user_id == user.pk)
+    ),
+})
+
+
+def projects_of(user: Person) -> QuerySet[Project]:
+    """The projects for which the permission "project.view" holds, as a query."""
+    if ADMINS(user):
+        return Project.objects.all()
+    if not user.is_active:
+        return Project.objects.none()
+    return Project.objects.filter(pk__in=Membership.objects.filter(user_id=user.pk).values("project_id"))
+
+
+def access_project(user: Person, slug: str, name: str = "project.view") -> Project:
+    """The project, if the person has this permission in it.
+
+    Raises NotFound to people who may not even see it, so that names of projects do not leak, and Forbidden to members
+    without the permission.
     """
     project = Project.objects.filter(slug=slug).first()
-    held = roles_in(user, project) if project else frozenset()
-    admin = is_admin(user)
-    if project is None or not (held or admin):
-        raise NotFound(f"there is no project '{slug}' that you are a member of; its lead can add you")
-    if held & set(roles) or (admin and roles in (ANY, MANAGE)):
+    if project is not None and allow(name, user, project):
         return project
-    raise Forbidden(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
-                  f"{' or '.join(roles)}; its lead can give it to you")
+    if project is None or not allow("project.view", user, project):
+        raise NotFound(f"there is no project '{slug}' that you are a member of; its lead can add you")
+    require(name, user, project)
+    return project
 
 
-def access_project_read(user: Any, slug: str) -> Project:
-    """The project, for people who may read all its tasks and answers: its reviewers and leads, and admins."""
-    if is_admin(user):
-        return access_project(user, slug)
-    return access_project(user, slug, READ)
+def access_membership(user: User, project: Project, name: str) -> Membership:
+    """The membership by which the person has "task.annotate" or "task.review" in the project, the plainer role first.
 
-
-def access_membership(user: Any, project: Project, roles: tuple[str, ...]) -> Membership:
-    """The person's membership with one of these roles, the first in their order. Raises Refused."""
+    Raises Forbidden.
+    """
+    roles = ANNOTATING if name == "task.annotate" else REVIEWING
     found = {
         row.role: row
         for row in Membership.objects.filter(project=project, user_id=user.pk, role__in=roles)
     }
-    for role in roles:
-        if role in found and user.is_active:
-            return found[role]
-    raise Forbidden(f"you may not {_WORDS.get(roles, 'do this in')} '{project.name}': it takes the project's role "
-                  f"{' or '.join(roles)}; its lead can give it to you")
+    for held in roles:
+        if held in found and user.is_active:
+            return found[held]
+    require(name, user, project)
+    raise NotFound(f"the membership of {user} in '{project.name}' ended a moment ago; reload the page")
 
 
-def access_assignment(user: Any, assignment_id: int) -> Assignment:
+def access_assignment(user: User, assignment_id: int) -> Assignment:
     """One's own assignment with its task and project. Raises NotFound, also for another person's."""
     found = (
         Assignment.objects.select_related("task", "project").filter(pk=assignment_id, user_id=user.pk).first()
@@ -94,49 +133,49 @@ def access_assignment(user: Any, assignment_id: int) -> Assignment:
     return found
 
 
-def access_task(user: Any, task_id: int, roles: tuple[str, ...] = REVIEW) -> Task:
-    """A task of a project in which the person has one of these roles. Raises NotFound or Refused."""
+def access_task(user: Person, task_id: int, name: str = "task.review") -> Task:
+    """A task of a project in which the person has this permission. Raises NotFound or Forbidden."""
     return _of_own_project(
-        user, Task.objects.select_related("project").filter(pk=task_id).first(), f"task {task_id}", roles
+        user, Task.objects.select_related("project").filter(pk=task_id).first(), f"task {task_id}", name
     )
 
 
-def access_annotation(user: Any, annotation_id: int, roles: tuple[str, ...]) -> Annotation:
-    """An annotation of a project in which the person has one of these roles. Raises NotFound or Refused."""
+def access_annotation(user: Person, annotation_id: int, name: str) -> Annotation:
+    """An annotation of a project in which the person has this permission. Raises NotFound or Forbidden."""
     return _of_own_project(
         user, Annotation.objects.select_related("project").filter(pk=annotation_id).first(),
-        f"annotation {annotation_id}", roles,
+        f"annotation {annotation_id}", name,
     )
 
 
-def _of_own_project(user: Any, row: Row | None, called: str, roles: tuple[str, ...]) -> Row:
-    """The row, when its project lets the person. To people outside the project it is as if there were none: the same
-    words, and not the project's name."""
+def _of_own_project(user: Person, row: Row | None, called: str, name: str) -> Row:
+    """The row, if the person has the permission in its project.
+
+    Raises Forbidden to members without it. To people outside the project it raises the NotFound of a row that does not
+    exist, because an error must not give away which rows exist.
+    """
     if row is None:
         raise NotFound(f"there is no {called}")
     try:
-        access_project(user, row.project.slug, roles)
+        access_project(user, row.project.slug, name)
     except NotFound as error:
         raise NotFound(f"there is no {called}") from error
     return row
 
 
-def access_flaggable(user: Any, task_id: int) -> Task:
+def access_flaggable(user: Person, task_id: int) -> Task:
     """A task that the person may flag: one given to them at some time, or one of a project that they review.
 
-    Raises NotFound otherwise, also when there is such a task, so that nobody learns of tasks by their numbers.
+    Raises NotFound otherwise, also when the task exists, because its number alone must give nothing away.
     """
     task = Task.objects.select_related("project").filter(pk=task_id).first()
-    held = roles_in(user, task.project) if task else frozenset()
-    if task is not None and held & set(REVIEW):
-        return task
-    if task is not None and held and Assignment.objects.filter(task=task, user_id=user.pk).exists():
+    if task is not None and allow("task.flag", user, task):
         return task
     raise NotFound(f"there is no task {task_id} that you work on; flag a task from your workbench or from review")
 
 
-def access_flag(user: Any, flag_id: int) -> Flag:
-    """A flag in a project that the person reviews or leads. Raises NotFound, and Refused to its other members."""
+def access_flag(user: Person, flag_id: int) -> Flag:
+    """A flag in a project that the person reviews or leads. Raises NotFound, and Forbidden to its other members."""
     return _of_own_project(
-        user, Flag.objects.select_related("project").filter(pk=flag_id).first(), f"flag {flag_id}", REVIEW
+        user, Flag.objects.select_related("project").filter(pk=flag_id).first(), f"flag {flag_id}", "task.review"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -20,7 +19,7 @@ from annotation.models import Annotation, Assignment, Flag, Project, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.api import KeysetPagination
 from flywheel.core.errors import ValidationFailed
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedApiRequest
 
 
 # -- in ----------------------------------------------------------------------------------------------------------------
@@ -140,12 +139,7 @@ def assignment_out(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def person(request: Request) -> User:
-    """Who asks; the permission classes have refused anonymous requests."""
-    return cast(User, request.user)
-
-
-def checked(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def checked(serializer: type[serializers.Serializer[Any]], request: AuthenticatedApiRequest) -> dict[str, Any]:
     """The request's body, or 400 with the field."""
     parsed = serializer(data=request.data)
     parsed.is_valid(raise_exception=True)
@@ -160,6 +154,7 @@ _NEXT = inline_serializer("Next", {"assignment": serializers.JSONField(allow_nul
 class Projects(ListAPIView[Project]):
     """Projects one may see; leads and admins make new ones."""
 
+    permission = "project.view"
     serializer_class = ProjectOut
     pagination_class = KeysetPagination
 
@@ -167,16 +162,17 @@ class Projects(ListAPIView[Project]):
         return access.projects_of(self.request.user)
 
     @extend_schema(request=ProjectIn, responses={201: ProjectOut})
-    def post(self, request: Request) -> Response:
-        project = services.project_create(by=person(request), **checked(ProjectIn, request))
+    def post(self, request: AuthenticatedApiRequest) -> Response:
+        project = services.project_create(by=request.user, **checked(ProjectIn, request))
         return Response(ProjectOut(project).data, status=201)
 
 
 class ProjectDetail(APIView):
     """One project."""
 
+    permission = "project.view"
     @extend_schema(responses=ProjectOut)
-    def get(self, request: Request, slug: str) -> Response:
+    def get(self, request: AuthenticatedApiRequest, slug: str) -> Response:
         project = access.access_project(request.user, slug)
         schema = label_config_of(project).to_json()
         return Response(ProjectOut(project).data | {"controls": schema["controls"]})
@@ -185,10 +181,11 @@ class ProjectDetail(APIView):
 class Next(APIView):
     """The task to work on now, leased to the person asking; `assignment` is null when there is none."""
 
+    permission = "task.annotate"
     @extend_schema(request=None, responses=_NEXT)
-    def post(self, request: Request, slug: str) -> Response:
-        project = access.access_project(request.user, slug, access.ANNOTATE)
-        assignment = services.task_next(project=project, user=person(request))
+    def post(self, request: AuthenticatedApiRequest, slug: str) -> Response:
+        project = access.access_project(request.user, slug, "task.annotate")
+        assignment = services.task_next(project=project, user=request.user)
         if assignment is None:
             return Response({"assignment": None, "reason": "no task with a free place is left for you"})
         return Response({"assignment": assignment_out(assignment), "reason": assignment.why})
@@ -197,13 +194,14 @@ class Next(APIView):
 class Tasks(ListAPIView[Task]):
     """A project's tasks, newest first, for its reviewers and leads; `?state=` filters."""
 
+    permission = "project.read"
     serializer_class = TaskOut
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[Task]:
         if getattr(self, "swagger_fake_view", False):
             return Task.objects.none()
-        project = access.access_project_read(self.request.user, self.kwargs["slug"])
+        project = access.access_project(self.request.user, self.kwargs["slug"], "project.read")
         tasks = Task.objects.filter(project=project).select_related("example")
         state = self.request.query_params.get("state", "")
         if state and state not in Task.State.values:
@@ -214,14 +212,15 @@ class Tasks(ListAPIView[Task]):
 class Draft(APIView):
     """Keep what was typed so far; an older version never overwrites a newer one."""
 
+    permission = "assignment.own"
     @extend_schema(request=DraftIn, responses=inline_serializer("DraftSaved", {
         "saved": serializers.BooleanField(), "version": serializers.IntegerField(), "held": serializers.BooleanField(),
         "saved_at": serializers.DateTimeField(), "expires_at": serializers.DateTimeField(),
         "message": serializers.CharField(),
     }))
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
         body = checked(DraftIn, request)
-        saved = services.draft_save(assignment=pk, user=person(request), draft=body["draft"], version=body["version"])
+        saved = services.draft_save(assignment=pk, user=request.user, draft=body["draft"], version=body["version"])
         return Response({
             "saved": saved.saved, "version": saved.version, "saved_at": saved.saved_at, "held": saved.held,
             "expires_at": saved.expires_at, "message": saved.message,
@@ -231,37 +230,41 @@ class Draft(APIView):
 class Submit(APIView):
     """Answer a task; the same submission_id again gives the same annotation."""
 
+    permission = "assignment.own"
     @extend_schema(request=SubmitIn, responses={201: AnnotationOut})
-    def post(self, request: Request, pk: int) -> Response:
-        annotation = services.annotation_submit(assignment_id=pk, user=person(request), **checked(SubmitIn, request))
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
+        annotation = services.annotation_submit(assignment_id=pk, user=request.user, **checked(SubmitIn, request))
         return Response(AnnotationOut(annotation).data, status=201)
 
 
 class Skip(APIView):
     """Hand a task back to others, with a reason."""
 
+    permission = "assignment.own"
     @extend_schema(request=SkipIn, responses=inline_serializer("Skipped", {"status": serializers.CharField()}))
-    def post(self, request: Request, pk: int) -> Response:
-        skipped = services.task_skip(assignment_id=pk, user=person(request), **checked(SkipIn, request))
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
+        skipped = services.task_skip(assignment_id=pk, user=request.user, **checked(SkipIn, request))
         return Response({"status": skipped.status})
 
 
 class Renew(APIView):
     """Activity: the leases held in the project last on."""
 
+    permission = "assignment.own"
     @extend_schema(request=None, responses=inline_serializer("Renewed", {"expires_at": serializers.DateTimeField()}))
-    def post(self, request: Request, pk: int) -> Response:
-        return Response({"expires_at": services.lease_renew(assignment_id=pk, user=person(request)).expires_at})
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
+        return Response({"expires_at": services.lease_renew(assignment_id=pk, user=request.user).expires_at})
 
 
 class Release(APIView):
     """Give the place back on leaving, unless something was typed. `leased_at` names the very lease."""
 
+    permission = "assignment.own"
     @extend_schema(request=None, responses=inline_serializer("Released", {"released": serializers.BooleanField()}))
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
         body = request.data if isinstance(request.data, dict) else {}
         leased_at = parse_datetime(str(body.get("leased_at") or ""))
-        released = services.lease_release(assignment_id=pk, user=person(request), leased_at=leased_at)
+        released = services.lease_release(assignment_id=pk, user=request.user, leased_at=leased_at)
         return Response({"released": released})
 
 
@@ -271,13 +274,14 @@ class Undo(APIView):
     `assignment` is the task again, null when its place is not to be had any more.
     """
 
+    permission = "task.annotate"
     @extend_schema(request=None, responses=inline_serializer("Undone", {
         "undone": serializers.ChoiceField(choices=["answer", "flag"]), "reason": serializers.CharField(),
         "assignment": serializers.JSONField(allow_null=True),
     }))
-    def post(self, request: Request, slug: str) -> Response:
-        project = access.access_project(request.user, slug, access.ANNOTATE)
-        undone = services.work_undo(project=project, user=person(request))
+    def post(self, request: AuthenticatedApiRequest, slug: str) -> Response:
+        project = access.access_project(request.user, slug, "task.annotate")
+        undone = services.work_undo(project=project, user=request.user)
         assignment = undone.assignment
         return Response({
             "undone": undone.kind, "assignment": assignment_out(assignment) if assignment else None,
@@ -288,32 +292,35 @@ class Undo(APIView):
 class FlagTask(APIView):
     """Say that something is wrong with a task one works on or reviews; it waits for a decision."""
 
+    permission = "task.flag"
     @extend_schema(request=FlagIn, responses={201: FlagOut})
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
         # A stranger learns nothing of the task, not even by way of a faulty body.
         access.access_flaggable(request.user, pk)
-        flag = services.task_flag(task_id=pk, user=person(request), **checked(FlagIn, request))
+        flag = services.task_flag(task_id=pk, user=request.user, **checked(FlagIn, request))
         return Response(FlagOut(flag).data, status=201)
 
 
 class ReopenTask(APIView):
     """Take the closing of a task back."""
 
+    permission = "task.review"
     @extend_schema(request=None, responses=inline_serializer("Reopened", {"state": serializers.CharField()}))
-    def post(self, request: Request, pk: int) -> Response:
-        return Response({"state": services.task_reopen(task_id=pk, by=person(request)).state})
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
+        return Response({"state": services.task_reopen(task_id=pk, by=request.user).state})
 
 
 class Flags(ListAPIView[Flag]):
     """A project's flags, newest first, for its reviewers and leads; `?state=` and `?reason=` filter."""
 
+    permission = "project.read"
     serializer_class = FlagOut
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[Flag]:
         if getattr(self, "swagger_fake_view", False):
             return Flag.objects.none()
-        project = access.access_project_read(self.request.user, self.kwargs["slug"])
+        project = access.access_project(self.request.user, self.kwargs["slug"], "project.read")
         asked = {name: self.request.query_params.get(name, "") for name in ("state", "reason")}
         known = {"state": Flag.State.values, "reason": Flag.Reason.values}
         for name, value in asked.items():
@@ -325,24 +332,26 @@ class Flags(ListAPIView[Flag]):
 class ResolveFlag(APIView):
     """Decide about a flagged task: back to work, or closed. All its open flags are resolved together."""
 
+    permission = "task.review"
     @extend_schema(request=FlagDecisionIn, responses=FlagOut)
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
         access.access_flag(request.user, pk)
-        flag = services.flag_resolve(flag_id=pk, by=person(request), **checked(FlagDecisionIn, request))
+        flag = services.flag_resolve(flag_id=pk, by=request.user, **checked(FlagDecisionIn, request))
         return Response(FlagOut(flag).data)
 
 
 class ReviewAnnotation(APIView):
     """Accept, fix or reject an answer of a task in review."""
 
+    permission = "task.review"
     @extend_schema(request=ReviewIn, responses={201: inline_serializer("Reviewed", {
         "id": serializers.IntegerField(), "decision": serializers.CharField(), "task_state": serializers.CharField(),
         "settled_annotation": serializers.IntegerField(allow_null=True),
     })})
-    def post(self, request: Request, pk: int) -> Response:
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
         # A stranger learns nothing of the annotation, not even by way of a faulty body.
-        access.access_annotation(request.user, pk, access.REVIEW)
-        review = services.review_settle(annotation_id=pk, reviewer=person(request), **checked(ReviewIn, request))
+        access.access_annotation(request.user, pk, "task.review")
+        review = services.review_settle(annotation_id=pk, reviewer=request.user, **checked(ReviewIn, request))
         task = Task.objects.only("state", "settled_annotation_id").get(pk=review.task_id)
         return Response({
             "id": review.pk, "decision": review.decision, "task_state": task.state,
@@ -353,8 +362,9 @@ class ReviewAnnotation(APIView):
 class KeepSpan(APIView):
     """Say that something found in an answer is no personal data (`keep`), or that it is after all."""
 
+    permission = "task.review"
     @extend_schema(request=SpanIn, responses=AnnotationOut)
-    def post(self, request: Request, pk: int) -> Response:
-        access.access_annotation(request.user, pk, access.REVIEW)
-        kept = services.span_keep(annotation_id=pk, by=person(request), **checked(SpanIn, request))
+    def post(self, request: AuthenticatedApiRequest, pk: int) -> Response:
+        access.access_annotation(request.user, pk, "task.review")
+        kept = services.span_keep(annotation_id=pk, by=request.user, **checked(SpanIn, request))
         return Response(AnnotationOut(kept).data)

@@ -1,16 +1,25 @@
-"""Fetching provenance's things by their public names, and what a request may ask about them."""
+"""Who may do what in provenance, and fetching records, subjects and withdrawals by their public names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
-from flywheel.core.access import ADMIN, STEWARD, has_role
-from flywheel.core.errors import Forbidden, NotFound, ValidationFailed
+from flywheel.core.errors import NotFound, ValidationFailed
+from flywheel.core.permissions import STEWARDS, Permission, Person, register, require
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
+
+register({
+    "clearance.view": Permission("looking at clearance", STEWARDS),
+    "consent.record": Permission("recording consent", STEWARDS),
+    "record.view": Permission("looking at provenance records", STEWARDS),
+    "record.decide": Permission("deciding on a provenance record", STEWARDS),
+    "subject.view": Permission("looking at the data held of one person", STEWARDS),
+    "subject.withdraw": Permission("withdrawing a person's consent", STEWARDS),
+    "withdrawal.view": Permission("looking at withdrawals", STEWARDS),
+})
 
 
 def subject_of(uid: UUID) -> Subject:
@@ -21,16 +30,16 @@ def subject_of(uid: UUID) -> Subject:
     return subject
 
 
-def subject_asked(user: Any, params: Mapping[str, str]) -> Subject | None:
-    """The person that a list is narrowed to by `?subject=<uid>`; None for all.
+def subject_asked(user: Person, params: Mapping[str, str]) -> Subject | None:
+    """The subject that a list is narrowed to by `?subject=<uid>`; None for all.
 
-    Raises Refused for anybody but stewards and admins, since it tells what is held of somebody; NotFound.
+    Raises NotFound, and Forbidden without the permission "subject.view", because the list shows what is held of a
+    person.
     """
     text = params.get("subject", "")
     if not text:
         return None
-    if not has_role(user, STEWARD, ADMIN):
-        raise Forbidden("what is held of one person is for stewards and admins")
+    require("subject.view", user)
     try:
         return subject_of(UUID(text))
     except ValueError:
@@ -46,7 +55,7 @@ def record_of(uid: UUID) -> ProvenanceRecord:
 
 
 def withdrawal_of(uid: UUID) -> Withdrawal:
-    """A withdrawal with its subject and who asked for it. Raises NotFound."""
+    """A withdrawal with its subject and the person who requested it. Raises NotFound."""
     withdrawal = Withdrawal.objects.select_related("subject", "requested_by").filter(uid=uid).first()
     if withdrawal is None:
         raise NotFound(f"there is no withdrawal {uid}")
@@ -54,7 +63,7 @@ def withdrawal_of(uid: UUID) -> Withdrawal:
 
 
 def purpose_and_region(params: Mapping[str, str], *, default_purpose: str = "sft") -> tuple[str, str]:
-    """The purpose and region that an address names, or the usual ones. Raises Invalid for what is not known."""
+    """The purpose and region that an address names, or the defaults. Raises ValidationFailed for an unknown one."""
     purpose = params.get("purpose") or default_purpose
     if purpose not in PURPOSES:
         raise ValidationFailed(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")

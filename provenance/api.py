@@ -7,17 +7,14 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from flywheel.core.access import ADMIN, STEWARD, HasRole
 from flywheel.core.errors import ValidationFailed
+from flywheel.core.http import AuthenticatedApiRequest
 from provenance import access, services
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ConsentRecord, Withdrawal
-
-STEWARDS = [HasRole.of(STEWARD, ADMIN)]
 
 
 class EventIn(serializers.Serializer[Any]):
@@ -98,7 +95,7 @@ class VerdictOut(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
 
 
-def _object(request: Request) -> dict[str, Any]:
+def _object(request: AuthenticatedApiRequest) -> dict[str, Any]:
     if not isinstance(request.data, dict):
         raise ValidationFailed(f"the body is {type(request.data).__name__}; send a JSON object")
     return request.data
@@ -107,10 +104,10 @@ def _object(request: Request) -> dict[str, Any]:
 class Consents(APIView):
     """Record consent."""
 
-    permission_classes = STEWARDS
+    permission = "consent.record"
 
     @extend_schema(request=ConsentIn, responses={200: ConsentOut, 201: ConsentOut})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Record one consent with its events: 201 when any of it is new, 200 when all of it was held already."""
         # The service checks the row itself, with messages that name the mend; imports of files go the same way.
         record, made = services.consent_record_add(row=_object(request), by=request.user)
@@ -120,10 +117,10 @@ class Consents(APIView):
 class ConsentEvents(APIView):
     """Tell what happened to a consent."""
 
-    permission_classes = STEWARDS
+    permission = "consent.record"
 
     @extend_schema(request=EventIn, responses={200: ConsentOut, 201: ConsentOut})
-    def post(self, request: Request, record_id: str) -> Response:
+    def post(self, request: AuthenticatedApiRequest, record_id: str) -> Response:
         """Append an event, in any order of arrival: 201, or 200 when it was held already. One that refuses is walked
         like a withdrawal."""
         record, made = services.consent_event_add(record_id=record_id, event=_object(request), by=request.user)
@@ -133,10 +130,10 @@ class ConsentEvents(APIView):
 class SubjectWithdraw(APIView):
     """Withdraw a person's consent."""
 
-    permission_classes = STEWARDS
+    permission = "subject.withdraw"
 
     @extend_schema(request=WithdrawIn, responses={200: WithdrawnOut, 201: WithdrawnOut})
-    def post(self, request: Request, uid: UUID) -> Response:
+    def post(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """Blocks at once; what was derived is walked by a job, and the receipt fills.
 
         201 for a new withdrawal. 200 and `repeated` when an earlier one says all of it: that one is returned, with its
@@ -155,10 +152,10 @@ class SubjectWithdraw(APIView):
 class WithdrawalDetail(APIView):
     """A withdrawal and its receipt."""
 
-    permission_classes = STEWARDS
+    permission = "withdrawal.view"
 
     @extend_schema(responses=WithdrawalOut)
-    def get(self, request: Request, uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """What the withdrawal has reached so far; final once `completed_at` is set."""
         return Response(WithdrawalOut(access.withdrawal_of(uid)).data)
 
@@ -166,7 +163,7 @@ class WithdrawalDetail(APIView):
 class RecordVerdict(APIView):
     """Ask the gate about one record."""
 
-    permission_classes = STEWARDS
+    permission = "record.view"
 
     @extend_schema(
         parameters=[
@@ -175,7 +172,7 @@ class RecordVerdict(APIView):
         ],
         responses=VerdictOut,
     )
-    def get(self, request: Request, uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """The verdict as the facts stand now, with every reason and its mend."""
         record = access.record_of(uid)
         purpose, region = access.purpose_and_region(request.query_params, default_purpose="")

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from flywheel.core.access import ADMIN, STEWARD, role_required
 from flywheel.core.errors import NotFound
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
 from provenance import access, reach, selectors, services
 from provenance.domain.gate import RULES
@@ -23,16 +23,14 @@ from provenance.forms import WithdrawForm
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord, Subject, Withdrawal
 from provenance.regions import regions
 
-steward = role_required(STEWARD, ADMIN)
-
 OUTCOMES = {"cleared": "Cleared", "refused": "Refused"}
 STAGES = {selectors.CAPTURED: "Captured"}
 
 
 # -- clearance ---------------------------------------------------------------------------------------------------------
 @require_GET
-@steward
-def clearance(request: HttpRequest) -> HttpResponse:
+@permitted("clearance.view")
+def clearance(request: AuthenticatedRequest) -> HttpResponse:
     """The funnel from captured to cleared, and what keeps the rest out."""
     purpose, region = access.purpose_and_region(request.GET)
     if rule := request.GET.get("rule"):
@@ -53,8 +51,8 @@ def _selection(purpose: str, region: str) -> dict[str, Any]:
 
 
 @require_GET
-@steward
-def clearance_list(request: HttpRequest, purpose: str, rule: str) -> HttpResponse:
+@permitted("clearance.view")
+def clearance_list(request: AuthenticatedRequest, purpose: str, rule: str) -> HttpResponse:
     """The records behind one count: a stage of the funnel, cleared, refused, or refused by one rule."""
     purpose, region = access.purpose_and_region({**request.GET.dict(), "purpose": purpose})  # type: ignore[dict-item]
     _rule_check(rule)
@@ -90,8 +88,8 @@ def _behind(purpose: str, region: str, rule: str) -> QuerySet[Any]:
 
 # -- records -----------------------------------------------------------------------------------------------------------
 @require_GET
-@steward
-def record_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("record.view")
+def record_page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """What is known of one record, what the gate says of it, and what a steward may decide."""
     record = access.record_of(uid)
     verdicts = [
@@ -113,21 +111,21 @@ DECISIONS = {
 
 
 @require_POST
-@steward
-def record_decide(request: HttpRequest, uid: UUID, decision: str) -> HttpResponse:
+@permitted("record.decide")
+def record_decide(request: AuthenticatedRequest, uid: UUID, decision: str) -> HttpResponse:
     """Carry out a steward's decision."""
     if decision not in DECISIONS:
         raise NotFound(f"there is no decision '{decision}'")
     service, sentence = DECISIONS[decision]
-    service(record=access.record_of(uid), reason=request.POST.get("reason", ""), by=request.user)  # type: ignore[arg-type]
+    service(record=access.record_of(uid), reason=request.POST.get("reason", ""), by=request.user)
     messages.success(request, sentence)
     return redirect("provenance:record", uid)
 
 
 # -- subjects and withdrawal -------------------------------------------------------------------------------------------
 @require_GET
-@steward
-def subjects(request: HttpRequest) -> HttpResponse:
+@permitted("subject.view")
+def subjects(request: AuthenticatedRequest) -> HttpResponse:
     """Find a person by what their source calls them; and the latest withdrawals."""
     text = request.GET.get("q", "").strip()[:300]
     page = keyset_page(_subjects_like(text), request.GET)
@@ -151,8 +149,8 @@ def _subjects_like(text: str) -> QuerySet[Subject]:
 
 
 @require_GET
-@steward
-def subject_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("subject.view")
+def subject_page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """A person's consent history, records and withdrawals."""
     subject = access.subject_of(uid)
     consents = list(subject.consents.prefetch_related("events").order_by("-pk")[:50])
@@ -165,8 +163,8 @@ def subject_page(request: HttpRequest, uid: UUID) -> HttpResponse:
 
 
 @require_GET
-@steward
-def subject_reach(request: HttpRequest, uid: UUID, name: str) -> HttpResponse:
+@permitted("subject.view")
+def subject_reach(request: AuthenticatedRequest, uid: UUID, name: str) -> HttpResponse:
     """One person's things of a kind that a withdrawal would reach."""
     subject = access.subject_of(uid)
     found = reach.rows_of(name, subject.uid)
@@ -180,8 +178,8 @@ def subject_reach(request: HttpRequest, uid: UUID, name: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@steward
-def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("subject.withdraw")
+def subject_withdraw(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Say what a withdrawal will reach; do it once that is confirmed by typing."""
     subject = access.subject_of(uid)
     form = WithdrawForm(request.POST or None, initial={"purposes": list(PURPOSES)})
@@ -203,8 +201,8 @@ def subject_withdraw(request: HttpRequest, uid: UUID) -> HttpResponse:
 
 
 @require_GET
-@steward
-def withdrawal_page(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("withdrawal.view")
+def withdrawal_page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """The receipt: what the walk has reached so far, and whether it has ended."""
     withdrawal = access.withdrawal_of(uid)
     return render(request, "provenance/withdrawal.html", {

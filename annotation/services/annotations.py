@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import ANNOTATE, access_assignment, access_membership
+from annotation.access import access_assignment, access_membership
 from annotation.controls import ResultError
 from annotation.domain import routing, states
 from annotation.domain.labels import LabelConfig, reply_of
@@ -47,7 +47,7 @@ def annotation_submit(
     if done := _already(uid, assignment_id, user):
         return done
     assignment = access_assignment(user, assignment_id)
-    access_membership(user, assignment.project, ANNOTATE)
+    access_membership(user, assignment.project, "task.annotate")
     checked = result_validated(result, assignment.task, label_config_of(assignment.project))
     try:
         return _submit(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
@@ -197,7 +197,7 @@ def annotation_undo(*, project: Project, user: User) -> Assignment:
 
     Raises NotFound when there is none, Conflict when a reviewer has judged it.
     """
-    access_membership(user, project, ANNOTATE)
+    access_membership(user, project, "task.annotate")
     last = last_answer(project, user)
     if last is None:
         raise NotFound(f"you have no answer in '{project.name}' to undo")
@@ -240,7 +240,7 @@ def _undo(annotation: Annotation, user: User) -> Assignment:
 
 def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
     """Make the tasks this person skipped available to them again. Returns how many."""
-    access_membership(user, project, ANNOTATE)
+    access_membership(user, project, "task.annotate")
     skipped = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.SKIPPED)
     pairs = list(skipped.order_by("task_id").values_list("pk", "task_id")[:limit])
     if not pairs:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from annotation.access import ANNOTATE, access_assignment, access_membership
+from annotation.access import access_assignment, access_membership
 from annotation.domain import routing, states
 from annotation.models import Assignment, Membership, Project, Task
 from annotation.services.locking import lease_end, step, task_locked
@@ -52,7 +52,7 @@ def task_peek(*, project: Project, user: User, current_id: int | None = None) ->
 
 
 def _membership(project: Project, user: User) -> Membership:
-    membership = access_membership(user, project, ANNOTATE)
+    membership = access_membership(user, project, "task.annotate")
     _not_paused(project)
     return membership
 
@@ -269,7 +269,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     answered, or the project is paused and the place would have to be taken anew.
     """
     assignment = access_assignment(user, assignment_id)
-    access_membership(user, assignment.project, ANNOTATE)
+    access_membership(user, assignment.project, "task.annotate")
     if assignment.status == Assignment.Status.ACTIVE:
         # A sweep may end the lease meanwhile, so the state is asked again by the update itself.
         if _renew(assignment):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import ANNOTATE, REVIEW, access_flag, access_flaggable, access_membership, access_task
+from annotation.access import access_flag, access_flaggable, access_membership, access_task
 from annotation.domain import routing, states
 from annotation.models import Annotation, Assignment, Flag, Project, Task
 from annotation.services.annotations import annotation_undo, last_answer
@@ -135,7 +135,7 @@ def task_reopen(*, task_id: int, by: User) -> Task:
 
     Raises NotFound, Refused (its reviewers and leads only), and Conflict when it is neither closed nor opened again.
     """
-    return _reopen(access_task(by, task_id, REVIEW), by)
+    return _reopen(access_task(by, task_id, "task.review"), by)
 
 
 @transaction.atomic
@@ -170,7 +170,7 @@ def work_undo(*, project: Project, user: User) -> Undone:
 
     Raises NotFound when there is neither, Conflict when it was decided about.
     """
-    access_membership(user, project, ANNOTATE)
+    access_membership(user, project, "task.annotate")
     flag = _last_flag(project, user)
     answer = last_answer(project, user)
     if flag is None or (answer is not None and answer.created_at > flag.created_at):

@@ -9,15 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from annotation.access import is_admin, may_annotate, roles_in
 from annotation.label_config import DEFAULT, DEFAULT_GUIDELINES, label_config_parse
 from annotation.models import Assignment, Membership, Project
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
-from flywheel.core.access import LEAD, has_role
-from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import allow, require
 from flywheel.core.text import plain_lines
 
 MAX_OVERLAP = 20
@@ -31,8 +30,7 @@ def project_create(
     lease_seconds: int = 15 * 60, sources: Iterable[Source] = (),
 ) -> Project:
     """Make a project; who makes it is its lead. Raises Refused (leads and admins only), Invalid with the field."""
-    if not has_role(by, LEAD, "admin"):
-        raise Forbidden("projects are made by leads and admins")
+    require("project.create", by)
     name = _name(name)
     slug = slug or slugify(name)[:100]
     fields = _checked({
@@ -102,7 +100,7 @@ def project_change(
 
     A new overlap holds for tasks made from now on. Raises Refused (its leads and admins only), Invalid.
     """
-    _may_manage(by, project)
+    require("project.change", by, project)
     unknown = set(changes) - set(FIELDS)
     if unknown:
         raise ValidationFailed(f"a project has no field '{sorted(unknown)[0]}' that can be changed")
@@ -139,7 +137,7 @@ def _set_sources(project: Project, sources: Iterable[Source] | None) -> dict[str
 
 def project_archive(*, project: Project, by: User, archived: bool) -> Project:
     """Pause a project, so that no task is given out, or resume it. Reviews go on. Raises Refused."""
-    _may_manage(by, project)
+    require("project.change", by, project)
     with transaction.atomic():
         locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
         if (locked.archived_at is not None) != archived:
@@ -154,17 +152,12 @@ def project_archive(*, project: Project, by: User, archived: bool) -> Project:
     return project
 
 
-def _may_manage(by: User, project: Project) -> None:
-    if not is_admin(by) and Membership.Role.LEAD not in roles_in(by, project):
-        raise Forbidden(f"'{project.name}' is changed by its leads and admins")
-
-
 def membership_set(*, project: Project, user: User, role: str, by: User | None = None) -> Membership:
     """Give a person a role in a project; again changes nothing. `by` None is the system (command line, demo)."""
     if role not in Membership.Role.values:
         raise ValidationFailed(f"'{role}' is no role; there are: {', '.join(Membership.Role.values)}", field="role")
     if by is not None:
-        _may_manage(by, project)
+        require("project.change", by, project)
     with transaction.atomic():
         membership, created = Membership.objects.get_or_create(project=project, user=user, role=role)
         if created:
@@ -182,7 +175,7 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
 
     Raises NotFound, Refused, and Conflict for the last lead.
     """
-    _may_manage(by, project)
+    require("project.change", by, project)
     with transaction.atomic():
         Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
         found = Membership.objects.filter(project=project, role=role)
@@ -192,7 +185,7 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
         if role == Membership.Role.LEAD and found.count() == 1:
             raise Conflict(f"{user} is the last lead of '{project.name}'; add another lead first")
         mine.delete()
-        if not may_annotate(user, project):
+        if not allow("task.annotate", user, project):
             sent_back = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.RETURNED)
             sent_back.update(expires_at=timezone.now())
         ledger_append(

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import REVIEW, access_annotation
+from annotation.access import access_annotation
 from annotation.domain import redaction
 from annotation.models import Annotation, Project, Task
 from flywheel.audit.actions import Action
@@ -153,7 +153,7 @@ def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: i
     NotFound, Refused (the project's reviewers and leads judge, never what they wrote themselves) and Invalid when there
     is no such span.
     """
-    annotation = access_annotation(by, annotation_id, REVIEW)
+    annotation = access_annotation(by, annotation_id, "task.review")
     if annotation.author_id == by.pk:
         raise Forbidden("you wrote this yourself; another reviewer or lead has to say what is personal data in it")
     return _keep(annotation, by, (control, part, start), keep)

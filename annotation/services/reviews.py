@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import REVIEW, access_membership, may_annotate
+from annotation.access import access_membership
 from annotation.domain import states
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
@@ -18,6 +18,7 @@ from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import allow
 from flywheel.core.text import plain_lines
 
 MAX_COMMENT = 2_000
@@ -40,7 +41,7 @@ def review_settle(
     )
     if annotation is None:
         raise NotFound(f"there is no annotation {annotation_id}")
-    access_membership(reviewer, annotation.project, REVIEW)
+    access_membership(reviewer, annotation.project, "task.review")
     result = _fixed(annotation, decision, fixed_result)
     return _settle(annotation, reviewer, decision, comment, result)
 
@@ -115,7 +116,8 @@ def _send_back(task: Task, annotation: Annotation) -> None:
     held = Assignment.objects.select_for_update(of=("self",)).get(task=task, user_id=annotation.author_id)
     held.status = Assignment.Status.RETURNED
     # For who has left the project it is not kept: it is anybody's at once.
-    held.expires_at = now + RETURN_HOLD if may_annotate(annotation.author, annotation.project) else now
+    may_annotate = allow("task.annotate", annotation.author, annotation.project)
+    held.expires_at = now + RETURN_HOLD if may_annotate else now
     held.draft, held.draft_saved_at, held.draft_version = annotation.result, now, held.draft_version + 1
     held.save()
 

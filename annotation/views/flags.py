@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access, selectors, services
-from annotation.models import Flag, Membership, Project, Task
+from annotation.models import Flag, Project, Task
 from annotation.stats import project_numbers
-from annotation.views.workbench import person
 from flywheel.core.errors import Conflict, NotFound, UserError, ValidationFailed
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import allow
 
 
-@login_required
+@permitted("task.flag")
 @require_http_methods(["GET", "POST"])
-def flag(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def flag(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Flag a task one works on or reviews: the page behind the dialog, and the reviewers' way."""
     task = _flaggable(request, slug, pk)
     back = _back(request, task)
@@ -32,7 +32,7 @@ def flag(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         return render(request, "annotation/flag.html", context)
     try:
         services.task_flag(
-            task_id=task.pk, user=person(request), reason=request.POST.get("reason", ""),
+            task_id=task.pk, user=request.user, reason=request.POST.get("reason", ""),
             comment=request.POST.get("comment", ""),
         )
     except ValidationFailed as error:
@@ -45,14 +45,14 @@ def flag(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     return redirect(back)
 
 
-def _flaggable(request: HttpRequest, slug: str, pk: int) -> Task:
+def _flaggable(request: AuthenticatedRequest, slug: str, pk: int) -> Task:
     task = access.access_flaggable(request.user, pk)
     if task.project.slug != slug:
         raise NotFound(f"there is no task {pk} in '{slug}'")
     return task
 
 
-def _back(request: HttpRequest, task: Task) -> str:
+def _back(request: AuthenticatedRequest, task: Task) -> str:
     """Where a person goes on after flagging: where they work."""
     came = request.GET.get("from") or request.POST.get("from")
     if came == "review":
@@ -62,34 +62,33 @@ def _back(request: HttpRequest, task: Task) -> str:
     return reverse("annotation:workbench", args=[task.project.slug])
 
 
-@login_required
+@permitted("project.read")
 @require_GET
-def index(request: HttpRequest, slug: str) -> HttpResponse:
+def index(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """What was flagged: what waits for a decision, oldest first, or what was decided, newest first."""
-    project = access.access_project_read(request.user, slug)
+    project = access.access_project(request.user, slug, "project.read")
     state, reason = request.GET.get("state", Flag.State.OPEN), request.GET.get("reason", "")
     state = state if state in ("all", *Flag.State.values) else Flag.State.OPEN
     reason = reason if reason in Flag.Reason.values else ""
     listed = selectors.flags_listed(project=project, state="" if state == "all" else state, reason=reason)
     page = keyset_page(listed, request.GET, newest_first=state != Flag.State.OPEN)
-    roles = access.roles_in(request.user, project)
     return render(request, "annotation/flags.html", {
         "project": project, "page": page, "state": state, "states": Flag.State.choices, "reason": reason,
         "reasons": Flag.Reason.choices, "numbers": project_numbers(project), "tab": "flags",
-        "may_decide": bool(roles & set(access.REVIEW)),
-        "may_manage": access.is_admin(request.user) or Membership.Role.LEAD in roles,
+        "may_decide": allow("task.review", request.user, project),
+        "may_manage": allow("project.change", request.user, project),
     })
 
 
-@login_required
+@permitted("task.review")
 @require_POST
-def resolve(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def resolve(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Decide about a flagged task."""
-    project = access.access_project(request.user, slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     _of_project(project, pk)
     try:
         made = services.flag_resolve(
-            flag_id=pk, by=person(request), decision=request.POST.get("decision", ""),
+            flag_id=pk, by=request.user, decision=request.POST.get("decision", ""),
             note=request.POST.get("note", ""),
         )
     except UserError as error:
@@ -105,22 +104,22 @@ def _of_project(project: Project, pk: int) -> None:
         raise NotFound(f"there is no flag {pk} in '{project.name}'")
 
 
-def _list(request: HttpRequest, project: Project) -> str:
+def _list(request: AuthenticatedRequest, project: Project) -> str:
     """The list again with the reason that was filtered by."""
     reason = request.POST.get("reason_filter", "")
     address = reverse("annotation:flags", args=[project.slug])
     return f"{address}?reason={reason}" if reason in Flag.Reason.values else address
 
 
-@login_required
+@permitted("task.review")
 @require_POST
-def reopen(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def reopen(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Take the closing of a task back."""
-    project = access.access_project(request.user, slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     if not Task.objects.filter(pk=pk, project=project).exists():
         raise NotFound(f"there is no task {pk} in '{project.name}'")
     try:
-        task = services.task_reopen(task_id=pk, by=person(request))
+        task = services.task_reopen(task_id=pk, by=request.user)
     except UserError as error:
         messages.error(request, error.message)
     else:

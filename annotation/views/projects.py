@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -18,11 +16,11 @@ from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.stats import origins_use, people_of, project_numbers, projects_numbers
 from annotation.view_models import answer_view, controls_of, documents_of, guidelines_html
-from annotation.views.workbench import person
-from flywheel.core.access import ADMIN, LEAD, has_role
 from flywheel.core.errors import NotFound, UserError, ValidationFailed
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import allow
 from flywheel.core.text import plain_lines
 
 SAMPLE = TaskData(
@@ -34,9 +32,9 @@ SAMPLE = TaskData(
 )
 
 
-@login_required
+@permitted("project.view")
 @require_GET
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: AuthenticatedRequest) -> HttpResponse:
     """The projects one may see."""
     found = access.projects_of(request.user)
     query = request.GET.get("q", "").strip()
@@ -44,20 +42,18 @@ def index(request: HttpRequest) -> HttpResponse:
     numbers = projects_numbers(page.rows)
     return render(request, "annotation/projects.html", {
         "page": page, "rows": [(project, numbers[project.pk]) for project in page.rows], "q": query,
-        "may_create": has_role(request.user, LEAD, ADMIN),
+        "may_create": allow("project.create", request.user),
     })
 
 
-@login_required
+@permitted("project.create")
 @require_http_methods(["GET", "POST"])
-def create(request: HttpRequest) -> HttpResponse:
+def create(request: AuthenticatedRequest) -> HttpResponse:
     """Make a project."""
-    if not has_role(request.user, LEAD, ADMIN):
-        raise PermissionDenied("projects are made by leads and admins")
     form = ProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            project = services.project_create(by=person(request), **form.values())
+            project = services.project_create(by=request.user, **form.values())
         except ValidationFailed as error:
             _error_into(form, error)
         else:
@@ -71,11 +67,11 @@ def _error_into(form: Any, error: UserError) -> None:
     form.add_error(field if field in form.fields else None, error.message)
 
 
-@login_required
+@permitted("project.read")
 @require_GET
-def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
+def dashboard(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Is the project on time and good enough."""
-    project = access.access_project_read(request.user, slug)
+    project = access.access_project(request.user, slug, "project.read")
     numbers = project_numbers(project)
     week = numbers.now.get("answers_week", 0)
     waiting = numbers.now.get("tasks_open", 0)
@@ -84,19 +80,15 @@ def dashboard(request: HttpRequest, slug: str) -> HttpResponse:
         "origins": origins_use(project), "sources": list(project.sources.order_by("name")),
         "days_left": round(waiting * project.overlap / (week / 7), 1) if week else None,
         "deltas": {name: numbers.delta(name) for name in numbers.now}, "tab": "dashboard",
-        "may_manage": _may_manage(request, project),
+        "may_manage": allow("project.change", request.user, project),
     })
 
 
-def _may_manage(request: HttpRequest, project: Project) -> bool:
-    return access.is_admin(request.user) or Membership.Role.LEAD in access.roles_in(request.user, project)
-
-
-@login_required
+@permitted("project.change")
 @require_http_methods(["GET", "POST"])
-def settings(request: HttpRequest, slug: str) -> HttpResponse:
+def settings(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Guidelines, labels, overlap, lease, sources; people beside."""
-    project = access.access_project(request.user, slug, access.MANAGE)
+    project = access.access_project(request.user, slug, "project.change")
     initial = {
         "name": project.name, "sources": project.sources.all(), "overlap": project.overlap,
         "lease_minutes": max(1, project.lease_seconds // 60), "guidelines": project.guidelines,
@@ -105,7 +97,7 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     form = ProjectForm(request.POST or None, initial=initial, new=False)
     if request.method == "POST" and form.is_valid():
         try:
-            services.project_change(project=project, by=person(request), **form.values())
+            services.project_change(project=project, by=request.user, **form.values())
         except ValidationFailed as error:
             _error_into(form, error)
         else:
@@ -114,7 +106,9 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     return _settings_page(request, project, form, MemberForm())
 
 
-def _settings_page(request: HttpRequest, project: Project, form: ProjectForm, member_form: MemberForm) -> HttpResponse:
+def _settings_page(
+    request: AuthenticatedRequest, project: Project, form: ProjectForm, member_form: MemberForm
+) -> HttpResponse:
     members = Membership.objects.filter(project=project).select_related("user").order_by("user__username", "role")
     known = User.objects.filter(is_active=True).order_by("username").values_list("username", flat=True)
     return render(request, "annotation/settings.html", {
@@ -132,48 +126,38 @@ def _config_preview(xml: str) -> dict[str, Any]:
     return {"config_controls": controls_of(config, {}), "config_documents": documents_of(config, SAMPLE)}
 
 
-@login_required
+@permitted("project.preview")
 @require_POST
-def preview_config(request: HttpRequest) -> HttpResponse:
+def preview_config(request: AuthenticatedRequest) -> HttpResponse:
     """The controls of a label configuration, or what is wrong with it."""
-    if not _manages_any(request):
-        raise PermissionDenied("label configurations are written by leads and admins")
     context = _config_preview(request.POST.get("label_config", DEFAULT))
     return render(request, "annotation/_config_preview.html", context)
 
 
-@login_required
+@permitted("project.preview")
 @require_POST
-def preview_guidelines(request: HttpRequest) -> HttpResponse:
+def preview_guidelines(request: AuthenticatedRequest) -> HttpResponse:
     """Guidelines as annotators see them."""
-    if not _manages_any(request):
-        raise PermissionDenied("guidelines are written by leads and admins")
     html = guidelines_html(request.POST.get("guidelines", "")[:50_000])
     return render(request, "annotation/_guidelines_preview.html", {"preview": html})
 
 
-def _manages_any(request: HttpRequest) -> bool:
-    return has_role(request.user, LEAD, ADMIN) or Membership.objects.filter(
-        user=person(request), role=Membership.Role.LEAD
-    ).exists()
-
-
-@login_required
+@permitted("project.change")
 @require_POST
-def pause(request: HttpRequest, slug: str) -> HttpResponse:
+def pause(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Pause or resume a project."""
-    project = access.access_project(request.user, slug, access.MANAGE)
+    project = access.access_project(request.user, slug, "project.change")
     archived = request.POST.get("pause") == "1"
-    services.project_archive(project=project, by=person(request), archived=archived)
+    services.project_archive(project=project, by=request.user, archived=archived)
     messages.success(request, "Paused: no task is given out." if archived else "Resumed.")
     return redirect("annotation:dashboard", slug=slug)
 
 
-@login_required
+@permitted("project.change")
 @require_POST
-def member_add(request: HttpRequest, slug: str) -> HttpResponse:
+def member_add(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Give a person a role in the project."""
-    project = access.access_project(request.user, slug, access.MANAGE)
+    project = access.access_project(request.user, slug, "project.change")
     form = MemberForm(request.POST)
     if not form.is_valid():
         initial = ProjectForm(initial={
@@ -183,19 +167,19 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
         }, new=False)
         return _settings_page(request, project, initial, form)
     user = form.cleaned_data["username"]
-    services.membership_set(project=project, user=user, role=form.cleaned_data["role"], by=person(request))
+    services.membership_set(project=project, user=user, role=form.cleaned_data["role"], by=request.user)
     messages.success(request, f"{user} is {form.cleaned_data['role']} in '{project.name}'.")
     return redirect("annotation:settings", slug=slug)
 
 
-@login_required
+@permitted("project.change")
 @require_POST
-def member_remove(request: HttpRequest, slug: str) -> HttpResponse:
+def member_remove(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Take a role in the project from a person."""
-    project = access.access_project(request.user, slug, access.MANAGE)
+    project = access.access_project(request.user, slug, "project.change")
     user = get_object_or_404(User, username=plain_lines(request.POST.get("username", "")))
     try:
-        services.membership_remove(project=project, user=user, role=request.POST.get("role", ""), by=person(request))
+        services.membership_remove(project=project, user=user, role=request.POST.get("role", ""), by=request.user)
     except UserError as error:
         messages.error(request, error.message)
     else:
@@ -203,25 +187,26 @@ def member_remove(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("annotation:settings", slug=slug)
 
 
-@login_required
+@permitted("project.read")
 @require_GET
-def tasks(request: HttpRequest, slug: str) -> HttpResponse:
+def tasks(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """The project's tasks by state."""
-    project = access.access_project_read(request.user, slug)
+    project = access.access_project(request.user, slug, "project.read")
     state = request.GET.get("state", "")
     state = state if state in Task.State.values else ""
     page = keyset_page(selectors.tasks_listed(project=project, state=state), request.GET)
     return render(request, "annotation/tasks.html", {
         "project": project, "page": page, "state": state, "states": Task.State.choices,
-        "numbers": project_numbers(project), "tab": "tasks", "may_manage": _may_manage(request, project),
+        "numbers": project_numbers(project), "tab": "tasks",
+        "may_manage": allow("project.change", request.user, project),
     })
 
 
-@login_required
+@permitted("project.read")
 @require_GET
-def task_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def task_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """One task: its conversation, who held it, every answer and review."""
-    project = access.access_project_read(request.user, slug)
+    project = access.access_project(request.user, slug, "project.read")
     task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
     if task is None:
         raise NotFound(f"there is no task {pk} in '{project.name}'")
@@ -231,7 +216,7 @@ def task_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "answers": [answer_view(answer, project) for answer in answers],
         "assignments": task.assignments.select_related("user").order_by("pk"), "tab": "tasks",
         "reviews": Review.objects.filter(task=task).select_related("reviewer").order_by("pk"),
-        "reasons": selectors.quality_reasons(task), "may_manage": _may_manage(request, project),
+        "reasons": selectors.quality_reasons(task), "may_manage": allow("project.change", request.user, project),
         "flags": selectors.flags_of(task),
-        "may_decide": bool(access.roles_in(request.user, project) & set(access.REVIEW)),
+        "may_decide": allow("task.review", request.user, project),
     })

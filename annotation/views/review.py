@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -16,20 +15,20 @@ from annotation.label_config import label_config_of
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.stats import project_numbers, projects_numbers
 from annotation.view_models import answer_view, documents_of, guidelines_html, result_posted, values_posted
-from annotation.views.workbench import person
 from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
 from flywheel.core.text import whole_number
 
 
-@login_required
+@permitted("project.choose")
 @require_GET
-def choose(request: HttpRequest) -> HttpResponse:
+def choose(request: AuthenticatedRequest) -> HttpResponse:
     """The projects one reviews in; straight to the only one."""
     roles = [Membership.Role.REVIEWER, Membership.Role.LEAD]
     found = list(
-        Project.objects.filter(memberships__user=person(request), memberships__role__in=roles)
+        Project.objects.filter(memberships__user=request.user, memberships__role__in=roles)
         .distinct().order_by("name")[:200]
     )
     if len(found) == 1:
@@ -39,13 +38,13 @@ def choose(request: HttpRequest) -> HttpResponse:
     return render(request, "annotation/choose.html", {"rows": rows, "target": "annotation:review", "what": "review"})
 
 
-@login_required
+@permitted("task.review")
 @require_GET
-def review(request: HttpRequest, slug: str) -> HttpResponse:
+def review(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """The next task to judge."""
-    project = access.access_project(person(request), slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     task = selectors.review_next(
-        project=project, user=person(request), after_id=whole_number(request.GET.get("after"), 0)
+        project=project, user=request.user, after_id=whole_number(request.GET.get("after"), 0)
     )
     if task is None:
         context = {"project": project, "numbers": project_numbers(project)}
@@ -53,11 +52,11 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, project, task)
 
 
-@login_required
+@permitted("task.review")
 @require_http_methods(["GET", "POST"])
-def review_task(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def review_task(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """One task of the queue; posting decides on one of its answers."""
-    project = access.access_project(person(request), slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
     if task is None:
         raise NotFound(f"there is no task {pk} in '{project.name}'")
@@ -72,7 +71,9 @@ def _load_answers(task: Task) -> None:
     task.answers = list(answers.select_related("author", "suggestion").order_by("pk"))  # type: ignore[attr-defined]
 
 
-def _page(request: HttpRequest, project: Project, task: Task, *, error: UserError | None = None) -> HttpResponse:
+def _page(
+    request: AuthenticatedRequest, project: Project, task: Task, *, error: UserError | None = None
+) -> HttpResponse:
     config = label_config_of(project)
     data = selectors.task_data(task.example)
     answers = [
@@ -84,7 +85,7 @@ def _page(request: HttpRequest, project: Project, task: Task, *, error: UserErro
         "project": project, "task": task, "data": data, "documents": documents_of(config, data), "answers": answers,
         "numbers": project_numbers(project), "reviews": list(reviews), "error": error,
         "waiting": task.state == Task.State.IN_REVIEW,
-        "own": any(_waits_of(answer.annotation, person(request)) for answer in answers),
+        "own": any(_waits_of(answer.annotation, request.user) for answer in answers),
         "guidelines": guidelines_html(project.guidelines), "may_decide": True,
     }, status=error.status if error else 200)
 
@@ -94,7 +95,7 @@ def _waits_of(answer: Annotation, user: User) -> bool:
     return answer.author_id == user.pk and answer.state == Annotation.State.SUBMITTED
 
 
-def _posted(request: HttpRequest, answer: Annotation, config: LabelConfig) -> dict[str, Any]:
+def _posted(request: AuthenticatedRequest, answer: Annotation, config: LabelConfig) -> dict[str, Any]:
     """What was typed for this answer when its decision was refused, so that it is not lost."""
     if request.method != "POST" or request.POST.get("annotation") != str(answer.pk):
         return {}
@@ -105,13 +106,13 @@ def _posted(request: HttpRequest, answer: Annotation, config: LabelConfig) -> di
     }
 
 
-def _decide(request: HttpRequest, project: Project, task: Task) -> HttpResponse:
+def _decide(request: AuthenticatedRequest, project: Project, task: Task) -> HttpResponse:
     decision = request.POST.get("decision", "")
     answer = request.POST.get("annotation", "")
     fixed = result_posted(label_config_of(project), request.POST) if decision == Review.Decision.FIX else None
     try:
         made = services.review_settle(
-            annotation_id=_of_task(task, answer), reviewer=person(request), decision=decision,
+            annotation_id=_of_task(task, answer), reviewer=request.user, decision=decision,
             comment=request.POST.get("comment", ""), fixed_result=fixed,
         )
     except Conflict as error:
@@ -132,17 +133,17 @@ def _of_task(task: Task, text: str) -> int:
     return pk
 
 
-@login_required
+@permitted("task.review")
 @require_POST
-def span(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def span(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Say whether something found in an answer is personal data."""
-    project = access.access_project(person(request), slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     answer = Annotation.objects.filter(pk=pk, project=project).first()
     if answer is None:
         raise NotFound(f"there is no answer {pk} in '{project.name}'")
     try:
         services.span_keep(
-            annotation_id=pk, by=person(request), control=request.POST.get("control", ""),
+            annotation_id=pk, by=request.user, control=request.POST.get("control", ""),
             part=whole_number(request.POST.get("part"), -1), start=whole_number(request.POST.get("start"), -1),
             keep=request.POST.get("keep") == "1",
         )
@@ -152,12 +153,12 @@ def span(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     return redirect(page, slug=slug, pk=answer.task_id)
 
 
-@login_required
+@permitted("task.review")
 @require_GET
-def queue(request: HttpRequest, slug: str) -> HttpResponse:
+def queue(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """What waits for review, oldest first."""
-    project = access.access_project(person(request), slug, access.REVIEW)
+    project = access.access_project(request.user, slug, "task.review")
     page = keyset_page(selectors.review_queue(project), request.GET, newest_first=False)
     return render(request, "annotation/queue.html", {
-        "project": project, "page": page, "numbers": project_numbers(project), "me": person(request).pk,
+        "project": project, "page": page, "numbers": project_numbers(project), "me": request.user.pk,
     })

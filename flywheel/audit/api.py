@@ -7,10 +7,7 @@ from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 
 from flywheel.audit.models import LedgerEntry
-from flywheel.core.access import ADMIN, STEWARD, HasRole
 from flywheel.core.api import KeysetPagination
-
-STEWARDS = [HasRole.of(STEWARD, ADMIN)]
 
 
 class LedgerOut(serializers.ModelSerializer[LedgerEntry]):
@@ -22,7 +19,7 @@ class LedgerOut(serializers.ModelSerializer[LedgerEntry]):
 class Ledger(ListAPIView[LedgerEntry]):
     """The ledger, newest entry first."""
 
-    permission_classes = STEWARDS
+    permission = "ledger.view"
     serializer_class = LedgerOut
     pagination_class = KeysetPagination
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.audit.models import LedgerEntry
 from flywheel.audit.verification import OBJECT, ledger_verify_request
-from flywheel.core.access import ADMIN, STEWARD, role_required
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
 from flywheel.work.models import Job
 
-steward = role_required(STEWARD, ADMIN)
-
 
 @require_GET
-@steward
-def ledger(request: HttpRequest) -> HttpResponse:
+@permitted("ledger.view")
+def ledger(request: AuthenticatedRequest) -> HttpResponse:
     """The chain, newest first, and what verifying it said last."""
     action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
     entries = LedgerEntry.objects.all()
@@ -33,8 +31,8 @@ def ledger(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@steward
-def verify(request: HttpRequest) -> HttpResponse:
+@permitted("ledger.verify")
+def verify(request: AuthenticatedRequest) -> HttpResponse:
     """Have the chain verified by a job."""
-    ledger_verify_request(by=request.user)  # type: ignore[arg-type]
+    ledger_verify_request(by=request.user)
     return redirect("audit:ledger")

@@ -1,4 +1,4 @@
-"""Fetching sources, captures and examples for a caller: what is not there is named with its mend."""
+"""Who may do what in capture, and fetching sources, captures and examples by name."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from flywheel.capture.models import Capture, Example, Source
-from flywheel.core.access import ADMIN, LEAD, STEWARD
+from flywheel.core.access import STEWARD
 from flywheel.core.errors import Forbidden, NotFound
+from flywheel.core.permissions import ADMINS, DECIDERS, STEWARDS, Permission, register, role
 
-CAPTURERS = (LEAD, STEWARD, ADMIN)
-"""Who may deliver captures and look at examples."""
+register({
+    "capture.deliver": Permission("delivering captures", DECIDERS),
+    "capture.view": Permission("looking at deliveries", DECIDERS),
+    "capture.replay": Permission("retrying a dead letter", ADMINS),
+    "example.view": Permission("looking at examples", DECIDERS),
+    "example.original": Permission("reading the original text of an example", role(STEWARD)),
+    "source.view": Permission("looking at sources", DECIDERS),
+    "source.create": Permission("creating a source", STEWARDS),
+    "source.change": Permission("changing a source", STEWARDS),
+})
 
-KEEPERS = (STEWARD, ADMIN)
-"""Who may create and change sources."""
-
-REPLAYERS = (ADMIN,)
-"""Who may have dead letters tried again."""
-
-
-# What is no name at all may hold characters that no database takes, so it is not looked up.
+# Text that cannot be a name is not looked up, because PostgreSQL refuses some characters in a query.
 _NAME = re.compile(r"[-a-zA-Z0-9_]{1,100}")
 
 
@@ -42,7 +44,7 @@ def source_get(name: str) -> Source:
 
 
 def source_for_capture(name: str) -> Source:
-    """The source when it takes captures. Raises NotFound, and Refused when it is switched off."""
+    """The source, if it takes captures. Raises NotFound, and Forbidden if it is switched off."""
     source = source_get(name)
     if not source.active:
         raise Forbidden(f"source {name!r} is not active; switch it on under /sources/{name}/", field="source")

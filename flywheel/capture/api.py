@@ -12,7 +12,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.parsers import BaseParser, JSONParser
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -21,10 +20,10 @@ from flywheel.capture.domain.payloads import BadPayload, parse_json
 from flywheel.capture.models import Example, Source
 from flywheel.capture.request_stream import body_blocks, body_whole, rows_of
 from flywheel.capture.services.sources import FIELDS
-from flywheel.core.access import STEWARD, HasRole, has_role
 from flywheel.core.api import KeysetPagination, error_body
-from flywheel.core.errors import Forbidden, UserError, ValidationFailed
-from flywheel.core.models import User
+from flywheel.core.errors import UserError, ValidationFailed
+from flywheel.core.http import AuthenticatedApiRequest
+from flywheel.core.permissions import require
 
 BAD_SHOWN = 1000
 SOURCE = OpenApiParameter("source", str, description="Name of the source; a payload may name it as `source` instead.")
@@ -42,11 +41,11 @@ class RawParser(BaseParser):
 class CaptureView(APIView):
     """`POST /api/v1/captures/`: one ticket or call."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "capture.deliver"
     parser_classes = [RawParser]
 
     @extend_schema(parameters=[SOURCE], request=OpenApiTypes.OBJECT, responses={201: OpenApiTypes.OBJECT})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Take one delivery: 201 when it is new, 200 when it was held already."""
         body = body_whole(_plain(request), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
         try:
@@ -57,7 +56,7 @@ class CaptureView(APIView):
         if not isinstance(named, str):
             raise ValidationFailed('no source is named; add ?source=NAME or "source" to the payload', field="source")
         result = services.capture_one(
-            source=access.source_for_capture(named), payload=payload, by=_person(request),
+            source=access.source_for_capture(named), payload=payload, by=request.user,
         )
         return Response(
             {"capture": result.capture_id, "status": result.status, "example": result.example},
@@ -68,11 +67,11 @@ class CaptureView(APIView):
 class BulkCaptureView(APIView):
     """`POST /api/v1/captures/bulk/`: one delivery per line (NDJSON), read as it arrives, gzip allowed."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "capture.deliver"
     parser_classes = [RawParser]
 
     @extend_schema(parameters=[SOURCE], request=OpenApiTypes.STR, responses={200: OpenApiTypes.OBJECT})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Take many deliveries; a bad line is reported and does not keep the others."""
         named = request.query_params.get("source")
         source = access.source_for_capture(named) if named else None
@@ -80,7 +79,7 @@ class BulkCaptureView(APIView):
         bad: list[dict[str, Any]] = []
         try:
             rows = rows_of(body_blocks(_plain(request)), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
-            for outcome in services.capture_bulk(source=source, lines=rows, by=_person(request)):
+            for outcome in services.capture_bulk(source=source, lines=rows, by=request.user):
                 counts[outcome.status] += 1
                 if outcome.status in ("bad", "conflict") and len(bad) < BAD_SHOWN:
                     bad.append({"line": outcome.line, "reason": outcome.reason, "field": outcome.field})
@@ -105,13 +104,7 @@ def _summary(counts: Counter[str], bad: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _person(request: Request) -> User:
-    """The caller; the permission has let nobody else through."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def _plain(request: Request) -> HttpRequest:
+def _plain(request: AuthenticatedApiRequest) -> HttpRequest:
     return request._request
 
 
@@ -129,21 +122,20 @@ class SourceSerializer(serializers.ModelSerializer[Source]):
 class SourceListView(APIView):
     """`GET, POST /api/v1/sources/`."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "source.view"
     parser_classes = [JSONParser]
 
     @extend_schema(responses=SourceSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: AuthenticatedApiRequest) -> Response:
         """All sources, by cursor."""
         pages = KeysetPagination()
         rows = pages.paginate_queryset(Source.objects.select_related("owner"), request, view=self)
         return pages.get_paginated_response(SourceSerializer(rows, many=True).data)
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={201: SourceSerializer})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Create a source, owned by the caller."""
-        if not has_role(request.user, *access.KEEPERS):
-            raise Forbidden("sources are created by an admin or a steward; ask one of them")
+        require("source.create", request.user)
         terms = request.data
         if not isinstance(terms, dict):
             raise ValidationFailed("expected a JSON object with the source's name and terms")
@@ -151,29 +143,28 @@ class SourceListView(APIView):
         if not isinstance(name, str):
             raise ValidationFailed("name is missing; lower-case letters, digits and hyphens", field="name")
         rest = {key: value for key, value in terms.items() if key != "name"}
-        source = services.source_create(name=name, owner=_person(request), by=_person(request), **rest)
+        source = services.source_create(name=name, owner=request.user, by=request.user, **rest)
         return Response(SourceSerializer(source).data, status=status.HTTP_201_CREATED)
 
 
 class SourceView(APIView):
     """`GET, PATCH /api/v1/sources/<name>/`."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "source.view"
     parser_classes = [JSONParser]
 
     @extend_schema(responses=SourceSerializer)
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: AuthenticatedApiRequest, name: str) -> Response:
         """One source."""
         return Response(SourceSerializer(access.source_get(name)).data)
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=SourceSerializer)
-    def patch(self, request: Request, name: str) -> Response:
+    def patch(self, request: AuthenticatedApiRequest, name: str) -> Response:
         """Change a source's terms."""
-        if not has_role(request.user, *access.KEEPERS):
-            raise Forbidden("sources are changed by an admin or a steward; ask one of them")
+        require("source.change", request.user)
         if not isinstance(request.data, dict):
             raise ValidationFailed("expected a JSON object with the terms to change")
-        source = services.source_change(source=access.source_get(name), by=_person(request), **request.data)
+        source = services.source_change(source=access.source_get(name), by=request.user, **request.data)
         return Response(SourceSerializer(source).data)
 
 
@@ -197,10 +188,10 @@ class ExampleSerializer(serializers.ModelSerializer[Example]):
 class ExampleListView(APIView):
     """`GET /api/v1/examples/`, filtered by source, label, status, kind, language, duplicates and group."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "example.view"
 
     @extend_schema(responses=ExampleSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: AuthenticatedApiRequest) -> Response:
         """Examples, by cursor, the newest first."""
         pages = KeysetPagination()
         rows = selectors.examples_list(request.query_params).select_related("duplicate_of")
@@ -211,20 +202,19 @@ class ExampleListView(APIView):
 class ExampleView(APIView):
     """`GET /api/v1/examples/<uid>/`."""
 
-    permission_classes = [HasRole.of(*access.CAPTURERS)]
+    permission = "example.view"
 
     @extend_schema(
         responses=ExampleSerializer,
         parameters=[OpenApiParameter("original", bool, description="With the unredacted text, for stewards.")],
     )
-    def get(self, request: Request, uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """One example with its redactions; a steward may ask for the original."""
         example = access.example_get(uid)
         found = dict(ExampleSerializer(example).data)
         found["redactions"] = [{k: v for k, v in span.items() if k != "text"} for span in example.pii]
         if request.query_params.get("original") in ("1", "true"):
-            if not has_role(request.user, STEWARD):
-                raise Forbidden("the original text is for stewards; everybody else works on the redacted text")
-            services.example_original_seen(example=example, by=_person(request))
+            require("example.original", request.user)
+            services.example_original_seen(example=example, by=request.user)
             found["original"] = {"subject_line": example.subject_line, "conversation": example.conversation}
         return Response(found)

@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flywheel.capture import access, selectors, services
 from flywheel.capture.forms import DeliveryFilter, ExampleFilter, SourceForm
 from flywheel.capture.models import Source
-from flywheel.core.access import has_role, role_required
 from flywheel.core.errors import UserError
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
-
-
-def _person(request: HttpRequest) -> User:
-    """The signed-in person; role_required has let nobody else through."""
-    assert isinstance(request.user, User)
-    return request.user
+from flywheel.core.permissions import allow
 
 
 @require_GET
-@role_required(*access.CAPTURERS)
-def source_list(request: HttpRequest) -> HttpResponse:
+@permitted("source.view")
+def source_list(request: AuthenticatedRequest) -> HttpResponse:
     """All sources with what came from them."""
     page = keyset_page(selectors.sources_list(request.GET), request.GET)
     counts = selectors.source_gauges([source.name for source in page.rows])
     rows = [(source, counts.get(source.name)) for source in page.rows]
     return render(request, "capture/sources.html", {
         "page": page, "rows": rows, "q": request.GET.get("q", ""),
-        "may_change": has_role(request.user, *access.KEEPERS),
+        "may_change": allow("source.change", request.user),
         "counted_at": selectors.counted_at(counts),
     })
 
 
 @require_http_methods(["GET", "POST"])
-@role_required(*access.KEEPERS)
-def source_new(request: HttpRequest) -> HttpResponse:
+@permitted("source.create")
+def source_new(request: AuthenticatedRequest) -> HttpResponse:
     """Create a source."""
     form = SourceForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        person = _person(request)
+        person = request.user
         try:
             source = services.source_create(name=form.cleaned_data["name"], owner=person, by=person, **form.terms())
         except UserError as error:
@@ -54,14 +48,14 @@ def source_new(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@role_required(*access.KEEPERS)
-def source_edit(request: HttpRequest, name: str) -> HttpResponse:
+@permitted("source.change")
+def source_edit(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Change a source's terms."""
     source = access.source_get(name)
     form = SourceForm(request.POST or None, instance=source)
     if request.method == "POST" and form.is_valid():
         try:
-            services.source_change(source=source, by=_person(request), **form.terms())
+            services.source_change(source=source, by=request.user, **form.terms())
         except UserError as error:
             _refused(form, error)
         else:
@@ -75,8 +69,8 @@ def _refused(form: SourceForm, error: UserError) -> None:
 
 
 @require_GET
-@role_required(*access.CAPTURERS)
-def source_detail(request: HttpRequest, name: str) -> HttpResponse:
+@permitted("source.view")
+def source_detail(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """One source: its terms, what came, the files, and what could not be read."""
     source = access.source_get(name)
     counts = selectors.source_gauges([name])
@@ -86,18 +80,18 @@ def source_detail(request: HttpRequest, name: str) -> HttpResponse:
         "counted_at": selectors.counted_at(counts),
         "imports": selectors.imports_of(source)[:20],
         "dead": keyset_page(selectors.dead_captures(source=source), request.GET, per_page=20),
-        "may_change": has_role(request.user, *access.KEEPERS),
-        "may_replay": has_role(request.user, *access.REPLAYERS),
+        "may_change": allow("source.change", request.user),
+        "may_replay": allow("capture.replay", request.user),
     })
 
 
 @require_POST
-@role_required(*access.REPLAYERS)
-def capture_replay(request: HttpRequest, pk: int) -> HttpResponse:
+@permitted("capture.replay")
+def capture_replay(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Try a dead letter again."""
     capture = access.capture_get(pk)
     try:
-        services.capture_replay(capture=capture, by=_person(request))
+        services.capture_replay(capture=capture, by=request.user)
     except UserError as error:
         messages.error(request, error.message)
     else:
@@ -106,8 +100,8 @@ def capture_replay(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
-@role_required(*access.CAPTURERS)
-def delivery_list(request: HttpRequest) -> HttpResponse:
+@permitted("capture.view")
+def delivery_list(request: AuthenticatedRequest) -> HttpResponse:
     """What was delivered, with what became of each; behind the counts of a source."""
     return render(request, "capture/deliveries.html", {
         "page": keyset_page(selectors.deliveries_list(request.GET), request.GET), "form": DeliveryFilter(request.GET),
@@ -117,8 +111,8 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@role_required(*access.CAPTURERS)
-def example_list(request: HttpRequest) -> HttpResponse:
+@permitted("example.view")
+def example_list(request: AuthenticatedRequest) -> HttpResponse:
     """Examples, filtered."""
     page = keyset_page(selectors.examples_list(request.GET).defer("conversation", "pii"), request.GET)
     return render(request, "capture/examples.html", {

@@ -1,17 +1,8 @@
-"""Who may open what, by role. Membership per project is annotation's."""
+"""The roles of people. What a role may do is in the table of permissions (`core.permissions`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
-
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
 ANNOTATOR = "annotator"
 REVIEWER = "reviewer"
@@ -19,8 +10,6 @@ LEAD = "lead"
 STEWARD = "steward"
 ADMIN = "admin"
 ROLES = (ANNOTATOR, REVIEWER, LEAD, STEWARD, ADMIN)
-
-View = Callable[..., HttpResponseBase]
 
 
 def roles_of(user: Any) -> frozenset[str]:
@@ -42,33 +31,3 @@ def roles_of(user: Any) -> frozenset[str]:
 def has_role(user: Any, *roles: str) -> bool:
     """Whether the person has any of these roles."""
     return not roles_of(user).isdisjoint(roles)
-
-
-def role_required(*roles: str) -> Callable[[View], View]:
-    """A page for people with any of these roles: others are refused, strangers are sent to sign in."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        @login_required
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if not has_role(request.user, *roles):
-                raise PermissionDenied(f"this page is for: {', '.join(roles)}")
-            return view(request, *args, **kwargs)
-
-        return guarded
-
-    return decorate
-
-
-class HasRole(BasePermission):
-    """REST permission: `permission_classes = [HasRole.of("steward", "admin")]`."""
-
-    roles: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, *roles: str) -> type[HasRole]:
-        """A permission class for any of these roles."""
-        return type(f"HasRole_{'_'.join(roles)}", (cls,), {"roles": roles})
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return has_role(request.user, *self.roles)

@@ -7,26 +7,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation.models import Annotation, Assignment, Project, Task
 from annotation.stats import suggestions_answered
-from flywheel.core import access
 from flywheel.core.models import User
+from flywheel.core.permissions import ADMINS
 from flywheel.dashboard import wheel
-from flywheel.datasets.access import snapshots_for
 from flywheel.runs import access as runs_access
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
 from flywheel.runs.selectors import budget_now as runs_budget_now
 from flywheel.stats.models import Gauge
-from flywheel.work.models import Job
 from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
 from provenance.services.stats import gate_scope
-
-SNAPSHOTS_WATCHED = 200
-"""Of the newest snapshots of the projects that a lead leads, the jobs are theirs to watch."""
 
 
 @dataclass(slots=True)
@@ -185,7 +180,7 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
         any_open=Exists(states.filter(state=Task.State.OPEN)),
         any_in_review=Exists(states.filter(state=Task.State.IN_REVIEW)),
     )
-    if not access.has_role(user, access.ADMIN):
+    if not ADMINS(user):
         projects = projects.filter(memberships__user=user, memberships__role__in=roles).distinct()
     found = list(projects[:50])
     gauges = gauges_of(f"project:{project.pk}" for project in found)
@@ -272,15 +267,3 @@ def budget_now() -> Budget | None:
 def runs_recent(count: int = 5) -> list[TrainingRun]:
     """The newest runs."""
     return list(TrainingRun.objects.select_related("snapshot", "recipe").order_by("-pk")[:count])
-
-
-def jobs_for(user: User) -> QuerySet[Job]:
-    """Jobs that the person may see: their own, for a lead those on snapshots of projects led, all for the others."""
-    jobs = Job.objects.filter(visible=True).select_related("requested_by")
-    if access.has_role(user, access.STEWARD, access.ADMIN):
-        return jobs
-    mine = Q(requested_by=user)
-    if access.has_role(user, access.LEAD):
-        newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:SNAPSHOTS_WATCHED]
-        mine |= Q(object_ref__in=[f"snapshot:{uid}" for uid in newest])
-    return jobs.filter(mine)

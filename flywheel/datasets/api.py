@@ -12,20 +12,17 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from flywheel.core.access import HasRole
 from flywheel.core.api import KeysetPagination
+from flywheel.core.http import AuthenticatedApiRequest
 from flywheel.datasets import access, services
 from flywheel.datasets.downloads import export_response, file_response
 from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
 from provenance.domain.vocabulary import PURPOSES
 from training.contract.rows import SPLITS
-
-PEOPLE = [HasRole.of(*access.ROLES)]
 
 
 class SnapshotIn(serializers.Serializer[Any]):
@@ -67,7 +64,7 @@ class ProofOut(serializers.Serializer[Any]):
 class Snapshots(ListAPIView[Snapshot]):
     """Snapshots, newest first."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
     serializer_class = SnapshotOut
     pagination_class = KeysetPagination
 
@@ -76,23 +73,23 @@ class Snapshots(ListAPIView[Snapshot]):
         return access.snapshots_for(self.request.user)
 
     @extend_schema(request=SnapshotIn, responses={201: SnapshotDetailOut})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Ask for a snapshot; a job builds it. Poll its address until `status` is no longer `building`."""
         body = SnapshotIn(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = dict(body.validated_data)
         project = access.project_of(request.user, wanted.pop("project"))
-        snapshot = services.snapshot_request(project=project, by=request.user, **wanted)  # type: ignore[arg-type]
+        snapshot = services.snapshot_request(project=project, by=request.user, **wanted)
         return Response(SnapshotDetailOut(snapshot).data, status=201)
 
 
 class SnapshotDetail(APIView):
     """One snapshot."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
 
     @extend_schema(responses=SnapshotDetailOut)
-    def get(self, request: Request, uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """Status, counts, refusals by rule and the manifest."""
         return Response(SnapshotDetailOut(access.snapshot_of(request.user, uid)).data)
 
@@ -100,10 +97,10 @@ class SnapshotDetail(APIView):
 class SnapshotFile(APIView):
     """A file of a frozen snapshot."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
 
     @extend_schema(responses=OpenApiTypes.BINARY)
-    def get(self, request: Request, uid: UUID, name: str) -> HttpResponseBase:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID, name: str) -> HttpResponseBase:
         """`train.parquet`, `validation.parquet`, `test.parquet`, `manifest.json`, `README.md`; streamed."""
         return file_response(access.snapshot_of(request.user, uid), name)
 
@@ -111,7 +108,7 @@ class SnapshotFile(APIView):
 class SnapshotExport(APIView):
     """A split in one of the export formats."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
 
     @extend_schema(
         responses=OpenApiTypes.BINARY, parameters=[
@@ -119,7 +116,7 @@ class SnapshotExport(APIView):
             OpenApiParameter("split", str, OpenApiParameter.PATH, enum=[*SPLITS, services.ALL]),
         ],
     )
-    def get(self, request: Request, uid: UUID, export: str, split: str) -> HttpResponseBase:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID, export: str, split: str) -> HttpResponseBase:
         """The split `train`, `validation`, `test` or `all`; streamed."""
         return export_response(access.snapshot_of(request.user, uid), export, split)
 
@@ -127,13 +124,13 @@ class SnapshotExport(APIView):
 class SnapshotExportByQuery(APIView):
     """The former addresses of two export formats, kept because scripts use them."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
 
     @extend_schema(
         responses=OpenApiTypes.BINARY, deprecated=True,
         parameters=[OpenApiParameter("split", str, default="train", enum=[*SPLITS, services.ALL])],
     )
-    def get(self, request: Request, uid: UUID, export: str) -> HttpResponseBase:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID, export: str) -> HttpResponseBase:
         """The split in `?split=`, train without one; streamed. Use `exports/<format>/<split>` instead."""
         split = request.query_params.get("split", "train")
         return export_response(access.snapshot_of(request.user, uid), export, split)
@@ -142,10 +139,10 @@ class SnapshotExportByQuery(APIView):
 class SnapshotProof(APIView):
     """That an example is in a snapshot."""
 
-    permission_classes = PEOPLE
+    permission = "snapshot.view"
 
     @extend_schema(responses=ProofOut)
-    def get(self, request: Request, uid: UUID, example_uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID, example_uid: UUID) -> Response:
         """An inclusion proof (RFC 9162, 2.1.3) of one example's row."""
         proof = services.proof_of(snapshot=access.snapshot_of(request.user, uid), example_uid=example_uid)
         return Response(ProofOut(asdict(proof)).data)

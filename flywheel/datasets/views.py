@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from flywheel.core.access import ADMIN, LEAD, has_role, role_required
 from flywheel.core.errors import ValidationFailed
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import allow
 from flywheel.datasets import access, selectors, services
 from flywheel.datasets.downloads import export_response, file_response
 from flywheel.datasets.exports import EXPORTS
@@ -23,12 +24,10 @@ from provenance.access import subject_asked
 from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
 from provenance.regions import regions
 
-people = role_required(*access.ROLES)
-
 
 @require_GET
-@people
-def index(request: HttpRequest) -> HttpResponse:
+@permitted("snapshot.view")
+def index(request: AuthenticatedRequest) -> HttpResponse:
     """Snapshots, newest first, by status."""
     status = request.GET.get("status", "")
     snapshots = access.snapshots_for(request.user)
@@ -43,14 +42,14 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@people
-def create(request: HttpRequest) -> HttpResponse:
+@permitted("snapshot.request")
+def create(request: AuthenticatedRequest) -> HttpResponse:
     """Ask for a snapshot; shows beside it how many rows are ready."""
     projects = access.projects_for(request.user).filter(archived_at=None).order_by("name")
     form = SnapshotForm(request.POST or None, projects=projects, initial={"project": request.GET.get("project")})
     if request.method == "POST" and form.is_valid():
         try:
-            snapshot = services.snapshot_request(by=request.user, **form.request_fields())  # type: ignore[arg-type]
+            snapshot = services.snapshot_request(by=request.user, **form.request_fields())
             return redirect("datasets:snapshot", snapshot.uid)
         except ValidationFailed as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
@@ -80,8 +79,8 @@ def _estimate(projects: list[Any]) -> dict[str, Any]:
 
 
 @require_GET
-@people
-def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("snapshot.view")
+def detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """One snapshot: what it is, what was kept out, and its files."""
     snapshot = access.snapshot_of(request.user, uid)
     statistics = (snapshot.manifest.get("token_statistics") or {}).get("splits", {})
@@ -96,14 +95,14 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
         ),
         "ended": snapshot.status == Snapshot.Status.FROZEN and bool(selectors.unusable(snapshot)),
         "missing": missing_sentence(rows=snapshot.row_count, shares=snapshot.shares, splits=snapshot.split_counts),
-        "refused_total": sum(snapshot.refused_counts.values()), "may_train": has_role(request.user, LEAD, ADMIN),
+        "refused_total": sum(snapshot.refused_counts.values()), "may_train": allow("run.request", request.user),
         "tainted_rows": selectors.tainted_count(snapshot) if snapshot.status == Snapshot.Status.TAINTED else 0,
     })
 
 
 @require_GET
-@people
-def rows(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("snapshot.view")
+def rows(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """The snapshot's rows, by split or only the tainted ones."""
     snapshot = access.snapshot_of(request.user, uid)
     found, split = selectors.rows_of(snapshot), request.GET.get("split", "")
@@ -118,8 +117,8 @@ def rows(request: HttpRequest, uid: UUID) -> HttpResponse:
 
 
 @require_GET
-@people
-def refusals(request: HttpRequest, uid: UUID) -> HttpResponse:
+@permitted("snapshot.view")
+def refusals(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """What the gates kept out of the snapshot, all or by the first rule."""
     snapshot, rule = access.snapshot_of(request.user, uid), request.GET.get("rule", "")
     return render(request, "datasets/snapshot_refusals.html", {
@@ -130,14 +129,14 @@ def refusals(request: HttpRequest, uid: UUID) -> HttpResponse:
 
 
 @require_GET
-@people
-def download(request: HttpRequest, uid: UUID, name: str) -> HttpResponseBase:
+@permitted("snapshot.view")
+def download(request: AuthenticatedRequest, uid: UUID, name: str) -> HttpResponseBase:
     """A file of the snapshot for a signed-in person."""
     return file_response(access.snapshot_of(request.user, uid), name)
 
 
 @require_GET
-@people
-def export(request: HttpRequest, uid: UUID, export: str, split: str) -> HttpResponseBase:
+@permitted("snapshot.view")
+def export(request: AuthenticatedRequest, uid: UUID, export: str, split: str) -> HttpResponseBase:
     """A split in one of the export formats for a signed-in person."""
     return export_response(access.snapshot_of(request.user, uid), export, split)

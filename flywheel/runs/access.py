@@ -1,53 +1,62 @@
-"""Who may see and do what with runs and models. Admins and stewards see every project's, leads those they lead."""
+"""Who may do what with runs, models and money. Admins and stewards see every project's, leads those they lead."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 
-from annotation.models import Membership, Project
-from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role
-from flywheel.core.errors import Forbidden, NotFound
+from annotation.models import Project
+from flywheel.core.access import LEAD
+from flywheel.core.errors import NotFound
+from flywheel.core.permissions import (
+    ADMINS,
+    DECIDERS,
+    NO_PERSON,
+    STEWARDS,
+    Fact,
+    Permission,
+    Person,
+    register,
+    role,
+)
 from flywheel.core.text import whole_number
+from flywheel.datasets.access import LEADS, VIEWERS, projects_for
 from flywheel.datasets.models import Snapshot
 from flywheel.runs.models import ModelVersion, TrainingRun
 
-VIEWERS = (LEAD, STEWARD, ADMIN)
-REQUESTERS = (LEAD, ADMIN)
+REQUESTERS = ADMINS | LEADS
+# A request does not outlive its role: a requester who is not a lead any more may not cancel.
+OWN = role(LEAD) & Fact("the lead who requested it", lambda user, job: job.requested_by_id == user.pk)
+
+register({
+    "run.view": Permission("looking at runs", VIEWERS),
+    "run.request": Permission("requesting a run", REQUESTERS),
+    "run.approve": Permission("approving a run", ADMINS),
+    "run.cancel": Permission("cancelling a run", ADMINS | OWN),
+    "model.view": Permission("looking at models", VIEWERS),
+    "model.promote": Permission("promoting a model", ADMINS),
+    "model.decide": Permission("deciding on a model of withdrawn rows", STEWARDS),
+    "suggestions.publish": Permission("publishing suggestions", REQUESTERS),
+    "recipe.view": Permission("looking at recipes", DECIDERS),
+    "recipe.create": Permission("making a recipe", ADMINS),
+    "budget.view": Permission("looking at budgets and prices", ADMINS),
+    "budget.set": Permission("setting budgets and prices", ADMINS),
+    # The trainer's token is good for one job and belongs to no person.
+    "job.work": Permission("working on a job", NO_PERSON),
+})
 
 
-def projects_seen(user: Any) -> QuerySet[Project]:
-    """The projects whose runs and models this person sees."""
-    if has_role(user, ADMIN, STEWARD):
-        return Project.objects.all()
-    if not has_role(user, LEAD):
-        return Project.objects.none()
-    led = Membership.objects.filter(user_id=user.pk, role=Membership.Role.LEAD)
-    return Project.objects.filter(pk__in=led.values("project_id"))
+def projects_seen(user: Person) -> QuerySet[Project]:
+    """The projects whose runs and models this person sees: those whose snapshots they see."""
+    return projects_for(user)
 
 
-def leads(user: Any, project: Project) -> bool:
-    """Whether the person may ask for training in this project."""
-    if has_role(user, ADMIN):
-        return True
-    held = Membership.objects.filter(user_id=user.pk, project=project, role=Membership.Role.LEAD)
-    return has_role(user, LEAD) and held.exists()
-
-
-def lead_check(user: Any, project: Project, what: str) -> None:
-    """Raises Refused unless the person leads the project or is an admin."""
-    if not leads(user, project):
-        raise Forbidden(f"{what} is for admins and the leads of project '{project.name}'")
-
-
-def runs_of(user: Any) -> QuerySet[TrainingRun]:
+def runs_of(user: Person) -> QuerySet[TrainingRun]:
     """Runs that this person may see."""
     return TrainingRun.objects.filter(snapshot__project__in=projects_seen(user))
 
 
-def run_of(user: Any, uid: object) -> TrainingRun:
-    """One of them. Raises NotFound, also for one of another project."""
+def run_of(user: Person, uid: object) -> TrainingRun:
+    """A run. Raises NotFound, also for one that the person may not see."""
     run = (
         runs_of(user)
         .select_related("snapshot__project", "recipe", "device", "budget", "requested_by", "approved_by")
@@ -59,13 +68,13 @@ def run_of(user: Any, uid: object) -> TrainingRun:
     return run
 
 
-def models_of(user: Any) -> QuerySet[ModelVersion]:
+def models_of(user: Person) -> QuerySet[ModelVersion]:
     """Models that this person may see."""
     return ModelVersion.objects.filter(project__in=projects_seen(user))
 
 
-def model_of(user: Any, name: str) -> ModelVersion:
-    """One of them by name or number. Raises NotFound, also for one of another project."""
+def model_of(user: Person, name: str) -> ModelVersion:
+    """A model by name or number. Raises NotFound, also for one that the person may not see."""
     models = models_of(user).select_related("project", "run__snapshot", "run__recipe", "run__device", "run__evaluation")
     found = models.filter(name=name).first()
     if found is None and (number := whole_number(name)) is not None:
@@ -75,7 +84,7 @@ def model_of(user: Any, name: str) -> ModelVersion:
     return found
 
 
-def snapshots_of(user: Any) -> QuerySet[Snapshot]:
+def snapshots_of(user: Person) -> QuerySet[Snapshot]:
     """Frozen snapshots that this person may have trained on, newest first."""
     return Snapshot.objects.filter(
         project__in=projects_seen(user), status=Snapshot.Status.FROZEN

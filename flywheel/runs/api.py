@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from flywheel.core.access import ADMIN, LEAD, STEWARD, HasRole
 from flywheel.core.errors import NotFound
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedApiRequest
 from flywheel.core.text import whole_number
 from flywheel.runs import access, selectors, services
 from flywheel.runs.models import Device, ModelVersion, Recipe, RunEvent, TrainingRun
-
-VIEWERS = HasRole.of(LEAD, STEWARD, ADMIN)
-REQUESTERS = HasRole.of(LEAD, ADMIN)
-ADMINS = HasRole.of(ADMIN)
 
 
 class RunSerializer(serializers.ModelSerializer[TrainingRun]):
@@ -110,11 +104,7 @@ class CancelSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, allow_blank=True, max_length=2000)
 
 
-def _user(request: Request) -> User:
-    return cast(User, request.user)
-
-
-def _choose(request: Request) -> dict[str, Any]:
+def _choose(request: AuthenticatedApiRequest) -> dict[str, Any]:
     """Snapshot, recipe and device that a request names. Raises NotFound."""
     data = RunRequestSerializer(data=request.data)
     data.is_valid(raise_exception=True)
@@ -132,7 +122,7 @@ def _choose(request: Request) -> dict[str, Any]:
 class Runs(ListAPIView[TrainingRun]):
     """List runs, newest first, optionally of one `status`; request one."""
 
-    permission_classes = [VIEWERS]
+    permission = "run.view"
     serializer_class = RunSerializer
 
     def get_queryset(self) -> Any:
@@ -141,19 +131,19 @@ class Runs(ListAPIView[TrainingRun]):
         return runs.filter(status=status) if status else runs
 
     @extend_schema(request=RunRequestSerializer, responses={201: RunSerializer})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Request a run; it waits for an admin's approval."""
-        run = services.run_request(by=_user(request), **_choose(request))
+        run = services.run_request(by=request.user, **_choose(request))
         return Response(RunSerializer(run).data, status=201)
 
 
 class RunEstimate(APIView):
     """What a run would take and cost."""
 
-    permission_classes = [REQUESTERS]
+    permission = "run.request"
 
     @extend_schema(request=RunRequestSerializer, responses={200: dict})
-    def post(self, request: Request) -> Response:
+    def post(self, request: AuthenticatedApiRequest) -> Response:
         """Estimate without requesting."""
         chosen = _choose(request)
         chosen.pop("name")
@@ -168,7 +158,7 @@ class RunEstimate(APIView):
 class Run(RetrieveAPIView[TrainingRun]):
     """One run."""
 
-    permission_classes = [VIEWERS]
+    permission = "run.view"
     serializer_class = RunSerializer
 
     def get_object(self) -> TrainingRun:
@@ -178,37 +168,37 @@ class Run(RetrieveAPIView[TrainingRun]):
 class RunApprove(APIView):
     """Approve a requested run."""
 
-    permission_classes = [ADMINS]
+    permission = "run.approve"
 
     @extend_schema(request=None, responses=RunSerializer)
-    def post(self, request: Request, uid: UUID) -> Response:
+    def post(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """Reserve its cost and queue it."""
-        run = services.run_approve(run=access.run_of(request.user, uid), by=_user(request))
+        run = services.run_approve(run=access.run_of(request.user, uid), by=request.user)
         return Response(RunSerializer(run).data)
 
 
 class RunCancel(APIView):
     """Cancel a run."""
 
-    permission_classes = [REQUESTERS]
+    permission = "run.cancel"
 
     @extend_schema(request=CancelSerializer, responses=RunSerializer)
-    def post(self, request: Request, uid: UUID) -> Response:
+    def post(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """At once while it waits, within seconds while it runs."""
         data = CancelSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         run = access.run_of(request.user, uid)
-        services.run_cancel(run=run, by=_user(request), reason=data.validated_data.get("reason", ""))
+        services.run_cancel(run=run, by=request.user, reason=data.validated_data.get("reason", ""))
         return Response(RunSerializer(access.run_of(request.user, uid)).data)
 
 
 class RunEvents(APIView):
     """Events of a run."""
 
-    permission_classes = [VIEWERS]
+    permission = "run.view"
 
     @extend_schema(responses=RunEventSerializer(many=True))
-    def get(self, request: Request, uid: UUID) -> Response:
+    def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
         """Oldest first, those after `after` (a number), 2,000 at most."""
         run = access.run_of(request.user, uid)
         after = whole_number(request.query_params.get("after"), 0)
@@ -220,7 +210,7 @@ class RunEvents(APIView):
 class Models(ListAPIView[ModelVersion]):
     """Models, newest first, optionally of one `project` or `status`."""
 
-    permission_classes = [VIEWERS]
+    permission = "model.view"
     serializer_class = ModelSerializer
 
     def get_queryset(self) -> Any:
@@ -234,7 +224,7 @@ class Models(ListAPIView[ModelVersion]):
 class Model(RetrieveAPIView[ModelVersion]):
     """One model, by name or number."""
 
-    permission_classes = [VIEWERS]
+    permission = "model.view"
     serializer_class = ModelSerializer
 
     def get_object(self) -> ModelVersion:
@@ -244,16 +234,16 @@ class Model(RetrieveAPIView[ModelVersion]):
 class ModelPromote(APIView):
     """Make a model champion."""
 
-    permission_classes = [ADMINS]
+    permission = "model.promote"
 
     @extend_schema(request=PromoteSerializer, responses=ModelSerializer)
-    def post(self, request: Request, name: str) -> Response:
+    def post(self, request: AuthenticatedApiRequest, name: str) -> Response:
         """By the rule, or over it with a written reason."""
         data = PromoteSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         reason = data.validated_data.get("override_reason", "")
         model = services.model_promote(
-            model=access.model_of(request.user, name), by=_user(request), override_reason=reason
+            model=access.model_of(request.user, name), by=request.user, override_reason=reason
         )
         return Response(ModelSerializer(model).data)
 
@@ -261,15 +251,15 @@ class ModelPromote(APIView):
 class ModelDecide(APIView):
     """Say what becomes of a model of withdrawn rows."""
 
-    permission_classes = [HasRole.of(STEWARD, ADMIN)]
+    permission = "model.decide"
 
     @extend_schema(request=DecideSerializer, responses=ModelSerializer)
-    def post(self, request: Request, name: str) -> Response:
+    def post(self, request: AuthenticatedApiRequest, name: str) -> Response:
         """Retrain, retire, or documented anonymity; it stays out of use whatever is decided."""
         data = DecideSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         model = services.model_decide(
-            model=access.model_of(request.user, name), by=_user(request), **data.validated_data
+            model=access.model_of(request.user, name), by=request.user, **data.validated_data
         )
         return Response(ModelSerializer(model).data)
 
@@ -277,12 +267,12 @@ class ModelDecide(APIView):
 class ModelPublish(APIView):
     """Have the champion suggest."""
 
-    permission_classes = [REQUESTERS]
+    permission = "suggestions.publish"
 
     @extend_schema(request=None, responses={200: dict})
-    def post(self, request: Request, name: str) -> Response:
+    def post(self, request: AuthenticatedApiRequest, name: str) -> Response:
         """Queue its suggestions onto open tasks that have none from it."""
-        batch = services.suggestions_publish(model=access.model_of(request.user, name), by=_user(request))
+        batch = services.suggestions_publish(model=access.model_of(request.user, name), by=request.user)
         if batch is None:
             return Response({"batch": None, "tasks": 0})
         return Response({"batch": str(batch.uid), "tasks": batch.total, "status": batch.status})

@@ -63,6 +63,7 @@ def worker_view(method: str, *, ended: bool = False) -> Callable[[View], Callabl
                 body = error_body(code=error.code, message=error.message, field=error.field)
                 return JsonResponse(body, status=error.status)
 
+        guarded.permission = "job.work"  # type: ignore[attr-defined]
         return guarded
 
     return decorate

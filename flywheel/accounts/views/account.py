@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
 from flywheel.accounts import selectors
 from flywheel.core.access import ROLES, roles_of
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedRequest, permitted
 
 
-@login_required
-def account(request: HttpRequest) -> HttpResponse:
+@permitted("account.own")
+def account(request: AuthenticatedRequest) -> HttpResponse:
     """Who one is here: name, roles, projects, password, tokens."""
-    user = cast(User, request.user)
+    user = request.user
     context = {
         "roles": [role for role in ROLES if role in roles_of(user)],
         "memberships": selectors.memberships_of(user),

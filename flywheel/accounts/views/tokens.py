@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -15,14 +12,15 @@ from knox.models import AuthToken
 from flywheel.accounts import scopes, selectors, services
 from flywheel.accounts.forms import TokenForm
 from flywheel.core.errors import UserError
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
 
 
-@login_required
+@permitted("account.own")
 @never_cache
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """The tokens of the person, a form for another, and a new one's secret right after it was made."""
-    user = cast(User, request.user)
+    user = request.user
     form = TokenForm(request.POST or None)
     made = None
     if request.method == "POST" and form.is_valid():
@@ -41,10 +39,10 @@ def _with_words(user: User) -> list[tuple[AuthToken, str]]:
     return [(token, scopes.SCOPES[scopes.token_scope(token.token_key)]) for token in selectors.tokens_of(user)]
 
 
-@login_required
+@permitted("account.own")
 @require_POST
-def revoke(request: HttpRequest, token_key: str) -> HttpResponse:
+def revoke(request: AuthenticatedRequest, token_key: str) -> HttpResponse:
     """Revoke one token at once."""
-    services.token_revoke(actor=cast(User, request.user), token_key=token_key)
+    services.token_revoke(actor=request.user, token_key=token_key)
     messages.success(request, f"The token {token_key}… is revoked; whatever used it is refused from now on.")
     return redirect("accounts:tokens")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from annotation.models import Annotation
 from annotation.stats import USES
-from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import STEWARDS
 from flywheel.dashboard import selectors
 
 USE_WORDS = [(use, Annotation.SuggestionUse(use).label) for use in USES]
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("wheel.view")
 @require_GET
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Answers to one origin's suggestions, newest first, of projects that the person sees; the wheel names origins."""
     origin, use = request.GET.get("of", "").strip(), request.GET.get("use", "")
     if not origin:
@@ -26,5 +27,5 @@ def listing(request: HttpRequest) -> HttpResponse:
     page = keyset_page(selectors.answers_to(request.user, origin, use), request.GET)
     return render(request, "dashboard/answers.html", {
         "page": page, "origin": origin, "use": use, "uses": USE_WORDS,
-        "model": selectors.model_open(request.user, origin), "everywhere": has_role(request.user, STEWARD, ADMIN),
+        "model": selectors.model_open(request.user, origin), "everywhere": STEWARDS(request.user),
     })

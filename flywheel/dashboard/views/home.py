@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from flywheel.accounts.selectors import password_is_one_time
-from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, role_required, roles_of
+from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, roles_of
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
-from flywheel.dashboard import selectors, wheel
+from flywheel.dashboard import access, selectors, wheel
 from flywheel.ui.navigation import link, link_for
 
 
-@login_required
-def index(request: HttpRequest) -> HttpResponse:
+@permitted("home.view")
+def index(request: AuthenticatedRequest) -> HttpResponse:
     """What waits for this person, a section per role; people without a role are told whom to ask."""
-    user = cast(User, request.user)
+    user = request.user
     roles = roles_of(user)
     context: dict[str, Any] = {"sections": [], "one_time_password": password_is_one_time(user)}
     for role, fill in _SECTIONS.items():
@@ -99,7 +99,7 @@ def _admin(user: User) -> dict[str, Any]:
         "runs": selectors.runs_recent(),
         "budget": budget,
         "budget_used": budget.spent + budget.reserved if budget else None,
-        "jobs": list(selectors.jobs_for(user).filter(finished_at=None).order_by("-pk")[:5]),
+        "jobs": list(access.jobs_for(user).filter(finished_at=None).order_by("-pk")[:5]),
         "failed_captures": gauges.get("home.failed.captures"),
         "failed_messages": gauges.get("home.failed.messages"),
         "as_of": turning.as_of,
@@ -128,8 +128,8 @@ WAITING_LINKS = {
 """Where those that wait before one are."""
 
 
-@role_required(LEAD, STEWARD, ADMIN)
-def wheel_page(request: HttpRequest) -> HttpResponse:
+@permitted("wheel.view")
+def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
     found, roles = selectors.wheel_now(), roles_of(request.user)
     opened = selectors.models_open_to(request.user, [row.model_id for row in found.acceptance if row.model_id])

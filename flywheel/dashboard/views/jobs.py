@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.core.errors import NotFound
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
-from flywheel.dashboard import selectors
+from flywheel.dashboard import access
 from flywheel.work.jobs import job_cancel
 from flywheel.work.models import Job
 
 
-@login_required
+@permitted("job.view")
 @require_GET
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Jobs that the person may see, newest first."""
     search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
-    jobs = selectors.jobs_for(cast(User, request.user))
+    jobs = access.jobs_for(request.user)
     if search:
         jobs = jobs.filter(title__icontains=search)
     if status:
@@ -33,25 +31,25 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/jobs.html", context)
 
 
-def _job(request: HttpRequest, uid: UUID) -> Job:
-    job = selectors.jobs_for(cast(User, request.user)).filter(uid=uid).first()
+def _job(request: AuthenticatedRequest, uid: UUID) -> Job:
+    job = access.jobs_for(request.user).filter(uid=uid).first()
     if job is None:
         raise NotFound(f"there is no job {uid} that is open to you")
     return job
 
 
-@login_required
+@permitted("job.view")
 @require_GET
-def row(request: HttpRequest, uid: UUID) -> HttpResponse:
+def row(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """One job: its row alone for HTMX, a page otherwise."""
     job = _job(request, uid)
     template = "components/job.html" if request.headers.get("HX-Request") else "dashboard/job.html"
     return render(request, template, {"job": job})
 
 
-@login_required
+@permitted("job.view")
 @require_POST
-def cancel(request: HttpRequest, uid: UUID) -> HttpResponse:
+def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Ask a job to stop at its next step."""
     job_cancel(job_uid=str(_job(request, uid).uid))
     if request.headers.get("HX-Request"):

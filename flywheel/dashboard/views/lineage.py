@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from flywheel.core.access import ADMIN, LEAD, REVIEWER, STEWARD, role_required
-from flywheel.core.models import User
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.dashboard import lineage
 
 
-@role_required(REVIEWER, LEAD, STEWARD, ADMIN)
+@permitted("lineage.view")
 @require_GET
-def page(request: HttpRequest, uid: UUID) -> HttpResponse:
+def page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """The picture from left to right, then each station's details and the ledger's entries."""
-    user = cast(User, request.user)
+    user = request.user
     example = lineage.example_for(user=user, uid=uid)
     found = lineage.lineage_of(example, user=user)
     return render(request, "dashboard/lineage.html", {

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.core.access import ADMIN, has_role
-from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
+from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import require
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe
 from training.contract import ContractError, RunSpec
@@ -61,19 +61,13 @@ DEFAULT_RECIPES: tuple[dict[str, Any], ...] = (
 )
 
 
-def admin_only(by: User, what: str) -> None:
-    """Raises Refused for anybody but an admin."""
-    if not has_role(by, ADMIN):
-        raise Forbidden(f"{what} is for admins; ask one")
-
-
 def recipe_create(
     *, name: str, base_model: str, by: User, method: str = "sft", tuning: str = "lora", base_revision: str = "",
     base_parameters: int = 0, base_layers: int = 0, base_width: int = 0,
     hyperparameters: dict[str, Any] | None = None, evaluation: dict[str, Any] | None = None, description: str = "",
 ) -> Recipe:
     """Make a recipe. Raises Refused, Conflict for a taken name, Invalid for what the trainer would refuse."""
-    admin_only(by, "making a recipe")
+    require("recipe.create", by)
     recipe = Recipe(
         name=name.strip(), base_model=base_model, method=method, tuning=tuning, base_revision=base_revision,
         base_parameters=base_parameters, base_layers=base_layers, base_width=base_width,
@@ -115,7 +109,7 @@ def device_set(
     priced_on: date | None = None,
 ) -> Device:
     """Price a device, new or known; runs that were approved keep the price they were approved at."""
-    admin_only(by, "pricing a device")
+    require("budget.set", by)
     if price_per_hour < 0 or peak_gflops <= 0 or not 0 < mfu_low <= mfu_high <= 1:
         raise ValidationFailed(
             f"device {name!r}: give a price of at least 0, a peak above 0 and shares with 0 < low ≤ high ≤ 1 "
@@ -142,7 +136,7 @@ def device_set(
 
 def provider_set(*, name: str, price_per_million_tokens: Decimal, by: User, currency: str = "") -> ManagedProvider:
     """What a managed service asks per million trained tokens, for comparison."""
-    admin_only(by, "pricing a managed provider")
+    require("budget.set", by)
     if price_per_million_tokens < 0:
         raise ValidationFailed(f"the price of {name!r} is {price_per_million_tokens}; give at least 0")
     with transaction.atomic():
@@ -168,7 +162,7 @@ def budget_set(
     Later months take it over. Without `currency` it is the installation's, or the one that money of this month is
     already counted in. Raises Conflict for another currency than that.
     """
-    admin_only(by, "setting the budget")
+    require("budget.set", by)
     for name, amount in (("cap", cap), ("second_person_above", second_person_above)):
         if not amount.is_finite() or not 0 <= amount <= domain.MOST_MONEY:
             raise ValidationFailed(

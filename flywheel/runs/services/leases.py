@@ -20,8 +20,9 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.core.access import ADMIN, has_role
-from flywheel.core.errors import Conflict, Forbidden, UserError
+from flywheel.core.actors import Actor
+from flywheel.core.errors import Conflict, UserError
+from flywheel.core.permissions import require
 from flywheel.core.text import plain_text
 from flywheel.datasets.selectors import unusable
 from flywheel.runs import domain
@@ -243,14 +244,13 @@ def finish(job: Leased, status: str, *, actor: Any, payload: dict[str, Any]) -> 
     )
 
 
-def run_cancel(*, run: Leased, by: Any, reason: str = "") -> Leased:
-    """Cancel a job: at once while nobody works on it or its worker has gone silent, else through the next heartbeat.
+def run_cancel(*, run: Leased, by: Actor, reason: str = "") -> Leased:
+    """Cancel a job: at once while no worker has it or its worker has gone silent, else through the next heartbeat.
 
-    By its requester or an admin (a process, such as a withdrawal's, may as well). Raises Refused and Conflict.
+    Raises Forbidden without the permission "run.cancel", and Conflict for a job that has ended.
     """
     reason = plain_text(reason)[:2000]
-    if hasattr(by, "pk") and not (has_role(by, ADMIN) or run.requested_by_id == by.pk):
-        raise Forbidden("a run is cancelled by who requested it or by an admin")
+    require("run.cancel", by, run)
     with transaction.atomic():
         job = job_locked(run)
         if job.status in domain.ENDED:

@@ -10,13 +10,14 @@ from django.utils import timezone
 from annotation.models import Project
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SystemActor
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import require
 from flywheel.core.text import plain_text
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import ModelVersion
-from flywheel.runs.services.catalog import admin_only
 from flywheel.runs.services.leases import run_cancel
 
 Status = ModelVersion.Status
@@ -28,7 +29,7 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
     Raises Conflict when the rule says no and no reason is given, or when the model stands on withdrawn rows, which
     no reason overrides; Invalid for a reason too short to be one; Refused for anybody but an admin.
     """
-    admin_only(by, "promoting a model")
+    require("model.promote", by, model)
     reason = plain_text(override_reason).strip()
     if reason and (problem := domain.override_problem(reason)):
         raise ValidationFailed(problem, field="override_reason")
@@ -65,7 +66,7 @@ def _batches_end(before: ModelVersion, champion: ModelVersion) -> None:
     for batch in before.batches.exclude(status__in=domain.ENDED).order_by("pk"):
         # It may have ended meanwhile.
         with suppress(Conflict):
-            run_cancel(run=batch, by="promotion", reason=f"{champion.name} is champion now")
+            run_cancel(run=batch, by=SystemActor("promotion"), reason=f"{champion.name} is champion now")
 
 
 def _may_be_promoted(model: ModelVersion, verdict: domain.PromotionVerdict, reason: str) -> None:

@@ -11,15 +11,15 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.core.access import ADMIN, has_role
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import allow, require
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.selectors import unusable
-from flywheel.runs import access, domain, selectors
+from flywheel.runs import domain, selectors
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import budget_ledger
-from flywheel.runs.services.catalog import EMPTY_ROOT_HEX, admin_only
+from flywheel.runs.services.catalog import EMPTY_ROOT_HEX
 from flywheel.work.jobs import job_add
 from training.contract import ContractError, RunSpec
 
@@ -113,7 +113,7 @@ def run_request(
     overrides: dict[str, Any] | None = None,
 ) -> TrainingRun:
     """Ask for a run; it waits for an admin's approval. Raises Refused, Conflict, Invalid."""
-    access.lead_check(by, snapshot.project, "requesting a run")
+    require("run.request", by, snapshot.project)
     run = TrainingRun(snapshot=snapshot, recipe=recipe, device=device, requested_by=by)
     found = run_estimate(snapshot=snapshot, recipe=recipe, device=device, overrides=overrides)
     if found.problems:
@@ -145,7 +145,7 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
     Above the budget's threshold never one's own. Raises Refused, and Conflict when the budget does not hold it or
     the snapshot may no longer be trained on.
     """
-    admin_only(by, "approving a run")
+    require("run.approve", by, run)
     with transaction.atomic():
         run = _locked(run)
         if run.status != TrainingRun.Status.REQUESTED:
@@ -177,7 +177,7 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
 def approval_refusal(*, run: TrainingRun, by: User) -> str:
     """Why this admin may not approve a requested run that another may; "" when they may, or when no admin asks."""
     budget = selectors.budget_now()
-    if run.status != TrainingRun.Status.REQUESTED or budget is None or not has_role(by, ADMIN):
+    if run.status != TrainingRun.Status.REQUESTED or budget is None or not allow("run.approve", by, run):
         return ""
     return _second_person_refusal(run, by, budget)
 

@@ -22,10 +22,12 @@ from annotation.models import Task
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
+from flywheel.core.actors import SYSTEM, Actor, person_of
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
+from flywheel.core.permissions import require
 from flywheel.core.text import plain_lines
-from flywheel.runs import access, domain, selectors
+from flywheel.runs import domain, selectors
 from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import stored_open
@@ -49,14 +51,13 @@ def batch_size() -> int:
     return int(settings.FLYWHEEL.get("SUGGESTION_BATCH", 500))
 
 
-def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = None) -> SuggestionBatch | None:
+def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = None) -> SuggestionBatch | None:
     """Queue the champion's suggestions onto the next open, unannotated tasks that have none from it.
 
     Returns the batch, the one under way if there is one, or None when no task waits. Raises Refused, and Conflict
     for a model that is not champion or a budget that is used up.
     """
-    if hasattr(by, "pk"):
-        access.lead_check(by, model.project, "publishing suggestions")
+    require("suggestions.publish", by, model.project)
     model = selectors.model_get(model.name)
     if model.status != ModelVersion.Status.CHAMPION:
         raise Conflict(f"model {model.name} is {model.get_status_display().lower()}; only the champion suggests")
@@ -69,7 +70,7 @@ def suggestions_publish(*, model: ModelVersion, by: Any, limit: int | None = Non
         return None
     device = model.run.device
     batch = SuggestionBatch(
-        model=model, device=device, requested_by=by if hasattr(by, "pk") else None, status=Status.QUEUED,
+        model=model, device=device, requested_by=person_of(by), status=Status.QUEUED,
         queued_at=timezone.now(), total=len(task_ids), after_task_id=after, last_task_id=task_ids[-1],
     )
     try:
@@ -97,7 +98,7 @@ def suggestions_continue() -> int:
     champions = ModelVersion.objects.filter(status=ModelVersion.Status.CHAMPION, batches__status=Status.DONE)
     for model in champions.distinct().select_related("run__device"):
         try:
-            made += _under_way(model) is None and suggestions_publish(model=model, by="system") is not None
+            made += _under_way(model) is None and suggestions_publish(model=model, by=SYSTEM) is not None
         except Conflict as error:
             log.info("no further suggestions of %s: %s", model.name, error)
     return made

@@ -17,10 +17,11 @@ from annotation.services import tasks_withdraw
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example, Suggestion
-from flywheel.core.access import ADMIN, STEWARD, has_role
+from flywheel.core.actors import SystemActor
 from flywheel.core.batching import batched
-from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.core.permissions import require
 from flywheel.core.text import plain_text
 from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import domain
@@ -30,7 +31,7 @@ from provenance.models import ProvenanceRecord, Withdrawal
 from provenance.selectors import records_of_subjects, records_refused, records_spent
 from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
-ACTOR = "withdrawal"
+ACTOR = SystemActor("withdrawal")
 CHUNK = 500
 WALK_STEPS = 9
 """Steps of one walk, for its progress."""
@@ -152,8 +153,7 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
     It stays in need of retraining whatever is decided: nothing here makes it clean. A later decision replaces this
     one, and both stand in the ledger. Raises Refused, Invalid, and Conflict for a model without withdrawn rows.
     """
-    if not has_role(by, STEWARD, ADMIN):
-        raise Forbidden("deciding on a model of withdrawn rows is for stewards and admins; ask one")
+    require("model.decide", by, model)
     if decision not in ModelVersion.Decision.values:
         known = ", ".join(ModelVersion.Decision.values)
         raise ValidationFailed(f"decision {decision[:40]!r} is not known; use one of {known}", field="decision")

@@ -6,16 +6,17 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import UserError
-from flywheel.runs import access, domain, selectors, services
+from flywheel.core.http import AuthenticatedRequest, permitted
+from flywheel.core.models import User
+from flywheel.core.permissions import allow
+from flywheel.runs import domain, selectors, services
 from flywheel.runs.forms import BudgetForm, DeviceForm, ProviderForm, RecipeForm
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
-from flywheel.runs.views.runs import person
 
 FORMS: dict[str, Any] = {"budget": BudgetForm, "device": DeviceForm, "provider": ProviderForm}
 
@@ -24,14 +25,14 @@ IDS = {"budget": "id_%s", "device": DEVICE_IDS, "provider": PROVIDER_IDS}
 """The forms stand on one page and share a field's name, so each has ids of its own."""
 
 
-@role_required(ADMIN)
+@permitted("budget.view")
 @require_GET
-def page(request: HttpRequest) -> HttpResponse:
+def page(request: AuthenticatedRequest) -> HttpResponse:
     """This month, the months before, and the prices that estimates stand on."""
     return _page(request, {})
 
 
-def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> HttpResponse:
+def _page(request: AuthenticatedRequest, filled: dict[str, Any], status: int = 200) -> HttpResponse:
     budget, month = selectors.budget_now(), selectors.month_of()
     known = Device.objects.filter(name=request.GET.get("device", "")).first()
     forms = {
@@ -49,14 +50,14 @@ def _page(request: HttpRequest, filled: dict[str, Any], status: int = 200) -> Ht
     return render(request, "runs/budgets.html", context, status=status)
 
 
-@role_required(ADMIN)
+@permitted("budget.set")
 @require_POST
-def change(request: HttpRequest, what: str) -> HttpResponse:
+def change(request: AuthenticatedRequest, what: str) -> HttpResponse:
     """Set the budget, a device's price or a provider's."""
     form = FORMS[what](request.POST, auto_id=IDS[what])
     if form.is_valid():
         try:
-            _set(what, form.cleaned_data, person(request))
+            _set(what, form.cleaned_data, request.user)
         except UserError as error:
             form.add_error(None, error.message)
         else:
@@ -65,7 +66,7 @@ def change(request: HttpRequest, what: str) -> HttpResponse:
     return _page(request, {what: form}, status=422)
 
 
-def _set(what: str, data: dict[str, Any], by: Any) -> None:
+def _set(what: str, data: dict[str, Any], by: User) -> None:
     if what == "budget":
         services.budget_set(by=by, **data)
     elif what == "device":
@@ -74,24 +75,24 @@ def _set(what: str, data: dict[str, Any], by: Any) -> None:
         services.provider_set(by=by, **data)
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("recipe.view")
 @require_GET
-def recipes(request: HttpRequest) -> HttpResponse:
+def recipes(request: AuthenticatedRequest) -> HttpResponse:
     """Ways to train."""
     context = {
-        "recipes": Recipe.objects.order_by("pk"), "may_create": has_role(request.user, ADMIN),
-        "may_request": has_role(request.user, *access.REQUESTERS),
+        "recipes": Recipe.objects.order_by("pk"), "may_create": allow("recipe.create", request.user),
+        "may_request": allow("run.request", request.user),
     }
     return render(request, "runs/recipes.html", context)
 
 
-@role_required(ADMIN)
-def recipe_new(request: HttpRequest) -> HttpResponse:
+@permitted("recipe.create")
+def recipe_new(request: AuthenticatedRequest) -> HttpResponse:
     """A form for another recipe."""
     form = RecipeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            recipe = services.recipe_create(by=person(request), **form.cleaned_data)
+            recipe = services.recipe_create(by=request.user, **form.cleaned_data)
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:

@@ -7,26 +7,26 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import NotFound, UserError
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import allow
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.models import ModelVersion
 from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
-from flywheel.runs.views.runs import person
 from provenance.access import subject_asked
 
 LINEAGE_ROWS = 8
 GENERATIONS = 12
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("model.view")
 @require_GET
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Models, newest first, of one project or all."""
     project, status = request.GET.get("project", ""), request.GET.get("status", "")
     models = access.models_of(request.user).select_related("project", "run__evaluation", "run__recipe")
@@ -46,9 +46,9 @@ def listing(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/models.html", context)
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("model.view")
 @require_GET
-def detail(request: HttpRequest, name: str) -> HttpResponse:
+def detail(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """One model: the rule and its numbers, lineage, samples, acceptance by generation."""
     model = access.model_of(request.user, name)
     rows = selectors.rows_of(model)
@@ -64,10 +64,11 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "rule": domain.RULE, "examples": list(rows.order_by("leaf_index")[:LINEAGE_ROWS]),
         "generations": [{"model": m, "acceptance": acceptances[m.pk]} for m in generations],
         "batch": model.batches.order_by("-pk").first(), "champion": _champion(model), "tainted": tainted,
-        "may_promote": has_role(request.user, ADMIN) and not tainted
+        "may_promote": allow("model.promote", request.user, model) and not tainted
         and model.status in (ModelVersion.Status.CANDIDATE, ModelVersion.Status.RETIRED),
-        "may_decide": has_role(request.user, STEWARD, ADMIN), "decisions": ModelVersion.Decision.choices,
-        "may_publish": model.status == ModelVersion.Status.CHAMPION and access.leads(request.user, model.project),
+        "may_decide": allow("model.decide", request.user, model), "decisions": ModelVersion.Decision.choices,
+        "may_publish": model.status == ModelVersion.Status.CHAMPION
+        and allow("suggestions.publish", request.user, model.project),
     }
     return render(request, "runs/model.html", context)
 
@@ -76,9 +77,9 @@ def _champion(model: ModelVersion) -> ModelVersion | None:
     return ModelVersion.objects.filter(project=model.project, status=ModelVersion.Status.CHAMPION).first()
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("model.view")
 @require_GET
-def rows(request: HttpRequest, name: str) -> HttpResponse:
+def rows(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Every example that the model was trained or measured on."""
     model = access.model_of(request.user, name)
     split = request.GET.get("split", "")
@@ -89,14 +90,14 @@ def rows(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "runs/model_rows.html", {"model": model, "page": page, "split": split})
 
 
-@role_required(ADMIN)
+@permitted("model.promote")
 @require_POST
-def promote(request: HttpRequest, name: str) -> HttpResponse:
+def promote(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Make the model champion, and have it suggest when that was ticked."""
     model = access.model_of(request.user, name)
     try:
         model = services.model_promote(
-            model=model, by=person(request), override_reason=request.POST.get("override_reason", "")
+            model=model, by=request.user, override_reason=request.POST.get("override_reason", "")
         )
         messages.success(request, f"{model.name} is champion of '{model.project.name}'.")
         if request.POST.get("publish"):
@@ -106,15 +107,15 @@ def promote(request: HttpRequest, name: str) -> HttpResponse:
     return redirect("runs:model", name=model.name)
 
 
-@role_required(STEWARD, ADMIN)
+@permitted("model.decide")
 @require_POST
-def decide(request: HttpRequest, name: str) -> HttpResponse:
+def decide(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Record what becomes of a model of withdrawn rows."""
     model = access.model_of(request.user, name)
     try:
         services.model_decide(
             model=model, decision=request.POST.get("decision", ""), reason=request.POST.get("reason", ""),
-            by=person(request),
+            by=request.user,
         )
     except UserError as error:
         messages.error(request, f"Not recorded: {error.message}.")
@@ -123,9 +124,9 @@ def decide(request: HttpRequest, name: str) -> HttpResponse:
     return redirect("runs:model", name=model.name)
 
 
-@role_required(LEAD, ADMIN)
+@permitted("suggestions.publish")
 @require_POST
-def publish(request: HttpRequest, name: str) -> HttpResponse:
+def publish(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Queue the champion's suggestions onto tasks that nobody has annotated."""
     model = access.model_of(request.user, name)
     try:
@@ -135,8 +136,8 @@ def publish(request: HttpRequest, name: str) -> HttpResponse:
     return redirect("runs:model", name=model.name)
 
 
-def _publish(request: HttpRequest, model: ModelVersion) -> None:
-    batch = services.suggestions_publish(model=model, by=person(request))
+def _publish(request: AuthenticatedRequest, model: ModelVersion) -> None:
+    batch = services.suggestions_publish(model=model, by=request.user)
     if batch is None:
         messages.info(request, "No open task is without this model's suggestion.")
     else:
@@ -144,9 +145,9 @@ def _publish(request: HttpRequest, model: ModelVersion) -> None:
         messages.success(request, told)
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("model.view")
 @require_GET
-def download(request: HttpRequest, name: str) -> HttpResponseBase:
+def download(request: AuthenticatedRequest, name: str) -> HttpResponseBase:
     """The model's files as one zip: adapter or weights, tokenizer, card."""
     model = access.model_of(request.user, name)
     files: list[Any] = list(model.run.artifacts.filter(path__startswith=MODEL_FOLDER).order_by("path"))

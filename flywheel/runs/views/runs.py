@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import FileResponse, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from flywheel.core.access import ADMIN, LEAD, STEWARD, has_role, role_required
 from flywheel.core.errors import Conflict, NotFound, UserError
+from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.json_values import finite
 from flywheel.core.models import User
 from flywheel.core.paging import keyset_page
+from flywheel.core.permissions import allow
 from flywheel.core.text import whole_number
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.domain import ENDED
@@ -29,14 +30,9 @@ EVENTS_LIVE = 12
 """Of a run under way, so that the list that comes anew every two seconds needs no scrolling."""
 
 
-def person(request: HttpRequest) -> User:
-    """Who is signed in."""
-    return cast(User, request.user)
-
-
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("run.view")
 @require_GET
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Runs, newest first, with search and status kept in the address."""
     search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
     runs = access.runs_of(request.user).select_related("snapshot", "recipe", "device", "model", "evaluation")
@@ -52,9 +48,9 @@ def listing(request: HttpRequest) -> HttpResponse:
         runs = runs.filter(snapshot__in=selectors.snapshots_holding(subject.uid))
     context = {
         "snapshot": snapshot, "subject": subject, "month": month,
-        "batches": selectors.batches_of_month(month) if month and has_role(request.user, ADMIN) else {},
+        "batches": selectors.batches_of_month(month) if month and allow("budget.view", request.user) else {},
         "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
-        "statuses": TrainingRun.Status.choices, "may_request": has_role(request.user, *access.REQUESTERS),
+        "statuses": TrainingRun.Status.choices, "may_request": allow("run.request", request.user),
     }
     return render(request, "runs/runs.html", context)
 
@@ -73,8 +69,8 @@ def _month(text: str) -> date | None:
         return None
 
 
-@role_required(LEAD, ADMIN)
-def create(request: HttpRequest) -> HttpResponse:
+@permitted("run.request")
+def create(request: AuthenticatedRequest) -> HttpResponse:
     """The form of a request, and the request once it is sent."""
     chosen = {name: request.GET[name] for name in ("snapshot", "recipe", "device") if request.GET.get(name)}
     form = RunForm(request.POST or None, user=request.user, initial=chosen)
@@ -83,7 +79,7 @@ def create(request: HttpRequest) -> HttpResponse:
         try:
             run = services.run_request(
                 snapshot=data["snapshot"], recipe=data["recipe"], device=data["device"], name=data["name"],
-                overrides=form.overrides(), by=person(request),
+                overrides=form.overrides(), by=request.user,
             )
         except UserError as error:
             form.add_error(None, error.message)
@@ -93,9 +89,9 @@ def create(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/run_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
-@role_required(LEAD, ADMIN)
+@permitted("run.request")
 @require_GET
-def estimate(request: HttpRequest) -> HttpResponse:
+def estimate(request: AuthenticatedRequest) -> HttpResponse:
     """What the chosen run would take and cost: a fragment beside the form, or a page without scripts."""
     form = RunForm(request.GET, user=request.user)
     context: dict[str, Any] = {"form": form}
@@ -111,12 +107,12 @@ def estimate(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/estimate.html", context)
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("run.view")
 @require_GET
-def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
+def detail(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """One run: live progress and curve, estimate beside actual, samples, tokens, files, events."""
     run = access.run_of(request.user, uid)
-    refusal = services.approval_refusal(run=run, by=person(request))
+    refusal = services.approval_refusal(run=run, by=request.user)
     model, evaluation = getattr(run, "model", None), getattr(run, "evaluation", None)
     missing = domain.missing(
         status=run.status, step=run.step, total_steps=run.total_steps, model=model.name if model else "",
@@ -126,7 +122,8 @@ def detail(request: HttpRequest, uid: UUID) -> HttpResponse:
         "evaluation": evaluation, "missing": missing, "samples": selectors.samples_of(run),
         "model": model, "artifacts": list(run.artifacts.order_by("path")),
         "metrics": list(run.events.filter(kind="metric").order_by("-seq")[:20]),
-        "may_approve": has_role(request.user, ADMIN) and run.status == TrainingRun.Status.REQUESTED and not refusal,
+        "may_approve": allow("run.approve", request.user, run) and not refusal
+        and run.status == TrainingRun.Status.REQUESTED,
         "approval_refusal": refusal,
         "may_cancel": _may_cancel(request.user, run), "problems": _problems(run), "spec": run.spec,
     }
@@ -159,18 +156,17 @@ def _seconds_left(run: TrainingRun, metric: dict[str, Any]) -> float | None:
     return seconds / step * (run.total_steps - step)
 
 
-def _may_cancel(user: Any, run: TrainingRun) -> bool:
-    mine = has_role(user, ADMIN) or run.requested_by_id == user.pk
-    return mine and run.status not in ENDED and run.status != TrainingRun.Status.CANCELLING
+def _may_cancel(user: User, run: TrainingRun) -> bool:
+    return allow("run.cancel", user, run) and run.status not in ENDED and run.status != TrainingRun.Status.CANCELLING
 
 
 def _problems(run: TrainingRun) -> list[str]:
     return services.problems_of(run.snapshot, run.recipe) if run.status not in ENDED else []
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("run.view")
 @require_GET
-def live(request: HttpRequest, uid: UUID) -> HttpResponse:
+def live(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """The part of a run's page that changes while it runs. A run that has ended asks for the whole page."""
     run = access.run_of(request.user, uid)
     response = render(request, "runs/live.html", _live(run) | {"live": True})
@@ -179,9 +175,9 @@ def live(request: HttpRequest, uid: UUID) -> HttpResponse:
     return response
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("run.view")
 @require_GET
-def curve(request: HttpRequest, uid: UUID) -> JsonResponse:
+def curve(request: AuthenticatedRequest, uid: UUID) -> JsonResponse:
     """Metric events after `since`: what the curve draws."""
     run = access.run_of(request.user, uid)
     since = whole_number(request.GET.get("since"), 0)
@@ -198,13 +194,13 @@ def curve(request: HttpRequest, uid: UUID) -> JsonResponse:
     })
 
 
-@role_required(ADMIN)
+@permitted("run.approve")
 @require_POST
-def approve(request: HttpRequest, uid: UUID) -> HttpResponse:
+def approve(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Reserve the cost and queue the run."""
     run = access.run_of(request.user, uid)
     try:
-        run = services.run_approve(run=run, by=person(request))
+        run = services.run_approve(run=run, by=request.user)
     except UserError as error:
         messages.error(request, f"Not approved: {error.message}.")
     else:
@@ -213,13 +209,13 @@ def approve(request: HttpRequest, uid: UUID) -> HttpResponse:
     return redirect("runs:run", uid=uid)
 
 
-@role_required(LEAD, ADMIN)
+@permitted("run.cancel")
 @require_POST
-def cancel(request: HttpRequest, uid: UUID) -> HttpResponse:
+def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Stop a run."""
     run = access.run_of(request.user, uid)
     try:
-        cancelled = services.run_cancel(run=run, by=person(request), reason=request.POST.get("reason", ""))
+        cancelled = services.run_cancel(run=run, by=request.user, reason=request.POST.get("reason", ""))
     except Conflict as error:
         messages.warning(request, f"Nothing to cancel: {error.message}.")
     else:
@@ -228,9 +224,9 @@ def cancel(request: HttpRequest, uid: UUID) -> HttpResponse:
     return redirect("runs:run", uid=uid)
 
 
-@role_required(LEAD, STEWARD, ADMIN)
+@permitted("run.view")
 @require_GET
-def artifact(request: HttpRequest, uid: UUID, path: str) -> HttpResponseBase:
+def artifact(request: AuthenticatedRequest, uid: UUID, path: str) -> HttpResponseBase:
     """One file that the run left."""
     run = access.run_of(request.user, uid)
     found = run.artifacts.filter(path=path).first()

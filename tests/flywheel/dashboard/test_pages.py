@@ -301,7 +301,7 @@ def test_an_ended_job_cannot_be_cancelled(job: Job, lead: User, client_of: Clien
 
 def test_error_pages_say_what_happened_and_what_to_do(annotator: User, client_of: ClientOf) -> None:
     client = client_of(annotator)
-    assert "This page is for: admin. Ask an admin" in client.get("/people/").content.decode()
+    assert "This page is for admins. Ask an admin" in client.get("/people/").content.decode()
     assert "There is no such page" in client.get("/nowhere/").content.decode()
 
 

@@ -1,0 +1,47 @@
+"""Who may open the pages that join several apps."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from annotation.access import REVIEWING
+from annotation.models import Membership
+from flywheel.capture.models import Example
+from flywheel.core.access import LEAD, REVIEWER
+from flywheel.core.models import User
+from flywheel.core.permissions import DECIDERS, SIGNED_IN, STEWARDS, Fact, Permission, register, role
+from flywheel.datasets.access import snapshots_for
+from flywheel.work.models import Job
+
+SNAPSHOTS_WATCHED = 200
+"""Of the newest snapshots of the projects that a lead leads, the jobs are shown to the lead."""
+
+
+def jobs_for(user: User) -> QuerySet[Job]:
+    """Jobs that the person may see: their own, for a lead those on snapshots of projects led, all for the others."""
+    jobs = Job.objects.filter(visible=True).select_related("requested_by")
+    if STEWARDS(user):
+        return jobs
+    mine = Q(requested_by=user)
+    if role(LEAD)(user):
+        newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:SNAPSHOTS_WATCHED]
+        mine |= Q(object_ref__in=[f"snapshot:{uid}" for uid in newest])
+    return jobs.filter(mine)
+
+
+def _reviews(user: User, example: Example) -> bool:
+    """Whether a project in which the person reviews has the example as a task."""
+    return Membership.objects.filter(user=user, role__in=REVIEWING, project__tasks__example=example).exists()
+
+
+register({
+    "home.view": Permission("looking at the home page", SIGNED_IN),
+    "wheel.view": Permission("looking at the wheel", DECIDERS),
+    "lineage.view": Permission(
+        "looking at an example's lineage", DECIDERS | (role(REVIEWER) & Fact("its reviewers", _reviews))
+    ),
+    "job.view": Permission(
+        "looking at a job",
+        STEWARDS | Fact("the people whose work it does", lambda user, job: jobs_for(user).filter(pk=job.pk).exists()),
+    ),
+})
