@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import ExitStack
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -153,14 +154,18 @@ def download(request: AuthenticatedRequest, name: str) -> HttpResponseBase:
     files: list[Any] = list(model.run.artifacts.filter(path__startswith=MODEL_FOLDER).order_by("path"))
     if not files:
         raise NotFound(f"model {model.name} has no files")
-    packed = TemporaryFile()  # noqa: SIM115  closed once it is sent
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for file in files:
-            with archive.open(f"{model.name}/{file.path.removeprefix(MODEL_FOLDER)}", "w", force_zip64=True) as target:
-                for chunk in chunks_of(stored_open(file.storage_path)):
-                    target.write(chunk)
-    size = packed.tell()
-    packed.seek(0)
+    with ExitStack() as opened:
+        packed = opened.enter_context(TemporaryFile())
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                name_in_zip = f"{model.name}/{file.path.removeprefix(MODEL_FOLDER)}"
+                with archive.open(name_in_zip, "w", force_zip64=True) as target:
+                    for chunk in chunks_of(stored_open(file.storage_path)):
+                        target.write(chunk)
+        size = packed.tell()
+        packed.seek(0)
+        # Nothing failed, so the response closes the file once it is sent.
+        opened.pop_all()
     return FileResponse(
         packed, as_attachment=True, filename=f"{model.name}.zip", content_type="application/zip",
         headers={"Content-Length": str(size)},
