@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
     "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
     "capture-gauges": {"task": "capture.refresh_gauges", "schedule": 60.0},
+    "capture-pull": {"task": "capture.pull", "schedule": 60.0, "options": {"expires": 55}},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
     "provenance-expire": {"task": "provenance.expire", "schedule": 60.0, "options": {"expires": 55}},
     "audit-checkpoint": {"task": "audit.checkpoint", "schedule": 3600.0, "options": {"expires": 3500}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +17,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from flywheel.capture import access, selectors, services
-from flywheel.capture.domain.payloads import BadPayload, parse_json
+from flywheel.capture.connectors import CONNECTORS, ReceiveConnector
+from flywheel.capture.connectors.webhook import Webhook
+from flywheel.capture.domain.payloads import BadPayload, Row, parse_json
 from flywheel.capture.models import Example, Source
-from flywheel.capture.request_stream import body_blocks, body_whole, rows_of
+from flywheel.capture.request_stream import body_whole
 from flywheel.capture.services.sources import FIELDS
 from flywheel.core.api import KeysetPagination, error_body
-from flywheel.core.errors import UserError, ValidationFailed
+from flywheel.core.errors import Conflict, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedApiRequest
+from flywheel.core.models import User
 from flywheel.core.permissions import require
 
 BAD_SHOWN = 1000
@@ -72,29 +76,48 @@ class BulkCaptureView(APIView):
 
     @extend_schema(parameters=[SOURCE], request=OpenApiTypes.STR, responses={200: OpenApiTypes.OBJECT})
     def post(self, request: AuthenticatedApiRequest) -> Response:
-        """Take many deliveries; a bad line is reported and does not keep the others."""
+        """Take many deliveries; a bad line is reported and does not stop the others."""
         named = request.query_params.get("source")
         source = access.source_for_capture(named) if named else None
-        counts: Counter[str] = Counter()
-        bad: list[dict[str, Any]] = []
-        try:
-            rows = rows_of(body_blocks(_plain(request)), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
-            for outcome in services.capture_bulk(source=source, lines=rows, by=request.user):
-                counts[outcome.status] += 1
-                if outcome.status in ("bad", "conflict") and len(bad) < BAD_SHOWN:
-                    bad.append({"line": outcome.line, "reason": outcome.reason, "field": outcome.field})
-        except UserError as error:
-            return self._broken(error, _summary(counts, bad))
-        if not counts:
-            raise ValidationFailed("the body is empty; send one JSON object per line")
-        return Response(_summary(counts, bad))
+        return _deliveries_captured(source, Webhook().receive(_plain(request)), by=request.user)
 
-    def _broken(self, error: UserError, summary: dict[str, Any]) -> Response:
-        """The body broke off: what was taken until then is kept, and the answer says how much that is."""
-        read = summary["lines"]
+
+class SourceDeliveriesView(APIView):
+    """`POST /api/v1/sources/<name>/deliveries/`: what another system posts, in the form of the source's connector."""
+
+    permission = "capture.deliver"
+    parser_classes = [RawParser]
+
+    @extend_schema(request=OpenApiTypes.STR, responses={200: OpenApiTypes.OBJECT})
+    def post(self, request: AuthenticatedApiRequest, name: str) -> Response:
+        """Take the deliveries in the body; a bad one is reported and does not stop the others."""
+        source = access.source_for_capture(name)
+        connector = CONNECTORS[source.kind]
+        if not isinstance(connector, ReceiveConnector):
+            raise Conflict(
+                f"source {name!r} has the connector {connector.title!r}, which receives nothing over HTTP; choose "
+                "another under its terms", field="kind",
+            )
+        return _deliveries_captured(source, connector.receive(_plain(request)), by=request.user)
+
+
+def _deliveries_captured(source: Source | None, rows: Iterable[Row], *, by: User) -> Response:
+    counts: Counter[str] = Counter()
+    bad: list[dict[str, Any]] = []
+    try:
+        for outcome in services.capture_bulk(source=source, lines=rows, by=by):
+            counts[outcome.status] += 1
+            if outcome.status in ("bad", "conflict") and len(bad) < BAD_SHOWN:
+                bad.append({"line": outcome.line, "reason": outcome.reason, "field": outcome.field})
+    except UserError as error:
+        # The body broke off. Chunks before it are committed, so the error says how many lines need not be sent again.
+        read = counts.total()
         kept = f"; {read} lines before it were read and what was good in them is kept" if read else ""
         body = error_body(code=error.code, message=error.message + kept, field=error.field)
-        return Response(body | summary, status=error.status)
+        return Response(body | _summary(counts, bad), status=error.status)
+    if not counts:
+        raise ValidationFailed("the body is empty; send one JSON object per line")
+    return Response(_summary(counts, bad))
 
 
 def _summary(counts: Counter[str], bad: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from flywheel.capture.connectors import CONNECTORS
 from flywheel.capture.models import Capture, Example, Source
 from provenance.domain.vocabulary import PURPOSES
 
@@ -28,6 +29,34 @@ class Lines(forms.CharField):
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
 
+class OptionLines(forms.CharField):
+    """Texts by name, one `name = value` on each line."""
+
+    widget = forms.Textarea(attrs={"rows": 2})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(f"{name} = {text}" for name, text in value.items()) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> Any:
+        found = {}
+        for line in str(value or "").splitlines():
+            name, sign, text = (part.strip() for part in line.partition("="))
+            if line.strip() and not (name and sign):
+                raise forms.ValidationError(f"{line.strip()[:80]!r} is not an option; write name = value")
+            if name:
+                found[name] = text
+        return found
+
+
+def options_help() -> str:
+    """What each connector's options mean, for the form."""
+    told = [
+        f"{connector.title}: {name} – {meaning}"
+        for connector in CONNECTORS.values() for name, meaning in connector.options.items()
+    ]
+    return " ".join(["One name = value on each line.", *told])
+
+
 class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     """The terms of a source."""
 
@@ -39,6 +68,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         label="Prohibited purposes", choices=PURPOSE_CHOICES, required=False, widget=forms.CheckboxSelectMultiple,
         help_text="Never, for new captures and for those that are here.",
     )
+    options = OptionLines(label="Options of the connector", required=False, help_text=options_help())
     product_names = Lines(
         label="Names of products and companies", required=False,
         help_text="One on each line. They are never taken for people or places.",
@@ -47,15 +77,17 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Source
         fields = (
-            "name", "kind", "license_spdx", "copyright", "consent_policy", "purposes", "prohibited_purposes", "region",
-            "retention_days", "subject_namespace", "product_names", "include_notes", "active",
+            "name", "kind", "options", "license_spdx", "copyright", "consent_policy", "purposes", "prohibited_purposes",
+            "region", "retention_days", "subject_namespace", "product_names", "include_notes", "active",
         )
         labels = {
+            "kind": "Connector",
             "license_spdx": "Licence", "region": "Region", "retention_days": "Keep for days",
             "subject_namespace": "Namespace of customers", "include_notes": "Include internal notes",
             "active": "Takes captures",
         }
         help_texts = {
+            "kind": "How conversations get here.",
             "name": "Lower-case letters, digits and hyphens. It stays, since it names every example.",
             "license_spdx": "SPDX identifier, e.g. CC-BY-4.0. Without a known licence nothing is cleared.",
             "consent_policy": "On what ground the people in these conversations may be learnt from.",

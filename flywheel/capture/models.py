@@ -10,26 +10,21 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from flywheel.capture.connectors import connector_choices
 from provenance.models import ProvenanceRecord
 
 
 class Source(models.Model):
     """Where captures come from, and the terms under which. It must exist before anything is captured from it."""
 
-    class Kind(models.TextChoices):
-        GENERIC = "generic", "Generic API"
-        FILES = "files", "Files"
-        ZENDESK = "zendesk", "Zendesk"
-        FRESHDESK = "freshdesk", "Freshdesk"
-        INTERCOM = "intercom", "Intercom"
-        TWILIO = "twilio", "Twilio"
-
     class ConsentPolicy(models.TextChoices):
         EXPLICIT = "explicit", "Every subject needs a consent record"
         RECORDED_BASIS = "recorded_basis", "A recorded lawful basis for the whole source"
 
     name = models.SlugField(max_length=100, unique=True)
-    kind = models.CharField(max_length=20, choices=Kind, default=Kind.GENERIC)
+    # The key of its connector, and what the connector needs to know, by the names that the connector lists.
+    kind = models.CharField(max_length=20, choices=connector_choices, default="generic")
+    options = models.JSONField(default=dict, blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sources")
     license_spdx = models.CharField(max_length=100, blank=True)
     copyright = models.CharField(max_length=300, blank=True)
@@ -184,6 +179,24 @@ class Suggestion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.origin_name} on {self.example_id}"
+
+
+class SourcePull(models.Model):
+    """How far a source was pulled by its connector, and how the last pull went."""
+
+    source = models.OneToOneField(Source, on_delete=models.CASCADE, related_name="pull")
+    # Only the connector understands it.
+    cursor = models.JSONField(default=dict)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    captured = models.BigIntegerField(default=0)
+    repeated = models.BigIntegerField(default=0)
+    bad = models.BigIntegerField(default=0)
+    bad_rows = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return str(self.source)
 
 
 class FileImport(models.Model):

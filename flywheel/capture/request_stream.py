@@ -8,8 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, UnreadablePostError
 
-from flywheel.capture.domain.payloads import BadPayload
-from flywheel.capture.services import Row
+from flywheel.capture.domain.payloads import BadPayload, Row
 from flywheel.core.errors import TooLarge, UserError, ValidationFailed
 
 BLOCK = 64 * 1024

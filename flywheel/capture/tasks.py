@@ -17,6 +17,18 @@ def process(claim: Claim) -> None:
     services.captures_sweep()
 
 
+@job_kind(services.PULL_KIND)
+def pull(claim: Claim) -> None:
+    """Pull one source."""
+    services.source_pull(claim)
+
+
+@shared_task(name="capture.pull", ignore_result=True)
+def pull_due() -> None:
+    """Ask for a pull of each source whose turn it is."""
+    services.pulls_due()
+
+
 @shared_task(name="capture.refresh_gauges", ignore_result=True)
 def refresh_gauges() -> None:
     """Count what came from each source, for the pages."""

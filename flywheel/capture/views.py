@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from flywheel.capture import access, selectors, services
 from flywheel.capture.forms import DeliveryFilter, ExampleFilter, SourceForm
-from flywheel.capture.models import Source
+from flywheel.capture.models import Source, SourcePull
 from flywheel.core.errors import UserError
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
@@ -76,6 +76,7 @@ def source_detail(request: AuthenticatedRequest, name: str) -> HttpResponse:
     counts = selectors.source_gauges([name])
     return render(request, "capture/source.html", {
         "source": source,
+        "pull": SourcePull.objects.filter(source=source).first(),
         "counts": counts.get(name),
         "counted_at": selectors.counted_at(counts),
         "imports": selectors.imports_of(source)[:20],

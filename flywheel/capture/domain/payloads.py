@@ -42,6 +42,17 @@ class BadPayload(ValueError):
         self.field = field
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One delivery as a connector hands it over.
+
+    `line` is its number in the file, body or page; `content` is JSON text, a payload, or why it cannot be read.
+    """
+
+    line: int
+    content: bytes | str | dict[str, Any] | BadPayload
+
+
 def _identifier(value: Any) -> Any:
     # Many systems number their tickets; the number is as good a name as any.
     if isinstance(value, int) and not isinstance(value, bool):

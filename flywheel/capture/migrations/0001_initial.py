@@ -1,5 +1,6 @@
 
 import django.db.models.deletion
+import flywheel.capture.connectors
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -37,7 +38,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.SlugField(max_length=100, unique=True)),
-                ('kind', models.CharField(choices=[('generic', 'Generic API'), ('files', 'Files'), ('zendesk', 'Zendesk'), ('freshdesk', 'Freshdesk'), ('intercom', 'Intercom'), ('twilio', 'Twilio')], default='generic', max_length=20)),
+                ('kind', models.CharField(choices=flywheel.capture.connectors.connector_choices, default='generic', max_length=20)),
+                ('options', models.JSONField(blank=True, default=dict)),
                 ('license_spdx', models.CharField(blank=True, max_length=100)),
                 ('copyright', models.CharField(blank=True, max_length=300)),
                 ('purposes', models.JSONField(default=list)),
@@ -85,6 +87,21 @@ class Migration(migrations.Migration):
             model_name='capture',
             name='source',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='captures', to='capture.source'),
+        ),
+        migrations.CreateModel(
+            name='SourcePull',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cursor', models.JSONField(default=dict)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('captured', models.BigIntegerField(default=0)),
+                ('repeated', models.BigIntegerField(default=0)),
+                ('bad', models.BigIntegerField(default=0)),
+                ('bad_rows', models.JSONField(default=list)),
+                ('error', models.TextField(blank=True)),
+                ('source', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='pull', to='capture.source')),
+            ],
         ),
         migrations.CreateModel(
             name='Suggestion',

@@ -13,8 +13,9 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.connectors import files
+from flywheel.capture.domain.payloads import Row
 from flywheel.capture.models import FileImport, Source
-from flywheel.capture.services.ingest import Outcome, Row, capture_bulk
+from flywheel.capture.services.ingest import Outcome, capture_bulk
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import transaction
-from more_itertools import constrained_batches
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.access import sources_named
 from flywheel.capture.domain.conversation import example_uid
-from flywheel.capture.domain.payloads import BadPayload, Delivery, delivery_of, parse_json
+from flywheel.capture.domain.payloads import BadPayload, Delivery, Row, delivery_of, parse_json
 from flywheel.capture.models import Capture, Source
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
@@ -27,14 +26,6 @@ CHUNK_BYTES = 8 * 1024 * 1024
 PROCESS_KIND = "capture.process"
 
 Status = Literal["captured", "repeated", "bad", "conflict"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a bulk delivery: its line number, and JSON text, a payload, or why it cannot be read."""
-
-    line: int
-    content: bytes | str | dict[str, Any] | BadPayload
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +78,25 @@ def capture_bulk(
     inside that transaction. The iterator has to be read to its end for all lines to be taken.
     """
     names = {source.name: source} if source else {}
-    rows = (line if isinstance(line, Row) else Row(number, line) for number, line in enumerate(lines, start=1))
-    for chunk in constrained_batches(rows, CHUNK_BYTES, CHUNK_ROWS, get_len=_row_bytes, strict=False):
-        yield from _take(list(chunk), source=source, known=names, by=by, after_chunk=after_chunk)
+    for chunk in _row_chunks(lines):
+        yield from _take(chunk, source=source, known=names, by=by, after_chunk=after_chunk)
 
 
-def _row_bytes(row: Row) -> int:
-    # A payload that is parsed already has no length of its own; a guess is enough to bound a chunk.
-    return len(row.content) if isinstance(row.content, bytes | str) else 1000
+def _row_chunks(lines: Iterable[Row | bytes | str | dict[str, Any]]) -> Iterator[list[Row]]:
+    # more_itertools.constrained_batches would hold a full chunk back until the next row arrives, and lose it when the
+    # connection breaks off first.
+    chunk: list[Row] = []
+    size = 0
+    for number, line in enumerate(lines, start=1):
+        row = line if isinstance(line, Row) else Row(number, line)
+        # A payload that is parsed already has no length of its own; a guess is enough to bound a chunk.
+        size += len(row.content) if isinstance(row.content, bytes | str) else 1000
+        chunk.append(row)
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _take(

@@ -13,7 +13,8 @@ from django.db.models.functions import Coalesce, Least
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.capture.models import Example, Source
+from flywheel.capture.connectors import CONNECTORS, Connector
+from flywheel.capture.models import Example, Source, SourcePull
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
@@ -22,7 +23,7 @@ from provenance.models import ProvenanceRecord
 from provenance.services import source_retention_change, source_terms_change
 
 FIELDS = (
-    "kind", "license_spdx", "copyright", "purposes", "prohibited_purposes", "region", "consent_policy",
+    "kind", "options", "license_spdx", "copyright", "purposes", "prohibited_purposes", "region", "consent_policy",
     "subject_namespace", "product_names", "include_notes", "retention_days", "active",
 )
 LISTS = ("purposes", "prohibited_purposes", "product_names")
@@ -69,6 +70,9 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
         changed = {name: value for name, value in after.items() if before[name] != value}
         if changed:
             source.save()
+            if changed.keys() & {"kind", "options"}:
+                # Another connector or another place: what was read there before says nothing about here.
+                SourcePull.objects.filter(source=source).update(cursor={}, started_at=None)
             _tell_provenance(source, changed, by=by)
             ledger_append(
                 actor=by, action=Action.SOURCE_CHANGE, object=f"source:{source.name}",
@@ -121,6 +125,10 @@ def _apply(source: Source, terms: dict[str, Any]) -> None:
 def _check(source: Source) -> None:
     if source.name in ("new", "dead"):
         raise ValidationFailed(f"the name {source.name!r} is taken by a page; choose another", field="name")
+    connector = CONNECTORS.get(source.kind)
+    if connector is None:
+        raise ValidationFailed(f"kind {str(source.kind)[:40]!r} is unknown; use {', '.join(CONNECTORS)}", field="kind")
+    _options_check(source, connector)
     for name in LISTS:
         value = getattr(source, name)
         if not isinstance(value, list) or not all(isinstance(v, str) and 0 < len(v) <= 60 for v in value):
@@ -146,6 +154,25 @@ def _check(source: Source) -> None:
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise ValidationFailed(f"{name}: {messages[0]}", field=name) from None
+
+
+def _options_check(source: Source, connector: Connector) -> None:
+    options = source.options
+    if not isinstance(options, dict) or not all(isinstance(v, str) and len(v) <= 500 for v in options.values()):
+        raise ValidationFailed(
+            f"options: expected an object of texts such as {{\"folder\": \"helpdesk\"}}, found {str(options)[:80]!r}",
+            field="options",
+        )
+    unknown = sorted(set(options) - set(connector.options))
+    if unknown:
+        known = f"it takes {', '.join(connector.options)}" if connector.options else "it takes none"
+        raise ValidationFailed(
+            f"connector {connector.title!r} has no option {unknown[0][:40]!r}; {known}", field="options"
+        )
+    try:
+        connector.check(options)
+    except ValueError as error:
+        raise ValidationFailed(str(error), field="options") from None
 
 
 def _terms(source: Source) -> dict[str, Any]:

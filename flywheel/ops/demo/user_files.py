@@ -68,7 +68,7 @@ class FileMaterial:
         for format, terms in self._terms.items():
             if not Source.objects.filter(name=_source_name(format)).exists():
                 source_create(
-                    name=_source_name(format), owner=by, by=by, kind=Source.Kind.FILES, license_spdx=terms.licence,
+                    name=_source_name(format), owner=by, by=by, kind="files", license_spdx=terms.licence,
                     region="EU", purposes=PURPOSES, consent_policy=Source.ConsentPolicy.RECORDED_BASIS,
                 )
         picked = {number * self._count // self._planned for number in range(self._planned)}

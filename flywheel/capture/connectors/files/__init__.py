@@ -7,6 +7,7 @@ read comes as a `BadPayload`. Nothing here touches the database.
 from flywheel.capture.connectors.files.archives import UnreadableFile
 from flywheel.capture.connectors.files.reader import (
     FORMATS,
+    SUFFIXES,
     FileRow,
     Opened,
     detect_format,
@@ -15,4 +16,7 @@ from flywheel.capture.connectors.files.reader import (
     open_file,
 )
 
-__all__ = ["FORMATS", "FileRow", "Opened", "UnreadableFile", "detect_format", "file_sha256", "files_below", "open_file"]
+__all__ = [
+    "FORMATS", "SUFFIXES", "FileRow", "Opened", "UnreadableFile", "detect_format", "file_sha256", "files_below",
+    "open_file",
+]

@@ -26,7 +26,7 @@ BLOCK = 256 * 1024
 LOOKED_AT = 20
 """Records of a list that are looked at to tell what it holds, should the first be broken."""
 
-_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".zip"}
+SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".zip"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def files_below(path: Path) -> list[Path]:
     if not path.exists():
         raise UnreadableFile(f"there is no file {path}")
     if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES and _inside(p, path))
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and _inside(p, path))
     if not path.is_file():
         raise UnreadableFile(f"{path} is neither a file nor a folder")
     return [path]
@@ -97,7 +97,7 @@ def _open_zip(path: Path, *, format: str, encoding: str) -> Opened:
     """Every file of the zip that holds conversations; others are passed over, as in a folder."""
     opened: list[Opened] = []
     skipped: list[str] = []
-    for name in members(path, _SUFFIXES - {".zip"}):
+    for name in members(path, SUFFIXES - {".zip"}):
         opener = partial(Member, path, name)
         try:
             opened.append(_open_stream(opener, f"{path}:{name}", format=format, encoding=encoding))
