@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import environ
 from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from flywheel.settings.storage import file_storage
@@ -134,14 +135,20 @@ ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key", "
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("FLYWHEEL_TRUSTED_PROXIES", default=0)
 
 CACHE_URL = env.str("FLYWHEEL_CACHE_URL", default="")
+if CACHE_URL and not CACHE_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured(f"FLYWHEEL_CACHE_URL is {CACHE_URL!r}; use redis://, rediss:// or unix://, or leave it out")
+# Rate limits are kept in the cache, so all web processes must share it. Values are JSON: Django's backends would pickle
+# them (docs/decisions/0007-the-cache-holds-json.md).
 CACHES: dict[str, Any] = {
-    # Rate limits live in the cache, so with several web processes it has to be one that they share.
-    "default": environ.Env.cache_url_config(CACHE_URL)
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"serializer": "flywheel.core.cache.JsonSerializer"},
+        "KEY_PREFIX": QUEUE_PREFIX,
+    }
     if CACHE_URL
-    else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(VAR_DIR / "cache")}
+    else {"BACKEND": "flywheel.core.cache.JsonFileCache", "LOCATION": str(VAR_DIR / "cache"), "KEY_PREFIX": QUEUE_PREFIX}
 }
-
-CACHES["default"]["KEY_PREFIX"] = QUEUE_PREFIX
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
