@@ -1,81 +1,126 @@
-"""Counting annotation: gauges written by jobs, and the tables pages make of them.
+"""Counting annotation: projects, people in them, and what became of suggestions.
 
-Scopes: `project:<id>` for a project, `person:<project>:<user>` for a person in it, `origin:<name>` for a
-suggestion's origin over all projects, `origins:<project>` for all origins within one (gauges `<use>:<name>`).
+Scopes: `project:<id>` for a project, `person:<project>:<user>` for a person in it, `origin:<name>` for a suggestion's
+origin over all projects, `origins:<project>` for all origins within one (gauges `<use>:<name>`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Avg, Count, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Avg, Count, F, Q, QuerySet
 
+from annotation.domain.suggestions import Acceptance
 from annotation.models import Annotation, Flag, Membership, Project, Task
-from flywheel.stats.gauges import gauges_get, gauges_set
-from flywheel.stats.models import Gauge
+from flywheel.stats.registry import Counted, counter
+from flywheel.stats.series import Gauges, gauges_of, gauges_read
 
 USES = ("accepted", "edited", "replaced")
 
 
-def gauges_refresh(project: Project) -> None:
-    """Count a project's tasks by state, its answers, people and the use of its suggestions."""
-    _tasks(project)
-    _people(project)
-    counted: dict[str, float] = {}
-    for name, numbers in _origins(Annotation.objects.filter(project=project)).items():
-        counted |= {f"{key}:{name}"[:80]: value for key, value in numbers.items()}
-    gauges_set(counted, scope=f"origins:{project.pk}")
+def project_scope(project_id: int) -> str:
+    """The scope of a project's own gauges."""
+    return f"project:{project_id}"
 
 
-def all_refresh() -> None:
-    """Count what pages show, for every project."""
-    for project in Project.objects.order_by("pk"):
-        gauges_refresh(project)
-    origins_refresh()
+def person_scope(project_id: int, user_id: int) -> str:
+    """The scope of a person's gauges in a project."""
+    return f"person:{project_id}:{user_id}"
 
 
-def origins_refresh() -> None:
-    """Count the use of suggestions over all projects."""
-    for name, numbers in _origins(Annotation.objects.all()).items():
-        gauges_set(numbers, scope=f"origin:{name}"[:80])
+def origin_scope(name: str) -> str:
+    """The scope of an origin of suggestions: "agent", or a model by name."""
+    return f"origin:{name}"[:80]
 
 
-def _tasks(project: Project) -> None:
-    states = dict(
-        Task.objects.filter(project=project).order_by().values_list("state").annotate(n=Count("pk"))
-    )
-    values = {f"tasks.{state}": float(states.get(state, 0)) for state in Task.State.values}
-    values["tasks.total"] = float(sum(states.values()))
-    values["flags.open"] = float(Flag.objects.filter(project=project, state=Flag.State.OPEN).count())
-    answers = Annotation.objects.filter(project=project, parent=None).exclude(state=Annotation.State.UNDONE)
-    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = answers.aggregate(
+def first_answers() -> QuerySet[Annotation]:
+    """Annotators' own work: a reviewer's fix has a parent, and an answer that was undone counts for nothing."""
+    return Annotation.objects.filter(parent=None).exclude(state=Annotation.State.UNDONE)
+
+
+@counter("annotation.projects", every=30)
+def projects_count(now: datetime) -> Counted:
+    """Tasks by state, what was settled, answers and open flags of every project: four queries for all of them."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    week, fortnight = now - timedelta(days=7), now - timedelta(days=14)
+    zero = {f"tasks.{state}": 0.0 for state in Task.State.values} | dict.fromkeys((
+        "tasks.total", "tasks.settled_week", "tasks.settled_last_week", "flags.open", "answers.total", "answers.today",
+        "answers.week", "answers.seconds",
+    ), 0.0)
+    found = {project_scope(pk): dict(zero) for pk in Project.objects.values_list("pk", flat=True)}
+    for pk, state, count in Task.objects.order_by().values_list("project", "state").annotate(n=Count("pk")):
+        found[project_scope(pk)][f"tasks.{state}"] = count
+        found[project_scope(pk)]["tasks.total"] += count
+    settled = Task.objects.filter(state=Task.State.SETTLED, settled_at__gt=fortnight).order_by()
+    for pk, this, last in settled.values_list("project").annotate(
+        this=Count("pk", filter=Q(settled_at__gt=week)), last=Count("pk", filter=Q(settled_at__lte=week))
+    ):
+        found[project_scope(pk)] |= {"tasks.settled_week": this, "tasks.settled_last_week": last}
+    flags = Flag.objects.filter(state=Flag.State.OPEN).order_by().values_list("project")
+    for pk, count in flags.annotate(n=Count("pk")):
+        found[project_scope(pk)]["flags.open"] = count
+    for row in first_answers().order_by().values("project").annotate(
         all=Count("pk"), today=Count("pk", filter=Q(created_at__gte=midnight)),
         week=Count("pk", filter=Q(created_at__gte=midnight - timedelta(days=6))), seconds=Avg("lead_time_seconds"),
+    ):
+        found[project_scope(row["project"])] |= {
+            "answers.total": row["all"], "answers.today": row["today"], "answers.week": row["week"],
+            "answers.seconds": row["seconds"] or 0,
+        }
+    return found
+
+
+@counter("annotation.people", every=30)
+def people_count(now: datetime) -> Counted:
+    """Answers of each person in each project: in all, today, and of the last 24 hours and weeks."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    week, fortnight = now - timedelta(days=7), now - timedelta(days=14)
+    state, this_week = Annotation.State, Q(created_at__gt=week)
+    rows = first_answers().order_by().values("project_id", "author_id").annotate(
+        answers=Count("pk"), today=Count("pk", filter=Q(created_at__gte=midnight)),
+        accepted=Count("pk", filter=Q(state=state.ACCEPTED)), rejected=Count("pk", filter=Q(state=state.REJECTED)),
+        fixed=Count("pk", filter=Q(state=state.FIXED)), seconds=Avg("lead_time_seconds"),
+        day=Count("pk", filter=Q(created_at__gt=now - timedelta(days=1))),
+        week=Count("pk", filter=this_week),
+        last_week=Count("pk", filter=Q(created_at__gt=fortnight, created_at__lte=week)),
+        week_accepted=Count("pk", filter=this_week & Q(state=state.ACCEPTED)),
+        week_fixed=Count("pk", filter=this_week & Q(state=state.FIXED)),
+        week_rejected=Count("pk", filter=this_week & Q(state=state.REJECTED)),
+        week_timed=Count("lead_time_seconds", filter=this_week),
+        week_seconds=Avg("lead_time_seconds", filter=this_week),
     )
-    values |= {
-        "answers.total": float(counted["all"]), "answers.today": float(counted["today"]),
-        "answers.week": float(counted["week"]), "answers.seconds": float(counted["seconds"] or 0),
+    found: list[dict[str, Any]] = [dict(row) for row in rows]
+    return {
+        person_scope(row.pop("project_id"), row.pop("author_id")): {name: value or 0 for name, value in row.items()}
+        for row in found
     }
-    gauges_set(values, scope=f"project:{project.pk}")
 
 
-def _people(project: Project) -> None:
-    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = (
-        Annotation.objects.filter(project=project, parent=None).exclude(state=Annotation.State.UNDONE)
-        .order_by().values("author_id").annotate(
-            answers=Count("pk"), today=Count("pk", filter=Q(created_at__gte=midnight)),
-            accepted=Count("pk", filter=Q(state=Annotation.State.ACCEPTED)),
-            rejected=Count("pk", filter=Q(state=Annotation.State.REJECTED)),
-            fixed=Count("pk", filter=Q(state=Annotation.State.FIXED)), seconds=Avg("lead_time_seconds"),
-        )
-    )
-    for row in rows:
-        numbers = {key: float(value or 0) for key, value in dict(row).items()}  # type: ignore[arg-type]
-        gauges_set(numbers, scope=f"person:{project.pk}:{int(numbers.pop('author_id'))}")
+@counter("annotation.origins", every=30)
+def origins_count(now: datetime) -> Counted:
+    """What became of the suggestions of each origin, over all projects and within each."""
+    uses = {use: Count("pk", filter=Q(suggestion_use=use)) for use in USES}
+    rows = suggestions_answered(Annotation.objects.all()).order_by().values("project_id", origin=F("suggestion_origin"))
+    found: dict[str, dict[str, float]] = {}
+    summed: dict[str, float] = {}
+    counts: dict[str, Any] = {
+        "total": Count("pk"), "distance": Avg("edit_distance"), "measured": Count("edit_distance"),
+    }
+    for row in map(dict[str, Any], rows.annotate(**counts, **uses)):
+        name = str(row["origin"])
+        whole = found.setdefault(origin_scope(name), dict.fromkeys(("total", *USES, "distance", "measured"), 0.0))
+        own = found.setdefault(f"origins:{row['project_id']}", {})
+        for key in ("total", *USES, "measured"):
+            whole[key] += row[key]
+            own[f"{key}:{name}"[:80]] = row[key]
+        own[f"distance:{name}"[:80]] = row["distance"] or 0
+        # The mean over all projects is the mean of theirs, each weighted by what it was measured on.
+        summed[name] = summed.get(name, 0.0) + (row["distance"] or 0) * row["measured"]
+        whole["distance"] = summed[name] / whole["measured"] if whole["measured"] else 0.0
+    return found
 
 
 def suggestions_answered(answers: QuerySet[Annotation]) -> QuerySet[Annotation]:
@@ -86,89 +131,42 @@ def suggestions_answered(answers: QuerySet[Annotation]) -> QuerySet[Annotation]:
     )
 
 
-def _origins(answers: QuerySet[Annotation]) -> dict[str, dict[str, float]]:
-    rows = suggestions_answered(answers).order_by().values("suggestion_origin").annotate(
-        total=Count("pk"), distance=Avg("edit_distance"),
-        **{use: Count("pk", filter=Q(suggestion_use=use)) for use in USES},
-    )
-    return {
-        str(row["suggestion_origin"]): {
-            key: float(value or 0) for key, value in dict(row).items() if key != "suggestion_origin"  # type: ignore[arg-type]
-        }
-        for row in rows
-    }
+def acceptances_of(names: Iterable[str]) -> dict[str, Acceptance]:
+    """What became of the suggestions of these origins over all projects, by the origin's name: one bounded read."""
+    wanted = list(names)
+    found = gauges_read(origin_scope(name) for name in wanted)
+    return {name: acceptance_of(name, found[origin_scope(name)]) for name in wanted}
 
 
-@dataclass(frozen=True, slots=True)
-class OriginUse:
-    """How the suggestions of one origin (the agent, or a model by name) were used."""
-
-    name: str
-    total: int
-    accepted: int
-    edited: int
-    replaced: int
-    distance: float
-
-    @property
-    def acceptance(self) -> float | None:
-        """Share accepted as they were."""
-        return self.accepted / self.total if self.total else None
+def acceptance_of(name: str, gauges: Gauges) -> Acceptance:
+    """What became of an origin's suggestions, from the gauges of its scope."""
+    return _acceptance(name, {key: one.now or 0 for key, one in gauges.series.items()})
 
 
-def origins_use(project: Project) -> list[OriginUse]:
-    """Use of suggestions by origin within a project, as last counted, most shown first: one bounded read."""
+def origins_of(project: Project) -> list[Acceptance]:
+    """The same within a project, most shown first."""
     rows: dict[str, dict[str, float]] = {}
-    for name, gauge in gauges_get(scope=f"origins:{project.pk}").items():
-        key, _, origin = name.partition(":")
-        rows.setdefault(origin, {})[key] = gauge.value
-    found = [
-        OriginUse(
-            name=name, total=int(row.get("total", 0)), accepted=int(row.get("accepted", 0)),
-            edited=int(row.get("edited", 0)), replaced=int(row.get("replaced", 0)), distance=row.get("distance", 0.0),
-        )
-        for name, row in rows.items()
-    ]
-    return sorted(found, key=lambda origin: -origin.total)
+    for gauge, one in gauges_of(f"origins:{project.pk}").series.items():
+        key, _, origin = gauge.partition(":")
+        rows.setdefault(origin, {})[key] = one.now or 0
+    return sorted((_acceptance(name, row) for name, row in rows.items()), key=lambda origin: -origin.shown)
 
 
-@dataclass(slots=True)
-class Numbers:
-    """A project's numbers as last counted, and the same a week before (None when there was no count)."""
-
-    now: dict[str, int]
-    then: dict[str, int]
-    counted_at: datetime | None
-
-    def delta(self, name: str) -> int | None:
-        """Change against a week ago."""
-        if name not in self.now or name not in self.then:
-            return None
-        return self.now[name] - self.then[name]
+def _acceptance(name: str, values: dict[str, float]) -> Acceptance:
+    accepted, edited, replaced = (int(values.get(use, 0)) for use in USES)
+    distance = values.get("distance") if accepted + edited + replaced else None
+    return Acceptance(name=name, accepted=accepted, edited=edited, replaced=replaced, distance=distance)
 
 
-def project_numbers(project: Project) -> Numbers:
-    """A project's numbers from its gauges."""
-    return projects_numbers([project])[project.pk]
+def project_numbers(project: Project) -> Gauges:
+    """A project's gauges."""
+    return gauges_of(project_scope(project.pk))
 
 
-def projects_numbers(projects: list[Project]) -> dict[int, Numbers]:
-    """The numbers of these projects from their gauges: one read of at most a fortnight, however many projects."""
-    today = timezone.now().date()
-    ids = {f"project:{project.pk}": project.pk for project in projects}
-    found = {project.pk: Numbers(now={}, then={}, counted_at=None) for project in projects}
-    for gauge in Gauge.objects.filter(scope__in=list(ids), day__gt=today - timedelta(days=15)).order_by("day"):
-        numbers = found[ids[gauge.scope]]
-        stale = gauge.name == "answers.today" and gauge.day != today
-        numbers.now[_key(gauge.name)] = 0 if stale else round(gauge.value)
-        if gauge.day <= today - timedelta(days=7):
-            numbers.then[_key(gauge.name)] = round(gauge.value)
-        numbers.counted_at = gauge.counted_at
-    return found
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "_")
+def projects_numbers(projects: Iterable[Project]) -> dict[int, Gauges]:
+    """The gauges of these projects, by the project's key: one read, however many projects."""
+    scopes = {project_scope(project.pk): project.pk for project in projects}
+    return {scopes[scope]: gauges for scope, gauges in gauges_read(scopes).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +175,12 @@ class Person:
 
     membership: Membership
     roles: list[str]
-    numbers: dict[str, int]
+    gauges: Gauges
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The newest counts by name."""
+        return self.gauges.now
 
 
 def people_of(project: Project, limit: int = 200) -> list[Person]:
@@ -188,15 +191,12 @@ def people_of(project: Project, limit: int = 200) -> list[Person]:
     grouped: dict[int, list[Membership]] = {}
     for member in members:
         grouped.setdefault(member.user_id, []).append(member)
-    scopes = {f"person:{project.pk}:{user_id}": user_id for user_id in grouped}
-    numbers: dict[int, dict[str, int]] = {}
-    since = timezone.now().date() - timedelta(days=8)
-    for gauge in Gauge.objects.filter(scope__in=list(scopes), day__gt=since).order_by("day"):
-        row = numbers.setdefault(scopes[gauge.scope], {})
-        fresh = gauge.day == timezone.now().date() or gauge.name != "today"
-        row[gauge.name] = round(gauge.value) if fresh else 0
+    gauges = gauges_read(person_scope(project.pk, user_id) for user_id in grouped)
     people = [
-        Person(membership=rows[0], roles=[row.get_role_display() for row in rows], numbers=numbers.get(user_id, {}))
+        Person(
+            membership=rows[0], roles=[row.get_role_display() for row in rows],
+            gauges=gauges[person_scope(project.pk, user_id)],
+        )
         for user_id, rows in grouped.items()
     ]
     return sorted(people, key=lambda person: -person.numbers.get("answers", 0))

@@ -1,4 +1,4 @@
-"""What annotation does by itself: make tasks of new examples, free leases that ran out, search answers, count.
+"""What annotation does by itself: make tasks of new examples, free leases that ran out, search answers.
 
 Beat and the jobs that follow an annotation run it. Each may run twice, or at the same time as itself, and changes
 nothing the second time.
@@ -10,7 +10,6 @@ from celery import shared_task
 
 from annotation import services
 from annotation.models import Project
-from annotation.stats import all_refresh
 from flywheel.work.claims import Claim
 from flywheel.work.registry import job_kind
 
@@ -51,8 +50,3 @@ def sweep_search() -> int:
     """Have answers searched that nobody asked about."""
     return services.search_sweep()
 
-
-@shared_task(name="annotation.refresh_gauges", ignore_result=True)
-def refresh_gauges() -> None:
-    """Count what pages show."""
-    all_refresh()

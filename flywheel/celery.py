@@ -22,19 +22,15 @@ app.conf.beat_schedule = {
     "annotation-make-tasks": {"task": "annotation.make_tasks", "schedule": 5.0},
     "annotation-sweep-leases": {"task": "annotation.sweep_leases", "schedule": 15.0},
     "annotation-sweep-search": {"task": "annotation.sweep_search", "schedule": 60.0, "options": {"expires": 55}},
-    "annotation-gauges": {"task": "annotation.refresh_gauges", "schedule": 30.0},
     "annotation-reconcile-tasks": {"task": "annotation.reconcile_tasks", "schedule": 600.0},
-    "capture-gauges": {"task": "capture.refresh_gauges", "schedule": 60.0},
     "capture-pull": {"task": "capture.pull", "schedule": 60.0, "options": {"expires": 55}},
     "capture-sweep": {"task": "capture.sweep", "schedule": 15.0},
     "provenance-expire": {"task": "provenance.expire", "schedule": 60.0, "options": {"expires": 55}},
     "audit-checkpoint": {"task": "audit.checkpoint", "schedule": 3600.0, "options": {"expires": 3500}},
-    "provenance-gauges": {"task": "provenance.count", "schedule": 60.0, "options": {"expires": 55}},
-    "datasets-gauges": {"task": "datasets.count", "schedule": 60.0, "options": {"expires": 55}},
     "runs-sweep": {"task": "runs.sweep", "schedule": 5.0},
     "runs-budget": {"task": "runs.budget", "schedule": 300.0, "options": {"expires": 290}},
     "runs-suggest": {"task": "runs.suggest", "schedule": 60.0},
     "work-sweep": {"task": "work.sweep", "schedule": 5.0},
-    # A count that waited for a minute is dropped: the next one says the same, later.
-    "dashboard-gauges": {"task": "dashboard.refresh_gauges", "schedule": 60.0, "options": {"expires": 55}},
+    # One that waited for so long is dropped: the next one says the same, later.
+    "stats-refresh": {"task": "stats.refresh", "schedule": 10.0, "options": {"expires": 60}},
 }

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from django.utils import timezone
 from flywheel.audit.actions import CHANGES_FACTS
 from flywheel.audit.models import LedgerHead, LedgerSubject
 from flywheel.core.batching import batched
-from flywheel.stats.gauges import gauges_get
+from flywheel.stats.series import gauges_read
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
 from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
 from provenance.domain.vocabulary import PURPOSES
@@ -34,6 +34,7 @@ from provenance.models import (
 )
 from provenance.reach import MAX_RECORDS, Reached, reach_of, stage_records, stage_titles
 from provenance.regions import regions
+from provenance.stats import gate_scope
 
 CHUNK = 1000
 """Records whose facts are read at once."""
@@ -221,6 +222,7 @@ class ClearanceCounts:
     rules: list[tuple[str, int]]
     judged: bool
     counted_at: datetime | None
+    spark: dict[str, list[float | None]] = field(default_factory=dict)
 
     @property
     def captured(self) -> int:
@@ -233,24 +235,18 @@ CAPTURED = "captured"
 
 def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
     """Gauges only: no request counts rows."""
-    gate = gauges_get(scope=f"gate:{purpose}:{region}")
-    captured = gauges_get(scope="gate").get("records")
-
-    def known(name: str) -> int | None:
-        return int(gate[name].value) if name in gate else None
-
-    def value(name: str) -> int:
-        return known(name) or 0
-
-    rules = [(rule, value(f"rule.{rule}")) for rule in RULES]
+    scope = gate_scope(purpose, region)
+    found = gauges_read([scope, "gate"])
+    gate, captured = found[scope], found["gate"]
+    rules = [(rule, gate.get(f"rule.{rule}") or 0) for rule in RULES]
     return ClearanceCounts(
         stages=[
-            (CAPTURED, "Captured", int(captured.value) if captured else 0),
-            *((name, title, known(f"stage.{name}")) for name, title in stage_titles().items()),
+            (CAPTURED, "Captured", captured.get("records") or 0),
+            *((name, title, gate.get(f"stage.{name}")) for name, title in stage_titles().items()),
         ],
-        cleared=value("cleared"), refused=value("refused"),
-        rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged="cleared" in gate,
-        counted_at=max((g.counted_at for g in gate.values()), default=captured.counted_at if captured else None),
+        cleared=gate.get("cleared") or 0, refused=gate.get("refused") or 0,
+        rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged=gate.get("cleared") is not None,
+        counted_at=gate.as_of or captured.as_of, spark=gate.spark,
     )
 
 

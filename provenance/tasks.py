@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.claims import Claim
 from flywheel.work.registry import job_kind
 from provenance import services
+from provenance.stats import GATE
 
 
 @job_kind("provenance.judge")
@@ -17,8 +19,8 @@ def judge(claim: Claim) -> None:
 
 @job_kind("provenance.gauges")
 def gauges(claim: Claim) -> None:
-    """Count verdicts and reasons."""
-    services.clearance_count()
+    """Count verdicts and reasons now, because pages show them after a judgement."""
+    stats_refresh(names={GATE}, due_only=False)
 
 
 @job_kind("consent.refusal_due")
@@ -32,9 +34,3 @@ def expire() -> None:
     """Have records judged again whose verdict time has run out for, and those whose message was lost."""
     services.verdicts_expire()
     services.due_judge()
-
-
-@shared_task(name="provenance.count", ignore_result=True)
-def count() -> None:
-    """Count verdicts and reasons."""
-    services.clearance_count()

@@ -81,3 +81,31 @@ def _alike(first: list[str], second: list[str]) -> int:
         if one != other:
             return index
     return min(len(first), len(second))
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What annotators did with the suggestions of one origin (the agent, or a model by name).
+
+    `distance` is the mean edit distance, 0 for the same text and 1 for an all new one; None before any was answered.
+    """
+
+    name: str
+    accepted: int
+    edited: int
+    replaced: int
+    distance: float | None
+
+    @property
+    def shown(self) -> int:
+        """All suggestions that were answered."""
+        return self.accepted + self.edited + self.replaced
+
+    def share(self, count: int) -> float | None:
+        """A count as a share of all that were answered; None when none was."""
+        return count / self.shown if self.shown else None
+
+    @property
+    def rate(self) -> float | None:
+        """The share that was accepted unchanged."""
+        return self.share(self.accepted)

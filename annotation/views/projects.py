@@ -14,7 +14,7 @@ from annotation.domain.labels import TaskData
 from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
-from annotation.stats import origins_use, people_of, project_numbers, projects_numbers
+from annotation.stats import origins_of, people_of, project_numbers, projects_numbers
 from annotation.view_models import answer_view, controls_of, documents_of, guidelines_html
 from flywheel.core.errors import NotFound, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedRequest, permitted
@@ -77,9 +77,9 @@ def dashboard(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     waiting = numbers.now.get("tasks_open", 0)
     return render(request, "annotation/dashboard.html", {
         "project": project, "numbers": numbers, "now": numbers.now, "people": people_of(project),
-        "origins": origins_use(project), "sources": list(project.sources.order_by("name")),
+        "origins": origins_of(project), "sources": list(project.sources.order_by("name")),
         "days_left": round(waiting * project.overlap / (week / 7), 1) if week else None,
-        "deltas": {name: numbers.delta(name) for name in numbers.now}, "tab": "dashboard",
+        "deltas": {name.replace(".", "_"): numbers.change(name) for name in numbers.series}, "tab": "dashboard",
         "may_manage": allow("project.change", request.user, project),
     })
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db.models import Count, Q, QuerySet
-from django.utils import timezone
+from django.db.models import QuerySet
 
 from flywheel.capture.domain.conversation import conversation_of, looks_like_name
 from flywheel.capture.domain.redaction import SUBJECT, Given
 from flywheel.capture.models import Capture, Example, FileImport, Source
-from flywheel.stats.models import Gauge
 
 R = TypeVar("R", Capture, Example)
 
@@ -55,68 +52,11 @@ def _names_delivered(example: Example) -> list[str]:
         return [m["author"] for m in example.conversation if looks_like_name(str(m.get("author", "")))]
 
 
-def capture_counts() -> dict[str, float]:
-    """Counts for gauges, by name; one pass over each table, so for jobs and not for requests."""
-    captures = dict(Capture.objects.values_list("status").annotate(n=Count("pk")))
-    examples = Example.objects.aggregate(
-        all=Count("pk"), active=Count("pk", filter=Q(status=Example.Status.ACTIVE)),
-        duplicates=Count("duplicate_of"), redacted=Count("pk", filter=~Q(pii=[])),
-    )
-    return {
-        "capture.captured": sum(captures.values()),
-        "capture.waiting": captures.get(Capture.Status.RECEIVED, 0),
-        "capture.dead": captures.get(Capture.Status.DEAD, 0),
-        "capture.examples": examples["all"],
-        "capture.active": examples["active"],
-        "capture.duplicates": examples["duplicates"],
-        "capture.redacted": examples["redacted"],
-    }
-
-
-def capture_counts_by_source() -> dict[str, dict[str, float]]:
-    """The same for each source, for gauges of scope `source:NAME`."""
-    names = dict(Source.objects.values_list("pk", "name"))
-    found: dict[str, dict[str, float]] = {
-        name: {"capture.captured": 0, "capture.waiting": 0, "capture.dead": 0, "capture.examples": 0,
-               "capture.duplicates": 0}
-        for name in names.values()
-    }
-    for pk, status, count in Capture.objects.values_list("source", "status").annotate(n=Count("pk")):
-        counts = found[names[pk]]
-        counts["capture.captured"] += count
-        if status == Capture.Status.RECEIVED:
-            counts["capture.waiting"] = count
-        elif status == Capture.Status.DEAD:
-            counts["capture.dead"] = count
-    for pk, count, duplicates in Example.objects.values_list("source").annotate(
-        n=Count("pk"), d=Count("duplicate_of")
-    ):
-        found[names[pk]] |= {"capture.examples": count, "capture.duplicates": duplicates}
-    return found
-
-
 def sources_list(params: Any) -> QuerySet[Source]:
     """Sources whose name holds `q`."""
     rows = Source.objects.select_related("owner")
     q = str(params.get("q") or "").replace("\x00", "").strip()
     return rows.filter(name__icontains=q) if q else rows
-
-
-def source_gauges(names: list[str]) -> dict[str, dict[str, Gauge]]:
-    """The newest counts of these sources, by source and by name without its prefix ("captured", "waiting", …)."""
-    rows = Gauge.objects.filter(
-        scope__in=[f"source:{name}" for name in names], name__startswith="capture.",
-        day__gt=timezone.now().date() - timedelta(days=8),
-    ).order_by("day")
-    found: dict[str, dict[str, Gauge]] = {}
-    for row in rows:
-        found.setdefault(row.scope.removeprefix("source:"), {})[row.name.removeprefix("capture.")] = row
-    return found
-
-
-def counted_at(counts: dict[str, dict[str, Gauge]]) -> datetime | None:
-    """When the oldest of these counts was made."""
-    return min((gauge.counted_at for own in counts.values() for gauge in own.values()), default=None)
 
 
 FILTERS = (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from flywheel.capture import selectors, services
-from flywheel.stats.gauges import gauges_set
+from flywheel.capture import services
 from flywheel.work.claims import Claim
 from flywheel.work.registry import job_kind
 
@@ -27,13 +26,6 @@ def pull(claim: Claim) -> None:
 def pull_due() -> None:
     """Ask for a pull of each source whose turn it is."""
     services.pulls_due()
-
-
-@shared_task(name="capture.refresh_gauges", ignore_result=True)
-def refresh_gauges() -> None:
-    """Count what came from each source, for the pages."""
-    for name, counts in selectors.capture_counts_by_source().items():
-        gauges_set(counts, scope=f"source:{name}")
 
 
 @shared_task(name="capture.sweep", ignore_result=True)

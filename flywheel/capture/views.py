@@ -10,10 +10,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from flywheel.capture import access, selectors, services
 from flywheel.capture.forms import DeliveryFilter, ExampleFilter, SourceForm
 from flywheel.capture.models import Source, SourcePull
+from flywheel.capture.stats import source_scope
 from flywheel.core.errors import UserError
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.paging import keyset_page
 from flywheel.core.permissions import allow
+from flywheel.stats.series import gauges_of, gauges_read
 
 
 @require_GET
@@ -21,12 +23,12 @@ from flywheel.core.permissions import allow
 def source_list(request: AuthenticatedRequest) -> HttpResponse:
     """All sources with what came from them."""
     page = keyset_page(selectors.sources_list(request.GET), request.GET)
-    counts = selectors.source_gauges([source.name for source in page.rows])
-    rows = [(source, counts.get(source.name)) for source in page.rows]
+    counts = gauges_read(source_scope(source.name) for source in page.rows)
+    rows = [(source, counts[source_scope(source.name)]) for source in page.rows]
     return render(request, "capture/sources.html", {
         "page": page, "rows": rows, "q": request.GET.get("q", ""),
         "may_change": allow("source.change", request.user),
-        "counted_at": selectors.counted_at(counts),
+        "counted_at": min((found.as_of for found in counts.values() if found.as_of), default=None),
     })
 
 
@@ -73,12 +75,12 @@ def _refused(form: SourceForm, error: UserError) -> None:
 def source_detail(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """One source: its terms, what came, the files, and what could not be read."""
     source = access.source_get(name)
-    counts = selectors.source_gauges([name])
+    counts = gauges_of(source_scope(name))
     return render(request, "capture/source.html", {
         "source": source,
         "pull": SourcePull.objects.filter(source=source).first(),
-        "counts": counts.get(name),
-        "counted_at": selectors.counted_at(counts),
+        "counts": counts,
+        "counted_at": counts.as_of,
         "imports": selectors.imports_of(source)[:20],
         "dead": keyset_page(selectors.dead_captures(source=source), request.GET, per_page=20),
         "may_change": allow("source.change", request.user),

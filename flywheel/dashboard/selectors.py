@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
 
-from annotation.models import Annotation, Assignment, Project, Task
-from annotation.stats import suggestions_answered
+from annotation.models import Annotation, Assignment, Membership, Project, Task
+from annotation.stats import acceptance_of, origin_scope, person_scope, projects_numbers, suggestions_answered
 from flywheel.core.models import User
 from flywheel.core.permissions import ADMINS
 from flywheel.dashboard import wheel
 from flywheel.runs import access as runs_access
 from flywheel.runs.models import Budget, ModelVersion, TrainingRun
 from flywheel.runs.selectors import budget_now as runs_budget_now
-from flywheel.stats.models import Gauge
+from flywheel.stats.series import Gauges, gauges_of, gauges_read
 from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
-from provenance.services.stats import gate_scope
+from provenance.stats import gate_scope
 
-
-@dataclass(slots=True)
-class Gauges:
-    """Gauges of one scope: values now and a week ago by name, and when the newest was counted."""
-
-    now: dict[str, float] = field(default_factory=dict)
-    before: dict[str, float] = field(default_factory=dict)
-    as_of: datetime | None = None
-
-    def get(self, name: str) -> int | None:
-        """The value as a whole number; None when it was never counted."""
-        value = self.now.get(name)
-        return None if value is None else round(value)
-
-    def delta(self, name: str) -> str:
-        """What changed since last week, in words; "" when last week was not counted."""
-        return wheel.delta_text(self.now.get(name, 0), self.before.get(name))
-
-
-def gauges_of(scopes: Iterable[str]) -> dict[str, Gauges]:
-    """Gauges of several scopes in one query that reads two weeks at most."""
-    wanted = list(scopes)
-    found = {scope: Gauges() for scope in wanted}
-    today = timezone.now().date()
-    rows = Gauge.objects.filter(scope__in=wanted, day__gt=today - timedelta(days=15)).order_by("day")
-    for row in rows:
-        gauges = found[row.scope]
-        gauges.now[row.name] = row.value
-        if row.day <= today - timedelta(days=7):
-            gauges.before[row.name] = row.value
-        gauges.as_of = max(gauges.as_of, row.counted_at) if gauges.as_of else row.counted_at
-    return found
+AGENT = "agent"
+"""The origin of suggestions that are the agents' own replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +32,30 @@ class Wheel:
 
     stations: list[wheel.Station]
     bottleneck: wheel.Station | None
-    acceptance: list[wheel.Acceptance]
+    generations: list[wheel.Generation]
     as_of: datetime | None
 
 
 def wheel_now() -> Wheel:
     """The stations with their pace, the one to look at, and how suggestions fared per model generation."""
     models = list(ModelVersion.objects.select_related("project").order_by("-pk")[:12])
-    gauges = gauges_of(["all", _origin("agent"), *(_origin(model.name) for model in models)])
-    stations = wheel.stations_of(gauges["all"].now)
-    acceptance = [_acceptance(gauges[_origin("agent")], name="the agent's own reply")] + [
-        _acceptance(gauges[_origin(model.name)], name=model.name, model=model) for model in reversed(models)
+    scopes = {name: origin_scope(name) for name in (AGENT, *(model.name for model in models))}
+    read = gauges_read(["all", *scopes.values()])
+    gauges = read["all"]
+    stations = [
+        replace(station, days=gauges.days(wheel.gauge_name(station.kind.key, "total")))
+        for station in wheel.stations_of({name: one.now or 0 for name, one in gauges.series.items()})
     ]
-    return Wheel(
-        stations, wheel.bottleneck(stations), [a for a in acceptance if a.shown or a.champion], gauges["all"].as_of
-    )
-
-
-def _origin(name: str) -> str:
-    """The scope in which annotation counts the use of one origin's suggestions."""
-    return f"origin:{name}"[:80]
-
-
-def _acceptance(gauges: Gauges, *, name: str, model: ModelVersion | None = None) -> wheel.Acceptance:
-    accepted, edited, replaced = (gauges.get(use) or 0 for use in ("accepted", "edited", "replaced"))
-    return wheel.Acceptance(
-        name, accepted, edited, replaced,
-        edit_distance=gauges.now.get("distance") if accepted + edited + replaced else None,
-        generation=model.generation if model else None,
-        champion=model is not None and model.status == ModelVersion.Status.CHAMPION,
-        model_id=model.pk if model else None,
-    )
+    found = {name: acceptance_of(name, read[scope]) for name, scope in scopes.items()}
+    generations = [wheel.Generation(replace(found[AGENT], name="the agent's own reply"))] + [
+        wheel.Generation(
+            found[model.name], generation=model.generation, model_id=model.pk,
+            champion=model.status == ModelVersion.Status.CHAMPION,
+        )
+        for model in reversed(models)
+    ]
+    shown = [one for one in generations if one.acceptance.shown or one.champion]
+    return Wheel(stations, wheel.bottleneck(stations), shown, gauges.as_of)
 
 
 def answers_to(user: Any, origin: str, use: str = "") -> QuerySet[Annotation]:
@@ -121,23 +83,23 @@ class ProjectNumbers:
     any_in_review: bool = False
 
     def _get(self, name: str) -> int:
-        return self.gauges.get(f"home.{name}") or 0
+        return self.gauges.get(name) or 0
 
     @property
     def open(self) -> int:
-        return wheel.count_now(self._get("open"), there_is_one=self.any_open)
+        return wheel.count_now(self._get("tasks.open"), there_is_one=self.any_open)
 
     @property
     def in_review(self) -> int:
-        return wheel.count_now(self._get("in_review"), there_is_one=self.any_in_review)
+        return wheel.count_now(self._get("tasks.in_review"), there_is_one=self.any_in_review)
 
     @property
     def settled(self) -> int:
-        return self._get("settled")
+        return self._get("tasks.settled")
 
     @property
     def flags(self) -> int:
-        return self._get("flags")
+        return self._get("flags.open")
 
     @property
     def total(self) -> int:
@@ -145,7 +107,7 @@ class ProjectNumbers:
 
     @property
     def per_day(self) -> float:
-        return self._get("settled_week") / wheel.WEEK
+        return self._get("tasks.settled_week") / wheel.WEEK
 
     @property
     def pace(self) -> str:
@@ -153,7 +115,7 @@ class ProjectNumbers:
 
     @property
     def pace_delta(self) -> str:
-        return wheel.delta_text(self._get("settled_week"), self._get("settled_last_week"))
+        return wheel.delta_text(self._get("tasks.settled_week"), self._get("tasks.settled_last_week"))
 
     @property
     def forecast(self) -> str:
@@ -183,14 +145,14 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
     if not ADMINS(user):
         projects = projects.filter(memberships__user=user, memberships__role__in=roles).distinct()
     found = list(projects[:50])
-    gauges = gauges_of(f"project:{project.pk}" for project in found)
+    gauges = projects_numbers(found)
     active = dict.fromkeys((project.pk for project in found), 0)
     held = Assignment.objects.filter(user=user, status=Assignment.Status.ACTIVE, project__in=found)
     for project_id in held.values_list("project_id", flat=True)[:100]:
         active[project_id] += 1
     return [
         ProjectNumbers(
-            project, gauges[f"project:{project.pk}"], active[project.pk], any_open=project.any_open,
+            project, gauges[project.pk], active[project.pk], any_open=project.any_open,
             any_in_review=project.any_in_review,
         )
         for project in found
@@ -218,19 +180,66 @@ class Totals:
     flags: int
     week: int
     week_delta: str
+    spark: dict[str, list[float | None]]
 
 
 def totals(projects: list[ProjectNumbers]) -> Totals:
     """The sums over the projects that a person sees."""
 
     def total(name: str) -> int:
-        return sum(item.gauges.get(f"home.{name}") or 0 for item in projects)
+        return sum(item.gauges.get(name) or 0 for item in projects)
 
-    week = total("settled_week")
+    week = total("tasks.settled_week")
     return Totals(
-        open=total("open"), in_review=total("in_review"), settled=total("settled"),
-        flags=total("flags"), week=week,
-        week_delta=wheel.delta_text(week, total("settled_last_week")),
+        open=total("tasks.open"), in_review=total("tasks.in_review"), settled=total("tasks.settled"),
+        flags=total("flags.open"), week=week,
+        week_delta=wheel.delta_text(week, total("tasks.settled_last_week")),
+        spark={
+            name.replace(".", "_"): days_sum(item.gauges.days(name) for item in projects)
+            for name in ("tasks.open", "tasks.in_review", "tasks.settled", "flags.open", "tasks.settled_week")
+        },
+    )
+
+
+def days_sum(rows: Iterable[list[float | None]]) -> list[float | None]:
+    """Several gauges' last 14 days together; None on days when none of them was counted."""
+    return [
+        sum(value for value in day if value is not None) if any(value is not None for value in day) else None
+        for day in zip(*rows, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """A person's own answers over all their projects, as last counted."""
+
+    day: int
+    week: int
+    last_week: int | None
+    accepted: int
+    decided: int
+    seconds: float | None
+    as_of: datetime | None
+    spark: dict[str, list[float | None]]
+
+
+def answers_of(user: User) -> Mine:
+    """The sums over the projects that the person is in."""
+    projects = set(Membership.objects.filter(user=user).values_list("project_id", flat=True)[:200])
+    found = list(gauges_read(person_scope(project, user.pk) for project in projects).values())
+
+    def total(name: str) -> int:
+        return sum(one.get(name) or 0 for one in found)
+
+    timed = total("week_timed")
+    return Mine(
+        day=total("day"), week=total("week"), last_week=total("last_week") if any(g.series for g in found) else None,
+        accepted=total("week_accepted"), decided=sum(total(f"week_{n}") for n in ("accepted", "fixed", "rejected")),
+        # The mean over all projects, each weighted by how many answers have a time.
+        seconds=sum((one.value("week_seconds") or 0) * (one.value("week_timed") or 0) for one in found) / timed
+        if timed else None,
+        as_of=max((one.as_of for one in found if one.as_of), default=None),
+        spark={name: days_sum(one.days(name) for one in found) for name in ("day", "week")},
     )
 
 
@@ -254,7 +263,7 @@ def refusals() -> Refusals:
     """Why records are refused for the usual purpose and region, the largest count first."""
     purpose, region = purpose_and_region({})
     scope = gate_scope(purpose, region)
-    gauges = gauges_of([scope])[scope]
+    gauges = gauges_of(scope)
     counted = [(rule, words, gauges.get(f"rule.{rule}") or 0) for rule, words in RULES.items()]
     return Refusals(purpose, region, gauges, sorted((row for row in counted if row[2]), key=lambda row: -row[2]))
 

@@ -9,24 +9,27 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Exists, Min, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Min, Model, OuterRef, Q, QuerySet, Subquery
 
-from annotation.models import Annotation, Flag, Project, Review, Task
+from annotation.models import Project, Review, Task
+from annotation.stats import first_answers, project_scope
 from flywheel.capture.models import Capture, Example, Suggestion
 from flywheel.dashboard.wheel import gauge_name
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs.models import ModelVersion, TrainingRun
+from flywheel.stats.registry import Counted, counter
 from flywheel.work.jobs import jobs_dead
 from provenance.models import GateVerdict, ProvenanceRecord, Withdrawal
 
 Values = dict[str, float]
 
 
-def wheel_counts(now: datetime) -> Values:
+@counter("dashboard.wheel")
+def wheel_counts(now: datetime) -> Counted:
     """All values of the wheel page, by gauge name."""
     passed = {
         "captured": _passages(Example.objects.filter(status=Example.Status.ACTIVE), "pk", "created_at", now),
-        "annotated": _passages(_answers(), "task__example", "created_at", now),
+        "annotated": _passages(first_answers(), "task__example", "created_at", now),
         "settled": _passages(_settled(), "example", "settled_at", now),
         "cleared": _passages(_settled().filter(_judged(cleared=True)), "example", "settled_at", now),
         "snapshot": _snapshots(Min("frozen_at"), now),
@@ -38,7 +41,7 @@ def wheel_counts(now: datetime) -> Values:
     for station, counts in passed.items():
         waiting = _WAITING[station](passed)
         values |= {gauge_name(station, measure): n for measure, n in (counts | {"waiting": waiting}).items()}
-    return values | _details()
+    return {"all": values | _details()}
 
 
 def _passages(rows: QuerySet[Any], thing: str, at: str, now: datetime) -> dict[str, int]:
@@ -53,11 +56,6 @@ def _passages(rows: QuerySet[Any], thing: str, at: str, now: datetime) -> dict[s
         week=count(Q(**{f"{at}__gt": week})),
         last_week=count(Q(**{f"{at}__gt": fortnight, f"{at}__lte": week})),
     )
-
-
-def _answers() -> QuerySet[Annotation]:
-    """First answers: fixes of them and answers taken back are no work of an annotator's."""
-    return Annotation.objects.filter(parent=None).exclude(state=Annotation.State.UNDONE)
 
 
 def _settled() -> QuerySet[Task]:
@@ -137,73 +135,38 @@ def _details() -> Values:
     }
 
 
-def house_counts() -> Values:
+@counter("dashboard.decisions")
+def decisions_count(now: datetime) -> Counted:
     """What the homes of steward and admin show besides the gate's own gauges: decisions that wait, and failures."""
     present = ProvenanceRecord.PersonalData.PRESENT
-    return {
+    return {"all": {
         "home.decide.quarantined": _count(ProvenanceRecord, quarantined_at__isnull=False, erased_at=None),
         "home.decide.personal_data": _count(ProvenanceRecord, personal_data=present, erased_at=None),
         "home.decide.withdrawals": _count(Withdrawal, completed_at=None),
         "home.failed.captures": _count(Capture, status=Capture.Status.DEAD),
         "home.failed.messages": jobs_dead().count(),
-    }
+    }}
 
 
 def _count(model: type[Model], **where: Any) -> int:
     return model._default_manager.filter(**where).count()
 
 
-def project_counts(now: datetime) -> dict[str, Values]:
-    """Per project scope: backlog, what was settled this week and last, and what reviewers decided this week."""
-    week, fortnight = now - timedelta(days=7), now - timedelta(days=14)
-    state = Task.State
-    tasks = Project.objects.annotate(
-        open=Count("tasks", filter=Q(tasks__state=state.OPEN)),
-        in_review=Count("tasks", filter=Q(tasks__state=state.IN_REVIEW)),
-        settled=Count("tasks", filter=Q(tasks__state=state.SETTLED)),
-        settled_week=Count("tasks", filter=Q(tasks__settled_at__gt=week)),
-        settled_last_week=Count("tasks", filter=Q(tasks__settled_at__gt=fortnight, tasks__settled_at__lte=week)),
+@counter("dashboard.reviews")
+def reviews_count(now: datetime) -> Counted:
+    """What reviewers decided in each project in the last 7 days."""
+    decision = Review.Decision
+    found = {
+        project_scope(pk): {f"home.review.{name}": 0.0 for name in ("accept", "fix", "reject")}
+        for pk in Project.objects.values_list("pk", flat=True)
+    }
+    recent = Review.objects.filter(created_at__gt=now - timedelta(days=7)).order_by()
+    rows = recent.values("task__project").annotate(
+        accept=Count("pk", filter=Q(decision=decision.ACCEPT)), fix=Count("pk", filter=Q(decision=decision.FIX)),
+        reject=Count("pk", filter=Q(decision=decision.REJECT)),
     )
-    names = ("open", "in_review", "settled", "settled_week", "settled_last_week")
-    counts = {f"project:{row['pk']}": {f"home.{n}": row[n] for n in names} for row in tasks.values("pk", *names)}
-    decisions = (
-        Review.objects.filter(created_at__gt=week)
-        .values("task__project")
-        .annotate(
-            accept=Count("pk", filter=Q(decision=Review.Decision.ACCEPT)),
-            fix=Count("pk", filter=Q(decision=Review.Decision.FIX)),
-            reject=Count("pk", filter=Q(decision=Review.Decision.REJECT)),
-        )
-    )
-    found = {f"project:{row['task__project']}": dict(row) for row in decisions}
-    flags = Flag.objects.filter(state=Flag.State.OPEN).order_by().values_list("project").annotate(n=Count("pk"))
-    flagged = {f"project:{project}": n for project, n in flags}
-    for scope, values in counts.items():
-        row: dict[str, Any] = found.get(scope, {})
-        values |= {f"home.review.{n}": row.get(n, 0) for n in ("accept", "fix", "reject")}
-        values["home.flags"] = flagged.get(scope, 0)
-    return counts
-
-
-def person_counts(now: datetime) -> dict[str, Values]:
-    """Per person scope: answers of the last day, week and the week before, what became of them, seconds per task."""
-    week, fortnight = now - timedelta(days=7), now - timedelta(days=14)
-    state = Annotation.State
-    this_week = Q(created_at__gt=week)
-    rows = (
-        _answers()
-        .filter(created_at__gt=now - timedelta(days=30))
-        .values("author")
-        .annotate(
-            day=Count("pk", filter=Q(created_at__gt=now - timedelta(days=1))),
-            week=Count("pk", filter=this_week),
-            last_week=Count("pk", filter=Q(created_at__gt=fortnight, created_at__lte=week)),
-            accepted=Count("pk", filter=this_week & Q(state=state.ACCEPTED)),
-            fixed=Count("pk", filter=this_week & Q(state=state.FIXED)),
-            rejected=Count("pk", filter=this_week & Q(state=state.REJECTED)),
-            seconds=Avg("lead_time_seconds", filter=this_week),
-        )
-    )
-    names = ("day", "week", "last_week", "accepted", "fixed", "rejected", "seconds")
-    found: list[dict[str, Any]] = [dict(row) for row in rows]
-    return {f"user:{row['author']}": {f"home.{n}": row[n] or 0 for n in names} for row in found}
+    for row in map(dict[str, Any], rows):
+        found[project_scope(row["task__project"])] = {
+            f"home.review.{name}": row[name] for name in ("accept", "fix", "reject")
+        }
+    return found

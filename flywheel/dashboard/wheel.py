@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from annotation.domain.suggestions import Acceptance
 
 WEEK = 7
 SLOW_DAYS = 14
@@ -54,7 +56,7 @@ GAUGES = (
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A station with its numbers. `days` is how long its backlog takes at last week's pace; infinite when it stands."""
+    """A station with its numbers. `backlog_days`: what its backlog takes at last week's pace; infinite without one."""
 
     kind: StationKind
     total: int
@@ -63,6 +65,8 @@ class Station:
     week: int
     last_week: int
     detail: str = ""
+    days: list[float | None] = field(default_factory=list)
+    """How many had passed on each of the last 14 days."""
 
     @property
     def per_day(self) -> float:
@@ -73,7 +77,7 @@ class Station:
         return self.last_week / WEEK
 
     @property
-    def days(self) -> float:
+    def backlog_days(self) -> float:
         if self.waiting <= 0:
             return 0.0
         return self.waiting / self.per_day if self.week else math.inf
@@ -84,7 +88,7 @@ class Station:
         or `idle` when nothing waits and nothing moved."""
         if self.waiting > 0 and not self.week:
             return "stuck"
-        if self.days > SLOW_DAYS:
+        if self.backlog_days > SLOW_DAYS:
             return "slow"
         return "moving" if self.week else "idle"
 
@@ -97,7 +101,7 @@ class Station:
         if self.state == "stuck":
             pace = "and none moved on in the last seven days." if self.total else "and none has moved on yet."
         else:
-            pace = f"and {rate_text(self.per_day)} moved on last week, so it takes {days_text(self.days)}."
+            pace = f"and {rate_text(self.per_day)} moved on last week, so it takes {days_text(self.backlog_days)}."
         return " ".join(part for part in (f"{count}, {pace}", self.detail) if part)
 
 
@@ -136,29 +140,13 @@ def bottleneck(stations: list[Station]) -> Station | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
-    """What annotators did with one origin's suggestions. `edit_distance` is the mean, 0 the same, 1 all new."""
+class Generation:
+    """What annotators did with the suggestions of one model generation, or of the agents (all else None)."""
 
-    name: str
-    accepted: int
-    edited: int
-    replaced: int
-    edit_distance: float | None
+    acceptance: Acceptance
     generation: int | None = None
     champion: bool = False
     model_id: int | None = None
-
-    @property
-    def shown(self) -> int:
-        return self.accepted + self.edited + self.replaced
-
-    def share(self, count: int) -> float:
-        """A count as a share of all suggestions that were answered."""
-        return count / self.shown if self.shown else 0.0
-
-    @property
-    def rate(self) -> float:
-        return self.share(self.accepted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +163,7 @@ def segments(acceptance: Acceptance, width: float) -> list[Segment]:
     bars: list[Segment] = []
     x = 0.0
     for series, count in enumerate((acceptance.accepted, acceptance.edited, acceptance.replaced), start=1):
-        length = round(width * acceptance.share(count), 2)
+        length = round(width * (acceptance.share(count) or 0), 2)
         if length:
             bars.append(Segment(round(x, 2), length, series))
             x += length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from celery import shared_task
 from django.urls import reverse
 
 from flywheel.datasets import services
@@ -19,9 +18,3 @@ def _snapshot_page(job: Job) -> str:
 def build(claim: Claim) -> str:
     """Build and freeze one snapshot."""
     return services.snapshot_build(claim)
-
-
-@shared_task(name="datasets.count", ignore_result=True)
-def count() -> None:
-    """Count what is settled and cleared."""
-    services.settled_cleared_count()

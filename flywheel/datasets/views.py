@@ -19,10 +19,11 @@ from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.forms import SnapshotForm
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.refusal_text import RULE_NAMES, missing_sentence
-from flywheel.stats.gauges import gauges_get
+from flywheel.stats.series import gauges_read
 from provenance.access import subject_asked
 from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
 from provenance.regions import regions
+from provenance.stats import gate_scope
 
 
 @require_GET
@@ -61,20 +62,19 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
 def _estimate(projects: list[Any]) -> dict[str, Any]:
     """Rows that are settled and cleared now, by project and purpose, as a job counted them."""
     region = regions()[0]
-    gauges = {purpose: gauges_get(prefix="settled", scope=f"gate:{purpose}:{region}") for purpose in JUDGED_PURPOSES}
+    scopes = {purpose: gate_scope(purpose, region) for purpose in JUDGED_PURPOSES}
+    gauges = gauges_read(scopes.values(), prefix="settled")
 
     def ready(purpose: str, project: Any) -> int:
-        gauge = gauges[purpose].get(f"settled_cleared.{project.pk}")
-        return int(gauge.value) if gauge else 0
+        return gauges[scopes[purpose]].get(f"settled_cleared.{project.pk}") or 0
 
     def by_purpose(project: Any) -> list[tuple[str, int]]:
         return [(PURPOSE_NAMES[purpose], ready(purpose, project)) for purpose in JUDGED_PURPOSES]
 
-    counted = [gauge.counted_at for found in gauges.values() for gauge in found.values()]
     return {
         "estimate": [(project, by_purpose(project)) for project in projects],
         "estimate_region": region,
-        "counted_at": max(counted, default=None),
+        "counted_at": max((found.as_of for found in gauges.values() if found.as_of), default=None),
     }
 
 

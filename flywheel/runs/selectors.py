@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,13 +17,14 @@ from django.db.models import Count, Max, QuerySet, Sum
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.domain.suggestions import Acceptance
+from annotation.stats import acceptances_of as origin_acceptances
 from flywheel.core.errors import NotFound
 from flywheel.core.json_values import finite
 from flywheel.core.text import whole_number
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import domain
 from flywheel.runs.models import Budget, Device, ModelVersion, Recipe, RunEvent, SuggestionBatch, TrainingRun
-from flywheel.stats.models import Gauge
 from training.contract import RunSpec, TextFigures
 
 REVISION_FILE = "revision.json"
@@ -216,40 +216,10 @@ def verdict_of(model: ModelVersion) -> domain.PromotionVerdict:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """What became of a model's suggestions, as last counted: shares of 1, mean edit distance, None before any."""
-
-    shown: int
-    accepted: int
-    edited: int
-    replaced: int
-    distance: float | None
-
-    def share(self, count: int) -> float | None:
-        """A count as a share of what was shown."""
-        return count / self.shown if self.shown else None
-
-    @property
-    def rate(self) -> float | None:
-        """Accepted as they were, as a share."""
-        return self.share(self.accepted)
-
-
 def acceptances_of(models: Iterable[ModelVersion]) -> dict[int, Acceptance]:
-    """What became of each model's suggestions, by the model's key, from annotation's gauges: one bounded query."""
-    names = {f"origin:{model.name}": model.pk for model in models}
-    today = timezone.now().date()
-    counted: dict[int, dict[str, float]] = {pk: {} for pk in names.values()}
-    for gauge in Gauge.objects.filter(scope__in=list(names), day__gt=today - timedelta(days=8)).order_by("day"):
-        counted[names[gauge.scope]][gauge.name] = gauge.value
-    return {pk: _acceptance(numbers) for pk, numbers in counted.items()}
-
-
-def _acceptance(numbers: dict[str, float]) -> Acceptance:
-    accepted, edited, replaced = (int(numbers.get(use, 0)) for use in ("accepted", "edited", "replaced"))
-    shown = accepted + edited + replaced
-    return Acceptance(shown, accepted, edited, replaced, numbers.get("distance") if shown else None)
+    """What became of each model's suggestions, by the model's key: one bounded read."""
+    names = {model.name: model.pk for model in models}
+    return {names[name]: acceptance for name, acceptance in origin_acceptances(names).items()}
 
 
 def spec_fields(recipe: Recipe) -> dict[str, Any]:

@@ -19,3 +19,13 @@ class Gauge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.name} {self.value:g}"
+
+
+class CounterRun(models.Model):
+    """When a counter last began to count. The row keeps two workers from counting the same at once."""
+
+    name = models.CharField(max_length=80, unique=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -20,7 +20,6 @@ from provenance.services.records import (
     records_storing,
     subjects_ensure,
 )
-from provenance.services.stats import clearance_count
 from provenance.services.steward_actions import (
     source_retention_change,
     source_terms_change,
@@ -45,7 +44,7 @@ from provenance.services.withdrawal import (
 )
 
 __all__ = [
-    "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "clearance_count", "consent_event_add",
+    "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "consent_event_add",
     "consent_import", "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
     "lawful_basis_revoke",
     "record_provenance", "record_provenance_bulk", "records_judge", "records_storing", "records_touch",

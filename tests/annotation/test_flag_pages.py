@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from annotation import services
 from annotation.models import Assignment, Flag, Task
-from annotation.stats import gauges_refresh
+from flywheel.stats.registry import stats_refresh
 from tests.annotation.test_flags import flag
 
 pytestmark = pytest.mark.django_db
@@ -170,7 +170,7 @@ def test_the_list_is_paged_by_key_and_costs_the_same_for_any_length(project, sto
     Flag.objects.bulk_create([
         Flag(task=task, project=project, raised_by=annotator, reason="unsafe", comment="c") for task in tasks[:2]
     ])
-    gauges_refresh(project)
+    stats_refresh(due_only=False)
     url = f"{PROJECT}flags/"
     client.get(url)
     with django_assert_num_queries(9):

@@ -6,10 +6,11 @@ import pytest
 
 from annotation import selectors, services
 from annotation.models import Assignment, Flag, Task
-from annotation.stats import gauges_refresh, project_numbers
+from annotation.stats import project_numbers
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from flywheel.stats.registry import stats_refresh
 from tests.annotation.test_services import expire, overlap, submit
 
 pytestmark = pytest.mark.django_db
@@ -267,10 +268,10 @@ def test_undo_of_a_flag_on_an_answered_task_leaves_the_answer(project, stock, an
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 def test_open_flags_are_counted(project, flagged, lead):
-    gauges_refresh(project)
+    stats_refresh(due_only=False)
     assert project_numbers(project).now["flags_open"] == 1
     decide(flagged[1], lead, "close")
-    gauges_refresh(project)
+    stats_refresh(due_only=False)
     numbers = project_numbers(project).now
     assert (numbers["flags_open"], numbers["tasks_closed"], numbers["tasks_flagged"]) == (0, 1, 0)
 

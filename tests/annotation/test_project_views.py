@@ -7,8 +7,8 @@ import re
 import pytest
 
 from annotation.models import Membership, Project, Task
-from annotation.stats import gauges_refresh
 from annotation.view_models import guidelines_html
+from flywheel.stats.registry import stats_refresh
 from tests.annotation.test_services import submit
 from tests.annotation.test_views import FACTS
 
@@ -90,7 +90,7 @@ def test_the_dashboard_reads_gauges_and_not_tasks(project, stock, lead, answer, 
                                                   django_assert_max_num_queries):
     stock(20)
     submit(project, annotator, answer)
-    gauges_refresh(project)
+    stats_refresh(due_only=False)
     client = client_of(lead)
     with django_assert_max_num_queries(14) as captured:
         html = client.get("/projects/support-replies/").content.decode()

@@ -7,12 +7,13 @@ from django.utils import timezone
 
 from annotation import selectors, services, tasks
 from annotation.models import Annotation, Assignment, Project, Task
-from annotation.stats import origins_use, people_of, project_numbers
+from annotation.stats import origins_of, people_of, project_numbers
 from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict
-from flywheel.stats.gauges import gauges_get
 from flywheel.stats.models import Gauge
+from flywheel.stats.registry import stats_refresh
+from flywheel.stats.series import gauges_of
 from tests.annotation.conftest import make_examples, make_source
 from tests.annotation.test_services import submit
 
@@ -77,15 +78,15 @@ def test_the_jobs_make_sweep_and_count(project, source, annotator, answer):
     services.task_next(project=project, user=annotator)
     Assignment.objects.filter(status="active").update(expires_at=timezone.now())
     assert tasks.sweep_leases() == 1
-    tasks.refresh_gauges()
+    stats_refresh(due_only=False)
     numbers = project_numbers(project)
     assert (numbers.now["tasks_open"], numbers.now["tasks_in_review"], numbers.now["answers_today"]) == (2, 1, 1)
-    assert numbers.counted_at
+    assert numbers.as_of
     assert people_of(project)[0].numbers["answers"] == 1
-    assert [(o.name, o.total, o.edited) for o in origins_use(project)] == [("agent", 1, 1)]
-    assert gauges_get(scope="origin:agent")["edited"].value == 1
+    assert [(o.name, o.shown, o.edited) for o in origins_of(project)] == [("agent", 1, 1)]
+    assert gauges_of("origin:agent").value("edited") == 1
     count = Gauge.objects.count()
-    tasks.refresh_gauges()
+    stats_refresh(due_only=False)
     assert Gauge.objects.count() == count
 
 

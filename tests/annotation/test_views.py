@@ -10,8 +10,8 @@ from django.test import Client
 
 from annotation import services
 from annotation.models import Annotation, Assignment, Project, Review
-from annotation.stats import gauges_refresh
 from flywheel.capture.models import Example
+from flywheel.stats.registry import stats_refresh
 from tests.annotation.conftest import ANSWER, MESSAGES, make_examples
 from tests.annotation.test_services import submit
 
@@ -58,7 +58,7 @@ def work(project, stock, annotator, annotator2, answer):
     stock(3)
     given = submit(project, annotator, answer)
     held = services.task_next(project=project, user=annotator2)
-    gauges_refresh(project)
+    stats_refresh(due_only=False)
     return given, held
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.models import Job
 from provenance import services
 from provenance.models import (
@@ -326,16 +327,16 @@ def test_every_change_of_facts_is_found_again_by_its_place_in_the_ledger(records
 
 
 def test_counting_gives_gauges_that_fall_to_zero_again(records, steward):
-    from flywheel.stats.gauges import gauges_get
+    from flywheel.stats.series import gauges_of
 
     made = records(2)
     services.steward_quarantine(record=made[0], reason="odd", by=steward)
     services.due_judge()
-    services.clearance_count()
-    counted = gauges_get(scope="gate:sft:EU")
-    assert (counted["cleared"].value, counted["refused"].value, counted["rule.quarantined"].value) == (1, 1, 1)
+    stats_refresh(due_only=False)
+    counted = gauges_of("gate:sft:EU")
+    assert (counted.value("cleared"), counted.value("refused"), counted.value("rule.quarantined")) == (1, 1, 1)
     services.steward_release(record=made[0], reason="fine", by=steward)
-    services.clearance_count()
-    assert gauges_get(scope="gate:sft:EU")["rule.quarantined"].value == 0
+    stats_refresh(due_only=False)
+    assert gauges_of("gate:sft:EU").value("rule.quarantined") == 0
 
 

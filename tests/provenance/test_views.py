@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain
 from flywheel.work.models import Job
 from provenance import services
@@ -21,7 +22,7 @@ def pages(records) -> dict[str, str]:
     made = records(2)
     services.record_provenance_bulk([_unlicensed()])
     services.due_judge()
-    services.clearance_count()
+    stats_refresh(due_only=False)
     subject = made[0].subjects.get()
     withdrawal = services.consent_withdraw(subject=made[1].subjects.get(), by="test")
     return {

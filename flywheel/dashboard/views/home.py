@@ -14,6 +14,7 @@ from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, role
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
 from flywheel.dashboard import access, selectors, wheel
+from flywheel.stats.series import Gauges, gauges_of
 from flywheel.ui.navigation import link, link_for
 
 
@@ -30,22 +31,19 @@ def index(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _annotator(user: User) -> dict[str, Any]:
-    mine = selectors.gauges_of([f"user:{user.pk}"])[f"user:{user.pk}"]
+    mine = selectors.answers_of(user)
     projects = selectors.projects_of(user, ANNOTATOR)
-    decided = sum(mine.get(f"home.{name}") or 0 for name in ("accepted", "fixed", "rejected"))
     return {
         "projects": projects,
         "next": next((item for item in projects if item.active or item.open), None),
         "mine": mine,
-        "today": mine.get("home.day") or 0,
-        "week": mine.get("home.week") or 0,
-        "week_delta": mine.delta("home.week"),
-        "accepted_share": (mine.get("home.accepted") or 0) / decided if decided else None,
-        "decided_text": f"of {decided:,} decided in 7 days" if decided else "nothing decided in 7 days",
-        # Answers that came by the API may have no time; a mean of none is no number.
-        "seconds": mine.get("home.seconds") or None, "seconds_unit": "s" if mine.get("home.seconds") else "",
+        "week_delta": wheel.delta_text(mine.week, mine.last_week),
+        "accepted_share": mine.accepted / mine.decided if mine.decided else None,
+        "decided_text": f"of {mine.decided:,} decided in 7 days" if mine.decided else "nothing decided in 7 days",
+        "seconds_unit": "s" if mine.seconds else "",
         "returned": selectors.returned_to(user),
         "left": sum(item.open for item in projects),
+        "left_days": selectors.days_sum(item.gauges.days("tasks.open") for item in projects),
         "as_of": mine.as_of or next((item.gauges.as_of for item in projects if item.gauges.as_of), None),
     }
 
@@ -70,7 +68,7 @@ def _lead(user: User) -> dict[str, Any]:
 
 
 def _steward(user: User) -> dict[str, Any]:
-    gauges = selectors.gauges_of(["all"])["all"]
+    gauges = gauges_of("all")
     gate = selectors.refusals()
     return {
         "gate": gate,
@@ -78,21 +76,27 @@ def _steward(user: User) -> dict[str, Any]:
         "largest": gate.rules[0][2] if gate.rules else 0,
         "records": gate.gauges.get("records"),
         "cleared": gate.gauges.get("cleared"),
-        "cleared_delta": gate.gauges.delta("cleared"),
+        "cleared_delta": _delta(gate.gauges, "cleared"),
         "refused": gate.gauges.get("refused"),
-        "refused_delta": gate.gauges.delta("refused"),
+        "refused_delta": _delta(gate.gauges, "refused"),
         "quarantined": gauges.get("home.decide.quarantined"),
         "personal_data": gauges.get("home.decide.personal_data"),
         "withdrawals": gauges.get("home.decide.withdrawals"),
+        "gate_spark": gate.gauges.spark,
+        "spark": gauges.spark,
         "as_of": gate.gauges.as_of,
         "clearance_url": link("clearance"),
         "subjects_url": link("subjects"),
     }
 
 
+def _delta(gauges: Gauges, name: str) -> str:
+    return wheel.delta_text(gauges.value(name) or 0, gauges.before(name))
+
+
 def _admin(user: User) -> dict[str, Any]:
     turning = selectors.wheel_now()
-    gauges = selectors.gauges_of(["all"])["all"]
+    gauges = gauges_of("all")
     budget = selectors.budget_now()
     return {
         "wheel": turning,
@@ -132,7 +136,7 @@ WAITING_LINKS = {
 def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
     found, roles = selectors.wheel_now(), roles_of(request.user)
-    opened = selectors.models_open_to(request.user, [row.model_id for row in found.acceptance if row.model_id])
+    opened = selectors.models_open_to(request.user, [row.model_id for row in found.generations if row.model_id])
     places = wheel.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
     project = selectors.sole_project(request.user)
 
@@ -152,15 +156,18 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
             for station, place in zip(found.stations, places, strict=True)
         ],
         "acceptance": [
-            {"row": row, "bar": wheel.segments(row, 240), "open": row.model_id in opened, "answers": answers_url(row)}
-            for row in found.acceptance
+            {
+                "row": row, "bar": wheel.segments(row.acceptance, 240), "open": row.model_id in opened,
+                "answers": answers_url(row),
+            }
+            for row in found.generations
         ],
         "models_url": link("models"),
     }
     return render(request, "dashboard/wheel.html", context)
 
 
-def answers_url(row: wheel.Acceptance) -> str:
+def answers_url(row: wheel.Generation) -> str:
     """Where the answers that an acceptance counts are listed."""
-    origin = "agent" if row.model_id is None else row.name
+    origin = "agent" if row.model_id is None else row.acceptance.name
     return f"{reverse('dashboard:answers')}?{urlencode({'of': origin})}"

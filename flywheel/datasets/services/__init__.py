@@ -13,10 +13,9 @@ from flywheel.datasets.services.files import (
     snapshot_file_open,
 )
 from flywheel.datasets.services.requests import snapshot_request
-from flywheel.datasets.services.stats import settled_cleared_count
 from flywheel.datasets.services.taint import SnapshotsReached, snapshots_withdraw
 
 __all__ = [
     "ALL", "InclusionProof", "SnapshotsReached", "export_stream", "pieces", "proof_of",
-    "settled_cleared_count", "snapshot_build", "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
+    "snapshot_build", "snapshot_file_open", "snapshot_request", "snapshots_withdraw",
 ]

@@ -20,13 +20,13 @@ from annotation.models import Project, Task
 from flywheel.capture.models import Capture, Example, Suggestion
 from flywheel.capture.services import process_captures
 from flywheel.core.errors import Conflict
-from flywheel.dashboard.services import everything_count
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.services import snapshot_request
 from flywheel.ops.demo.datasets import Answer, Material
 from flywheel.ops.prepare import person, project_ensure
 from flywheel.runs import services as runs
 from flywheel.runs.models import Device, ModelVersion, Recipe, SuggestionBatch, TrainingRun
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain, jobs_sweep
 from provenance.domain.gate import RULES
 
@@ -87,7 +87,7 @@ def turn(*, material: Material, planned: int, recipe_name: str, console: Console
     if run.status == "done":
         _promote_and_suggest(run, console, report)
     # Pages show what was counted, and no worker runs here that would.
-    everything_count()
+    stats_refresh(due_only=False)
 
 
 def _capture(material: Material, planned: int, console: Console, report: Report) -> None:

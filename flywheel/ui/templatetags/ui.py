@@ -6,6 +6,7 @@ They only turn values into markup; which values a page shows is left to its view
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,3 +169,36 @@ def is_checkbox(field: BoundField) -> bool:
 def is_choice_group(field: BoundField) -> bool:
     """Whether a form field is a group of radio buttons or check boxes."""
     return isinstance(field.field.widget, (forms.RadioSelect, forms.CheckboxSelectMultiple))
+
+
+SPARK_WIDTH, SPARK_HEIGHT = 84, 20
+
+
+@register.inclusion_tag("components/sparkline.html")
+def sparkline(days: Sequence[float | None] | None) -> dict[str, Any]:
+    """A number's last days as a line, oldest first; a gap where a day was not counted, nothing below two values.
+
+    A screen reader hears the first, the last, the least and the most instead.
+    """
+    values = [value for value in days or () if value is not None]
+    if len(values) < 2 or days is None:
+        return {"parts": []}
+    low, high = min(values), max(values)
+    step = SPARK_WIDTH / (len(days) - 1)
+    parts: list[list[str]] = [[]]
+    for place, value in enumerate(days):
+        if value is None:
+            parts.append([])
+            continue
+        # A line that never changes runs through the middle.
+        share = (value - low) / (high - low) if high > low else 0.5
+        parts[-1].append(f"{place * step:.1f},{SPARK_HEIGHT - 2 - share * (SPARK_HEIGHT - 4):.1f}")
+    age = len(days) - next(place for place, value in enumerate(days) if value is not None)
+    return {
+        "parts": [" ".join(part) for part in parts if len(part) > 1],
+        "end": parts[-1][-1].split(",") if parts[-1] else None, "width": SPARK_WIDTH, "height": SPARK_HEIGHT,
+        "words": (
+            f"Last {len(days)} days: from {number(values[0])}, {age} days ago, to {number(values[-1])}; "
+            f"least {number(low)}, most {number(high)}"
+        ),
+    }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from flywheel.capture import services, tasks
+from flywheel.capture import services
 from flywheel.capture.models import Capture, Example, Source
+from flywheel.stats.registry import stats_refresh
 from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +91,7 @@ def test_numbers_come_from_gauges(client_of, lead, source):
     services.capture_one(source=source, payload=ticket(), by=lead)
     services.process_captures()
     assert "Not counted yet" in client_of(lead).get("/sources/").content.decode()
-    tasks.refresh_gauges()
+    stats_refresh(due_only=False)
     assert "Counted" in client_of(lead).get("/sources/").content.decode()
     assert "Counted" in client_of(lead).get("/sources/acme/").content.decode()
 
@@ -144,7 +145,7 @@ def test_each_count_of_a_source_opens_into_a_list_of_as_many(client_of, admin, m
     services.process_captures()
     list(services.capture_bulk(source=source, lines=[ticket("T-wait"), ticket("T-wait", version="2")], by=admin))
     services.capture_one(source=other, payload=ticket("B-1"), by=admin)
-    tasks.refresh_gauges()
+    stats_refresh(due_only=False)
     client = client_of(admin)
     counts = {"": 63, "status=received&": 2, "status=dead&": 1}
     whole, listed = (client.get(page).content.decode() for page in ("/sources/acme/", "/sources/"))

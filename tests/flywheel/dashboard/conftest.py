@@ -10,14 +10,12 @@ from django.utils import timezone
 
 from annotation.label_config import DEFAULT
 from annotation.models import Annotation, Membership, Project, Review, Task
-from annotation.stats import origins_refresh
 from flywheel.capture.models import Capture, Example, Source, Suggestion
 from flywheel.core.models import User
-from flywheel.dashboard import services
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs.models import Device, ModelVersion, Recipe, TrainingRun
+from flywheel.stats.registry import stats_refresh
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord
-from provenance.services.stats import clearance_count
 
 REPLY = [{"type": "textarea", "value": {"text": ["Write to <EMAIL_1> & wait."]}}]
 
@@ -112,6 +110,5 @@ def member(project: Project, annotator: User, reviewer: User, lead: User) -> Pro
 
 def count_all() -> None:
     """What beat does within a minute: every app's counting."""
-    services.gauges_refresh()
-    origins_refresh()
-    clearance_count()
+    stats_refresh(due_only=False)
+    stats_refresh(due_only=False)

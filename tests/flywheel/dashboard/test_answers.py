@@ -11,9 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Annotation, Membership, Project, Task
-from annotation.stats import origins_refresh
 from flywheel.core.models import User
-from flywheel.dashboard import selectors, services
+from flywheel.dashboard import selectors
+from flywheel.stats.registry import stats_refresh
 from tests.flywheel.dashboard.conftest import Turn, example_make
 
 ClientOf = Callable[[User], Client]
@@ -42,11 +42,10 @@ def test_every_count_of_the_wheel_opens_into_the_answers_that_it_counts(
     answer(turn, annotator, 21, suggestion_use="none")
     parent = answer(turn, annotator, 22, suggestion_use="edited", suggestion_origin="gen-0")
     answer(turn, annotator, 23, parent=parent)
-    origins_refresh()
-    services.gauges_refresh()
+    stats_refresh(due_only=False)
     client = client_of(admin)
     wheel = client.get("/wheel/").content.decode()
-    (row,) = [row for row in selectors.wheel_now().acceptance if row.name == "gen-1"]
+    (row,) = [row.acceptance for row in selectors.wheel_now().generations if row.acceptance.name == "gen-1"]
     counts = {"": row.shown, "&use=accepted": row.accepted, "&use=edited": row.edited, "&use=replaced": row.replaced}
     assert counts == {"": 4, "&use=accepted": 2, "&use=edited": 1, "&use=replaced": 1}
     for use, count in counts.items():

@@ -9,7 +9,7 @@ from django.test import Client
 
 from annotation.models import Flag, Membership
 from flywheel.core.models import User
-from flywheel.dashboard import services
+from flywheel.stats.registry import stats_refresh
 from tests.flywheel.dashboard.conftest import Turn
 
 ClientOf = Callable[[User], Client]
@@ -24,9 +24,9 @@ def test_the_home_counts_open_flags(
     task = turn.project.tasks.get(example=turn.taught)
     for state in ("open", "returned", "undone"):
         Flag.objects.create(project=turn.project, task=task, raised_by=annotator, reason="unsafe", state=state)
-    services.gauges_refresh()
+    stats_refresh(due_only=False)
     html = client_of(user).get("/").content.decode()
     assert '<a href="/projects/replies/flags/">1</a>' in html
     Flag.objects.update(state="closed")
-    services.gauges_refresh()
+    stats_refresh(due_only=False)
     assert '<a href="/projects/replies/flags/">1</a>' not in client_of(user).get("/").content.decode()

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from annotation.domain.suggestions import Acceptance
 from flywheel.dashboard import wheel
-from flywheel.dashboard.wheel import Acceptance, Station, gauge_name, stations_of
+from flywheel.dashboard.wheel import Station, gauge_name, stations_of
 
 KIND = wheel.STATIONS[1]
 
@@ -73,14 +74,14 @@ def test_every_gauge_of_the_page_is_named_once() -> None:
 
 
 def test_a_bar_is_as_wide_as_its_counts() -> None:
-    bar = wheel.segments(Acceptance("m", accepted=1, edited=2, replaced=1, edit_distance=0.3), 240)
+    bar = wheel.segments(Acceptance("m", accepted=1, edited=2, replaced=1, distance=0.3), 240)
     assert [(piece.x, piece.width, piece.series) for piece in bar] == [(0, 60, 1), (60, 120, 2), (180, 60, 3)]
 
 
 def test_an_unanswered_model_has_no_bar() -> None:
-    nobody = Acceptance("m", accepted=0, edited=0, replaced=0, edit_distance=None)
+    nobody = Acceptance("m", accepted=0, edited=0, replaced=0, distance=None)
     assert wheel.segments(nobody, 240) == []
-    assert nobody.rate == 0
+    assert nobody.rate is None
 
 
 def test_the_ring_starts_at_the_top_and_runs_clockwise() -> None:

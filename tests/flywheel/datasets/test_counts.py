@@ -10,10 +10,10 @@ from django.test import Client
 
 from annotation.models import Annotation, Project, Task
 from flywheel.capture.models import Example
-from flywheel.datasets.services import settled_cleared_count
 from flywheel.stats.models import Gauge
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain
-from provenance.services import clearance_count, steward_quarantine
+from provenance.services import steward_quarantine
 from tests.flywheel.datasets.conftest import House
 
 pytestmark = pytest.mark.django_db
@@ -40,8 +40,7 @@ def mixed(house: House, steward: Any) -> House:
     answer.result[0]["value"]["text"] = [" "]
     answer.save()
     jobs_drain()
-    clearance_count()
-    settled_cleared_count()
+    stats_refresh(due_only=False)
     return house
 
 

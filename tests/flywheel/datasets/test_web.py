@@ -15,6 +15,7 @@ from flywheel.capture.models import Example
 from flywheel.datasets import services
 from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.models import Snapshot
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain
 from tests.flywheel.datasets.conftest import House
 from training.contract import verify_inclusion
@@ -114,7 +115,7 @@ def test_the_form_shows_how_much_is_ready(house: House, client_of, lead):
 
     house.settle(7)
     due_judge()
-    services.settled_cleared_count()
+    stats_refresh(due_only=False)
     page = client_of(lead).get(reverse("datasets:snapshot_new"))
     assert [n for _, counts in page.context["estimate"] for _, n in counts] == [7, 7, 7]
 

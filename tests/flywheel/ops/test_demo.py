@@ -34,9 +34,9 @@ KEYS = [
 
 
 COUNTED = """
-from flywheel.stats.gauges import gauges_get
-gate = gauges_get(scope="gate:sft:EU")
-print(int(gate["stage.settled"].value), int(gate["stage.ready"].value), int(gauges_get(scope="gate")["records"].value))
+from flywheel.stats.series import gauges_of
+gate = gauges_of("gate:sft:EU")
+print(gate.get("stage.settled"), gate.get("stage.ready"), gauges_of("gate").get("records"))
 """
 
 

@@ -13,7 +13,6 @@ from annotation import services as annotation
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
 from annotation.models import Membership, Project, Task
-from annotation.stats import origins_refresh
 from flywheel.audit.ledger import ledger_verify
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
@@ -22,6 +21,7 @@ from flywheel.dashboard.selectors import wheel_now
 from flywheel.runs import domain, selectors, services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch
 from flywheel.runs.services.leases import LeaseLost, TokenRefused
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
@@ -287,9 +287,9 @@ def test_each_generation_is_measured_by_what_became_of_its_suggestions(
             model = services.model_promote(
                 model=trained(builders.requested(lead, of=champion.run.snapshot, where=workshop)), by=admin
             )
-    origins_refresh()
+    stats_refresh(due_only=False)
     counted = selectors.acceptances_of(ModelVersion.objects.all())
-    shown_on_wheel = {row.generation: row for row in wheel_now().acceptance if row.generation}
+    shown_on_wheel = {row.generation: row.acceptance for row in wheel_now().generations if row.generation}
     for made in ModelVersion.objects.all():
         uses = [REPLIES[reply] for reply in given[made.generation]]
         mine, drawn = counted[made.pk], shown_on_wheel[made.generation]
@@ -298,7 +298,7 @@ def test_each_generation_is_measured_by_what_became_of_its_suggestions(
             for use in ("accepted", "edited", "replaced"):
                 assert getattr(found, use) == [u for u, _ in uses].count(use)
         assert mine.rate == drawn.rate == [u for u, _ in uses].count("accepted") / len(uses)
-        assert mine.distance == drawn.edit_distance == pytest.approx(sum(d for _, d in uses) / len(uses))
+        assert mine.distance == drawn.distance == pytest.approx(sum(d for _, d in uses) / len(uses))
     page = client_of(lead).get("/models/").content.decode()
     assert "50 %" in page or "50%" in page
     client = client_of(lead)

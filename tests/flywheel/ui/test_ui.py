@@ -181,3 +181,23 @@ def test_every_icon_that_templates_name_is_drawn() -> None:
     text = "".join(path.read_text() for path in TEMPLATES)
     named = set(re.findall(r'{% icon "(\w+)" %}', text)) | set(re.findall(r'icon="(\w+)"', text))
     assert named <= drawn
+
+
+# --- sparklines ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sparkline_has_a_line_for_each_stretch_of_days_and_words_for_screen_readers() -> None:
+    drawn = render("{% sparkline days %}", days=[None, 1, 3, None, 2, 2])
+    assert drawn.count("<polyline") == 2
+    assert 'points="16.8,18.0 33.6,2.0"' in drawn
+    assert "Last 6 days: from 1, 5 days ago, to 2; least 1, most 3" in drawn
+    assert "style=" not in drawn
+
+
+def test_a_sparkline_of_fewer_than_two_days_is_not_drawn() -> None:
+    assert render("{% sparkline days %}", days=[None, 5]).strip() == ""
+    assert render("{% sparkline days %}", days=None).strip() == ""
+
+
+def test_a_number_that_never_changes_is_a_line_through_the_middle() -> None:
+    assert 'points="0.0,10.0 84.0,10.0"' in render("{% sparkline days %}", days=[4, 4])

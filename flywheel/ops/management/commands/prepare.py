@@ -13,10 +13,10 @@ from annotation.services import tasks_make
 from flywheel.capture.models import Example
 from flywheel.capture.services import process_captures
 from flywheel.core.errors import ValidationFailed
-from flywheel.dashboard.services import everything_count
 from flywheel.ops import prepare
 from flywheel.ops.demo.datasets import SampleMaterial
 from flywheel.runs.services import defaults_ensure
+from flywheel.stats.registry import stats_refresh
 from flywheel.work.jobs import jobs_drain
 
 
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             pass
         while jobs_drain():
             pass
-        everything_count()
+        stats_refresh(due_only=False)
 
     def _base_model(self, model: str) -> None:
         if not (prepare.base_model_folder(model) / "revision.json").exists():

@@ -1,19 +1,23 @@
-"""Counting what is annotated, settled and cleared, by job: the clearance funnel's stages, and a form's estimate."""
+"""Counting what is annotated, settled and cleared: the clearance funnel's stages, and a form's estimate."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from django.db.models import Count
 
 from annotation.models import Task
 from flywheel.datasets.selectors import STAGES
-from flywheel.stats.gauges import gauges_set
+from flywheel.stats.registry import Counted, counter
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateVerdict
 from provenance.regions import regions
 
 
-def settled_cleared_count() -> None:
-    """Count, for each purpose and region kept, the records at each stage, and each project's settled tasks."""
+@counter("datasets.settled")
+def settled_cleared_count(now: datetime) -> Counted:
+    """For each purpose and region kept, the records at each stage, and each project's settled tasks."""
+    found: dict[str, dict[str, float]] = {}
     settled = Task.objects.filter(state=Task.State.SETTLED)
     by_project = dict(settled.order_by().values_list("project_id").annotate(n=Count("pk")))
     for purpose in JUDGED_PURPOSES:
@@ -29,4 +33,5 @@ def settled_cleared_count() -> None:
             for project_id in by_project:
                 values[f"settled.{project_id}"] = by_project[project_id]
                 values[f"settled_cleared.{project_id}"] = ready.get(project_id, 0)
-            gauges_set(values, scope=f"gate:{purpose}:{region}")
+            found[f"gate:{purpose}:{region}"] = values
+    return found
