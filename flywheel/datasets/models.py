@@ -47,7 +47,7 @@ class Snapshot(models.Model):
     # Folder below file storage that holds the snapshot's files.
     path = models.CharField(max_length=300, blank=True)
     # The job that builds it. Who holds the job's claim is the only one who may write the snapshot's rows.
-    job = models.OneToOneField(Job, null=True, on_delete=models.PROTECT, related_name="snapshot")
+    job = models.OneToOneField(Job, null=True, on_delete=models.PROTECT, related_name="+")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     frozen_at = models.DateTimeField(null=True, blank=True)

@@ -24,6 +24,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
     snapshot = serializers.UUIDField(source="snapshot.uid", read_only=True)
     recipe = serializers.CharField(source="recipe.name", read_only=True)
     device = serializers.CharField(source="device.name", read_only=True)
+    attempt = serializers.IntegerField(source="attempts", read_only=True)
     model = serializers.SerializerMethodField()
 
     class Meta:
@@ -188,7 +189,7 @@ class RunCancel(APIView):
         data = CancelSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         run = access.run_of(request.user, uid)
-        services.run_cancel(run=run, by=request.user, reason=data.validated_data.get("reason", ""))
+        services.remote_job_cancel(job=run, by=request.user, reason=data.validated_data.get("reason", ""))
         return Response(RunSerializer(access.run_of(request.user, uid)).data)
 
 

@@ -9,7 +9,7 @@ from flywheel.runs import api, worker_api
 
 
 class KindConverter(StringConverter):
-    """What a trainer can lease."""
+    """The kinds of jobs that a trainer can lease."""
 
     regex = "run|suggestions"
 
@@ -30,13 +30,13 @@ urlpatterns: list[URLPattern] = [
     path("models/<str:name>/promote/", api.ModelPromote.as_view(), name="api_model_promote"),
     path("models/<str:name>/decide/", api.ModelDecide.as_view(), name="api_model_decide"),
     path("models/<str:name>/suggestions/", api.ModelPublish.as_view(), name="api_model_publish"),
-    path(f"{JOB}lease", worker_api.lease, name="worker_lease"),
-    path(f"{JOB}heartbeat", worker_api.heartbeat, name="worker_heartbeat"),
-    path(f"{JOB}events", worker_api.events, name="worker_events"),
-    path(f"{JOB}snapshot/<path:path>", worker_api.snapshot, name="worker_snapshot"),
-    path(f"{JOB}prompts", worker_api.prompts, name="worker_prompts"),
-    path(f"{JOB}adapter/<path:path>", worker_api.adapter, name="worker_adapter"),
-    path(f"{JOB}artifacts/<path:path>", worker_api.artifact, name="worker_artifact"),
-    path(f"{JOB}complete", worker_api.complete, name="worker_complete"),
-    path(f"{JOB}fail", worker_api.fail, name="worker_fail"),
+    path(f"{JOB}lease", worker_api.Lease.as_view(), name="worker_lease"),
+    path(f"{JOB}heartbeat", worker_api.Heartbeat.as_view(), name="worker_heartbeat"),
+    path(f"{JOB}events", worker_api.Events.as_view(), name="worker_events"),
+    path(f"{JOB}snapshot/<path:path>", worker_api.Download.as_view(part="snapshot"), name="worker_snapshot"),
+    path(f"{JOB}prompts", worker_api.Download.as_view(part="prompts"), name="worker_prompts"),
+    path(f"{JOB}adapter/<path:path>", worker_api.Download.as_view(part="adapter"), name="worker_adapter"),
+    path(f"{JOB}artifacts/<path:path>", worker_api.Upload.as_view(), name="worker_artifact"),
+    path(f"{JOB}complete", worker_api.Complete.as_view(), name="worker_complete"),
+    path(f"{JOB}fail", worker_api.Fail.as_view(), name="worker_fail"),
 ]

@@ -1,12 +1,10 @@
 """The control plane of training: recipes, prices, budgets, runs with their events, models, batches of suggestions.
 
-Rules are in domain, changes in services; torch is never imported here. Training itself is the trainer's, reached
-over HTTP through worker_api.
+Rules are in domain, changes in services; torch is never imported here. Trainers reach it over HTTP (worker_api).
 """
 
 from __future__ import annotations
 
-import uuid
 from decimal import Decimal
 
 from django.conf import settings
@@ -14,6 +12,7 @@ from django.db import models
 
 from annotation.models import Project
 from flywheel.datasets.models import Snapshot
+from flywheel.work.models import Job
 
 
 class Recipe(models.Model):
@@ -78,9 +77,9 @@ class Budget(models.Model):
     reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     spent = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     currency = models.CharField(max_length=3, default="EUR")
-    # A run that may cost more than this needs the approval of somebody other than its requester.
+    # A run that may cost more than this needs the approval of an admin other than its requester.
     second_person_above = models.DecimalField(max_digits=12, decimal_places=2, default=50)
-    # The month whose cap and threshold it took over by itself; empty once somebody has set it.
+    # The month whose cap and threshold were carried over; empty once an admin has set this month's.
     carried_from = models.DateField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -92,79 +91,64 @@ class Budget(models.Model):
         return self.spent + self.reserved
 
 
-class LeasedJob(models.Model):
-    """What a trainer leases over HTTP: common to training runs and batches of suggestions.
+class RemoteJob(Job):
+    """A job that a trainer leases over HTTP and that costs money: what runs and batches of suggestions share.
 
-    `token_sha256` is the hash of the token that is good for this job's current attempt only; queueing it again mints
-    a new one, so that a worker believed dead can no longer write.
+    The row is a `work.Job` with further columns. Queueing it again mints a new claim token when the message is sent,
+    so a trainer that was presumed dead can no longer write.
     """
 
-    class Status(models.TextChoices):
-        REQUESTED = "requested", "Waits for approval"
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        CANCELLING = "cancelling", "Cancelling"
-        DONE = "done", "Done"
-        STOPPED = "stopped", "Stopped at a limit"
-        CANCELLED = "cancelled", "Cancelled"
-        FAILED = "failed", "Failed"
-
-    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    status = models.CharField(max_length=12, choices=Status, default=Status.REQUESTED)
-    token_sha256 = models.CharField(max_length=64, blank=True)
-    attempt = models.PositiveIntegerField(default=0)
-    worker_name = models.CharField(max_length=200, blank=True)
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
-    cancel_requested_at = models.DateTimeField(null=True, blank=True)
-    # Attempts in a row that ended without a checkpoint.
-    failures = models.PositiveIntegerField(default=0)
-    # When a message was last sent to the trainers' queue, and how often: a lost one is sent again, ever less often.
-    dispatched_at = models.DateTimeField(null=True, blank=True)
-    dispatches = models.PositiveIntegerField(default=0)
-    # Time under lease, in seconds, counted up to `metered_at`; the cost is this times the device's price.
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, parent_link=True, primary_key=True)
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="+")
+    budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="+")
+    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    # Time under lease, in seconds, counted up to the last heartbeat; the cost is this times the price of an hour.
     seconds = models.FloatField(default=0)
-    metered_at = models.DateTimeField(null=True, blank=True)
-    error = models.TextField(blank=True)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-    queued_at = models.DateTimeField(null=True, blank=True)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
 
     class Meta:
         abstract = True
 
+    @property
+    def price_per_hour(self) -> Decimal:
+        """Price of an hour under lease, in the device's currency."""
+        return self.device.price_per_hour
 
-class TrainingRun(LeasedJob):
-    """One training of one recipe on one snapshot."""
+
+class TrainingRun(RemoteJob):
+    """One training of one recipe on one snapshot. Its progress is counted in optimiser steps."""
 
     name = models.CharField(max_length=200)
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
     recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="runs")
-    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="runs")
-    budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="runs")
-    # The RunSpec (training.contract) as it was approved, with the snapshot's path left to the worker.
+    # The RunSpec (training.contract) as it was approved. The worker fills in the snapshot's path.
     spec = models.JSONField(default=dict)
     # {tokens, seconds_low, seconds_high, cost_low, cost_high, currency, assumptions: [...]}
     estimate = models.JSONField(default=dict)
     max_cost = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True)
-    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
-    cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
-    step = models.PositiveIntegerField(default=0)
-    total_steps = models.PositiveIntegerField(default=0)
     last_seq = models.PositiveBigIntegerField(default=0)
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     approved_at = models.DateTimeField(null=True, blank=True)
     result = models.JSONField(default=dict)
 
-    class Meta:
-        indexes = [
-            models.Index(fields=["-id"], name="run_newest"),
-            models.Index(fields=["status", "lease_expires_at"], name="run_by_lease"),
-        ]
-
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return self.done
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps planned, 0 while unknown."""
+        return self.total or 0
+
+    @property
+    def price_per_hour(self) -> Decimal:
+        """The price that the run was approved at, even if the device costs something else by now."""
+        approved = (self.spec.get("limits") or {}).get("cost_per_hour")
+        return self.device.price_per_hour if approved is None else Decimal(str(approved))
 
 
 class RunEvent(models.Model):
@@ -269,31 +253,24 @@ class Evaluation(models.Model):
         return max(self.base_loss, self.tuned_loss)
 
 
-class SuggestionBatch(LeasedJob):
-    """The champion's suggestions onto unannotated tasks of its project."""
+class SuggestionBatch(RemoteJob):
+    """The champion's suggestions onto unannotated tasks of its project. Its progress is counted in tasks.
+
+    One batch at a time per model: the model is the job's key, and long work with a key exists once until it ends.
+    """
 
     model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="batches")
-    total = models.PositiveIntegerField(default=0)
-    done = models.PositiveIntegerField(default=0)
     # Tasks after this id were looked at, up to and including `last_task_id`; the next batch goes on from there.
     after_task_id = models.BigIntegerField(default=0)
     last_task_id = models.BigIntegerField(default=0)
-    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="batches")
-    budget = models.ForeignKey(Budget, null=True, on_delete=models.PROTECT, related_name="batches")
-    reserved = models.DecimalField(max_digits=12, decimal_places=4, default=0)
     prompts_path = models.CharField(max_length=300, blank=True)
     results_path = models.CharField(max_length=300, blank=True)
-    cost = models.DecimalField(max_digits=12, decimal_places=4, default=0)
-
-    class Meta:
-        indexes = [models.Index(fields=["status", "lease_expires_at"], name="batch_by_lease")]
-        constraints = [
-            # One batch at a time per model: two clicks, or two sweeps, make one.
-            models.UniqueConstraint(
-                fields=["model"], name="batch_one_active",
-                condition=models.Q(status__in=["requested", "queued", "running", "cancelling"]),
-            )
-        ]
 
     def __str__(self) -> str:
         return f"suggestions of {self.model_id}"
+
+
+REMOTE_MODELS: dict[str, type[TrainingRun] | type[SuggestionBatch]] = {
+    "run": TrainingRun, "suggestions": SuggestionBatch
+}
+"""Remote jobs by their kind, which is also the word for them in addresses, messages and the ledger."""

@@ -34,14 +34,6 @@ MOST_REVISION_BYTES = 1024 * 1024
 PAST_RUNS = 5
 CURVE_POINTS = 2000
 
-Leased = TrainingRun | SuggestionBatch
-KINDS: dict[str, type[TrainingRun] | type[SuggestionBatch]] = {"run": TrainingRun, "suggestions": SuggestionBatch}
-
-
-def kind_of(job: Leased) -> str:
-    """The word for this job in messages, addresses and the ledger."""
-    return "run" if isinstance(job, TrainingRun) else "suggestions"
-
 
 def model_get(name: str) -> ModelVersion:
     """A model by name or number. Raises NotFound."""
@@ -125,7 +117,7 @@ def rate_of(device: Device) -> domain.Rate:
 def past_runs(recipe: Recipe, device: Device) -> list[domain.PastRun]:
     """The newest finished runs of this recipe on this device, as the estimate sees them."""
     done = TrainingRun.objects.filter(recipe=recipe, device=device, status=TrainingRun.Status.DONE)
-    runs = done.select_related("snapshot", "recipe").order_by("-id")
+    runs = done.select_related("snapshot", "recipe").order_by("-pk")
     return [past for run in runs[:PAST_RUNS] if (past := _past(run)) is not None]
 
 
@@ -150,7 +142,7 @@ def _ratio(actual: float, counted: int) -> float:
 
 def last_ratio(device: Device) -> float | None:
     """Actual over estimated time of the newest finished run on a device: how far off the last estimate was."""
-    run = TrainingRun.objects.filter(device=device, status=TrainingRun.Status.DONE).order_by("-id").first()
+    run = TrainingRun.objects.filter(device=device, status=TrainingRun.Status.DONE).order_by("-pk").first()
     return None if run is None else ratio_of(run)
 
 

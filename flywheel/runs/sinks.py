@@ -51,7 +51,7 @@ SINKS: dict[str, Callable[[], RunSink]] = {"log": LogSink, "jsonl": JsonlSink}
 
 
 def _event_line(run: TrainingRun, event: RunEvent) -> str:
-    return json.dumps({"run": str(run.uid), "attempt": run.attempt, **event.to_json()}, sort_keys=True)
+    return json.dumps({"run": str(run.uid), "attempt": run.attempts, **event.to_json()}, sort_keys=True)
 
 
 def events_publish(run: TrainingRun, events: Iterable[RunEvent]) -> None:

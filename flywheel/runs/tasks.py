@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import shared_task
 from django.urls import reverse
 
 from flywheel.runs import services
-from flywheel.runs.models import SuggestionBatch
+from flywheel.runs.models import REMOTE_MODELS, SuggestionBatch, TrainingRun
 from flywheel.runs.services.withdrawal import WALK_STEPS
 from flywheel.work.claims import Claim
 from flywheel.work.models import Job
-from flywheel.work.registry import job_kind
+from flywheel.work.registry import job_kind, remote_job_kind
 
 
-@job_kind("runs.dispatch")
-def dispatch(claim: Claim) -> None:
-    """Nudge the trainers about a queued job; a batch's prompts are written first."""
-    payload = claim.payload
-    if payload["kind"] == "suggestions":
-        services.suggestions_prepare(batch=SuggestionBatch.objects.get(pk=payload["job"]))
-    services.run_dispatch(kind=payload["kind"], job_id=payload["job"])
+def _run_page(job: Job) -> str:
+    return reverse("runs:run", args=[job.uid])
+
+
+def _model_page(job: Job) -> str:
+    return reverse("runs:model", args=[SuggestionBatch.objects.select_related("model").get(pk=job.pk).model.name])
+
+
+def _cancel(job: Job, by: Any) -> None:
+    services.remote_job_cancel(job=REMOTE_MODELS[job.kind].objects.get(pk=job.pk), by=by)
+
+
+@remote_job_kind("run", title="Training run", link=_run_page, cancel=_cancel)
+def run_send(job: Job) -> None:
+    """Send a queued run to the trainers."""
+    services.job_send(job=TrainingRun.objects.get(pk=job.pk))
+
+
+@remote_job_kind("suggestions", title="Suggestions", link=_model_page, cancel=_cancel)
+def batch_send(job: Job) -> None:
+    """Send a queued batch of suggestions to the trainers, its prompts written."""
+    services.job_send(job=SuggestionBatch.objects.get(pk=job.pk))
 
 
 def _withdrawal_page(job: Job) -> str:
@@ -44,7 +61,7 @@ def withdrawal_late(claim: Claim) -> None:
 @shared_task(name="runs.sweep", ignore_result=True)
 def sweep() -> None:
     """Take up what a dead worker or a lost message left."""
-    services.runs_sweep()
+    services.remote_jobs_sweep()
 
 
 @shared_task(name="runs.budget", ignore_result=True)

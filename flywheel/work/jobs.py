@@ -241,7 +241,7 @@ def jobs_retry(*, job_ids: list[int]) -> int:
     )
 
 
-def job_cancel(*, job_uid: str, by: Any = None) -> Job:
+def job_cancel(*, job_uid: str, by: Any) -> Job:
     """Ask a job to stop at its next step, or as its kind does it.
 
     Raises NotFound, Conflict when it has already ended, and what the kind's own cancel raises.

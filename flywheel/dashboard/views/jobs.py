@@ -51,7 +51,7 @@ def row(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Ask a job to stop at its next step."""
-    job_cancel(job_uid=str(_job(request, uid).uid))
+    job_cancel(job_uid=str(_job(request, uid).uid), by=request.user)
     if request.headers.get("HX-Request"):
         return render(request, "components/job.html", {"job": _job(request, uid)})
     return redirect(request.POST.get("next", "") if request.POST.get("next") == "/" else "dashboard:jobs")

@@ -239,7 +239,7 @@ def _wait(job: TrainingRun | SuggestionBatch, show: Callable[[], None], alive: C
     while True:
         _drain()
         if time.monotonic() - swept > SWEEP_EVERY:
-            runs.runs_sweep()
+            runs.remote_jobs_sweep()
             jobs_sweep()
             swept = time.monotonic()
         close_old_connections()

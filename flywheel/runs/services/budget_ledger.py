@@ -12,8 +12,7 @@ from django.conf import settings
 
 from flywheel.core.errors import Conflict
 from flywheel.runs import domain, selectors
-from flywheel.runs.models import Budget, Device, TrainingRun
-from flywheel.runs.selectors import Leased
+from flywheel.runs.models import Budget, Device, RemoteJob
 from flywheel.runs.services.catalog import budget_carry
 
 
@@ -35,7 +34,7 @@ def budget_locked(device: Device) -> Budget:
     return budget
 
 
-def reserve(job: Leased, budget: Budget, amount: Decimal) -> None:
+def reserve(job: RemoteJob, budget: Budget, amount: Decimal) -> None:
     """Set `amount` aside for a job. Raises Conflict when the month's budget does not hold it."""
     refusal = domain.budget_refusal(
         cap=budget.cap, reserved=budget.reserved, spent=budget.spent, wanted=amount, currency=budget.currency
@@ -47,32 +46,26 @@ def reserve(job: Leased, budget: Budget, amount: Decimal) -> None:
     job.budget, job.reserved = budget, amount
 
 
-def price_of(job: Leased) -> Decimal:
-    """Price of an hour: the one a run was approved at, the device's for a batch."""
-    approved = (job.spec.get("limits") or {}).get("cost_per_hour") if isinstance(job, TrainingRun) else None
-    return job.device.price_per_hour if approved is None else Decimal(str(approved))
-
-
-def meter(job: Leased, now: datetime) -> None:
-    """Count the time since the last sign of life into a leased job; a gap counts one lease at most."""
-    if job.metered_at is not None:
-        gap = (now - job.metered_at).total_seconds()
+def meter(job: RemoteJob, now: datetime) -> None:
+    """Count the time since the last heartbeat into a leased job. A gap counts one lease at most."""
+    if job.heartbeat_at is not None:
+        gap = (now - job.heartbeat_at).total_seconds()
         job.seconds += min(max(gap, 0.0), float(settings.FLYWHEEL["RUN_LEASE_SECONDS"]))
-    job.metered_at = now
-    job.cost = domain.price_of(job.seconds, price_of(job))
+    job.heartbeat_at = now
+    job.cost = domain.price_of(job.seconds, job.price_per_hour)
 
 
-def over_reservation(job: Leased) -> bool:
+def over_reservation(job: RemoteJob) -> bool:
     """Whether a job has used up what was set aside for it."""
     return job.reserved > 0 and job.cost >= job.reserved
 
 
-def overrun(job: Leased) -> bool:
-    """Whether a job goes on although it was told to stop when its reservation was used up."""
-    return domain.overrun(cost=job.cost, reserved=job.reserved, price_per_hour=price_of(job))
+def overrun(job: RemoteJob) -> bool:
+    """Whether a job goes on although it should have stopped when its reservation was used up."""
+    return domain.overrun(cost=job.cost, reserved=job.reserved, price_per_hour=job.price_per_hour)
 
 
-def settle(job: Leased) -> None:
+def settle(job: RemoteJob) -> None:
     """Give back what was reserved and book what was spent, once."""
     if job.budget_id is not None:
         # Counted here, in decimals: SQLite's own arithmetic is binary and leaves rests such as -0.0000.
@@ -80,4 +73,4 @@ def settle(job: Leased) -> None:
         budget.reserved, budget.spent = budget.reserved - job.reserved, budget.spent + job.cost
         budget.save(update_fields=["reserved", "spent"])
         job.reserved = Decimal(0)
-    job.metered_at = None
+    job.heartbeat_at = None

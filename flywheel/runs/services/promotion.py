@@ -18,7 +18,7 @@ from flywheel.core.text import plain_text
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import domain, selectors
 from flywheel.runs.models import ModelVersion
-from flywheel.runs.services.leases import run_cancel
+from flywheel.runs.services.remote_jobs import remote_job_cancel
 
 Status = ModelVersion.Status
 
@@ -66,7 +66,7 @@ def _batches_end(before: ModelVersion, champion: ModelVersion) -> None:
     for batch in before.batches.exclude(status__in=domain.ENDED).order_by("pk"):
         # It may have ended meanwhile.
         with suppress(Conflict):
-            run_cancel(run=batch, by=SystemActor("promotion"), reason=f"{champion.name} is champion now")
+            remote_job_cancel(job=batch, by=SystemActor("promotion"), reason=f"{champion.name} is champion now")
 
 
 def _may_be_promoted(model: ModelVersion, verdict: domain.PromotionVerdict, reason: str) -> None:

@@ -20,10 +20,9 @@ from flywheel.runs import domain, selectors
 from flywheel.runs.models import Budget, Device, ManagedProvider, Recipe, TrainingRun
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.catalog import EMPTY_ROOT_HEX
-from flywheel.work.jobs import job_add
+from flywheel.work.jobs import job_enqueue
 from training.contract import ContractError, RunSpec
 
-DISPATCH_TOPIC = "runs.dispatch"
 OVERRIDES = ("hyperparameters", "evaluation", "limits", "seed")
 
 RESERVE_FACTOR = 2
@@ -114,17 +113,21 @@ def run_request(
 ) -> TrainingRun:
     """Ask for a run; it waits for an admin's approval. Raises Refused, Conflict, Invalid."""
     require("run.request", by, snapshot.project)
-    run = TrainingRun(snapshot=snapshot, recipe=recipe, device=device, requested_by=by)
+    run = TrainingRun(
+        kind="run", visible=True, status=TrainingRun.Status.REQUESTED, unit="steps", snapshot=snapshot, recipe=recipe,
+        device=device, requested_by=by,
+    )
     found = run_estimate(snapshot=snapshot, recipe=recipe, device=device, overrides=overrides)
     if found.problems:
         raise Conflict("; ".join(found.problems))
     spec = spec_build(snapshot=snapshot, recipe=recipe, run_id=str(run.uid), overrides=overrides or {})
     run.name = (name.strip() or f"{snapshot.project.slug} · {recipe.name}")[:200]
+    run.title, run.object_ref = f"Train {run.name}", f"run:{run.uid}"
     run.spec, run.estimate, run.max_cost = spec.to_json(), found.estimate.to_json(), found.reservation
     run.estimate["managed"] = [
         {"name": n, "cost": str(cost), "currency": currency} for n, cost, currency in found.managed
     ]
-    run.total_steps = found.estimate.steps
+    run.total = found.estimate.steps
     with transaction.atomic():
         _trainable(run)
         run.save(force_insert=True)
@@ -160,10 +163,9 @@ def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
         if not run.device.price_per_hour:
             # The trainer refuses a limit on a cost that it cannot count.
             run.spec["limits"]["max_cost"] = None
-        now = timezone.now()
-        run.status, run.approved_by, run.approved_at, run.queued_at = TrainingRun.Status.QUEUED, by, now, now
+        run.approved_by, run.approved_at = by, timezone.now()
+        job_enqueue(run)
         run.save()
-        job_add(kind=DISPATCH_TOPIC, payload={"kind": "run", "job": run.pk}, dedupe_key=f"run:{run.pk}")
         ledger_append(
             actor=by, action=Action.RUN_APPROVE, object=f"run:{run.uid}",
             touched={"run": [run.pk]},
@@ -201,7 +203,7 @@ def _trainable(run: TrainingRun) -> None:
 
 
 def _locked(run: TrainingRun) -> TrainingRun:
-    locked = TrainingRun.objects.select_for_update(of=("self",)).select_related("snapshot", "recipe", "device")
+    locked = TrainingRun.objects.select_for_update(of=("self", "job")).select_related("snapshot", "recipe", "device")
     return locked.get(pk=run.pk)
 
 

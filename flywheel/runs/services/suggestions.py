@@ -28,17 +28,17 @@ from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.permissions import require
 from flywheel.core.text import plain_lines
 from flywheel.runs import domain, selectors
-from flywheel.runs.models import Device, LeasedJob, ModelVersion, SuggestionBatch
+from flywheel.runs.models import Device, ModelVersion, SuggestionBatch
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import stored_open
-from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check
-from flywheel.runs.services.run_requests import DISPATCH_TOPIC
-from flywheel.work.jobs import job_add
+from flywheel.runs.services.leases import LeaseLost, job_finish, job_locked, lease_check, trainer_of
+from flywheel.work.jobs import job_enqueue
+from flywheel.work.models import Job
 from training.contract import GenerateSpec
 from training.contract.snapshot import messages_build
 
 log = logging.getLogger(__name__)
-Status = LeasedJob.Status
+Status = Job.Status
 PROMPT_TOKENS = 300
 """Assumed length of a prompt, for setting money aside."""
 
@@ -70,15 +70,17 @@ def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = N
         return None
     device = model.run.device
     batch = SuggestionBatch(
-        model=model, device=device, requested_by=person_of(by), status=Status.QUEUED,
-        queued_at=timezone.now(), total=len(task_ids), after_task_id=after, last_task_id=task_ids[-1],
+        # One batch at a time per model, by the constraint on jobs' keys.
+        kind="suggestions", visible=True, dedupe_key=f"model:{model.pk}", title=f"Suggestions of {model.name}",
+        unit="tasks", requested_by=person_of(by), total=len(task_ids), model=model, device=device,
+        after_task_id=after, last_task_id=task_ids[-1],
     )
+    batch.object_ref = f"suggestions:{batch.uid}"
     try:
         with transaction.atomic():
+            job_enqueue(batch)
             budget_ledger.reserve(batch, budget_ledger.budget_locked(device), _reservation(batch, model, device))
             batch.save(force_insert=True)
-            job_add(kind=DISPATCH_TOPIC, payload={"kind": "suggestions", "job": batch.pk},
-                       dedupe_key=f"suggestions:{batch.pk}")
             ledger_append(
                 actor=by, action=Action.SUGGESTIONS_PUBLISH, object=f"suggestions:{batch.uid}",
                 touched={"suggestions": [batch.pk], "model": [model.pk]},
@@ -87,7 +89,7 @@ def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = N
                 },
             )
     except IntegrityError:
-        # Somebody else's batch of this model was first.
+        # Lost the race: another batch of this model exists already.
         return _under_way(model)
     return batch
 
@@ -123,9 +125,9 @@ def _tasks(model: ModelVersion, after: int, upto: int | None = None) -> Any:
 
 def _reservation(batch: SuggestionBatch, model: ModelVersion, device: Device) -> Decimal:
     """Prompts at a training pass's share of the peak, answers at generation's, twice that, five minutes at least."""
-    parameters, peak = model.run.recipe.base_parameters, device.peak_gflops * 1e9
-    prompts = 2.0 * parameters * batch.total * PROMPT_TOKENS / (device.mfu_low * peak)
-    answers = 2.0 * parameters * batch.total * _new_tokens(model) / (domain.GENERATION_SHARE * peak)
+    count, parameters, peak = batch.total or 0, model.run.recipe.base_parameters, device.peak_gflops * 1e9
+    prompts = 2.0 * parameters * count * PROMPT_TOKENS / (device.mfu_low * peak)
+    answers = 2.0 * parameters * count * _new_tokens(model) / (domain.GENERATION_SHARE * peak)
     seconds = max(2 * (prompts + answers) + device.load_seconds, 300.0)
     return domain.reservation_of(domain.price_of(seconds, device.price_per_hour))
 
@@ -144,12 +146,11 @@ def suggestions_prepare(*, batch: SuggestionBatch) -> SuggestionBatch:
     ) if lines else ""
     with transaction.atomic():
         job = job_locked(batch)
-        assert isinstance(job, SuggestionBatch)
         if job.prompts_path or job.status != Status.QUEUED:
             return job
         job.prompts_path, job.total = stored, len(lines)
         if not lines:
-            finish(job, Status.DONE, actor="system", payload={"suggestions": 0})
+            job_finish(job, Status.DONE, actor="system", payload={"suggestions": 0})
         else:
             job.save(update_fields=["prompts_path", "total"])
     return job
@@ -201,22 +202,21 @@ def suggestions_complete(*, batch: SuggestionBatch, token: str) -> SuggestionBat
     """
     with transaction.atomic():
         job = job_locked(batch, token)
-        assert isinstance(job, SuggestionBatch)
         if job.status == Status.DONE:
             return job
         if job.status not in domain.LEASED:
             raise LeaseLost(f"batch {job.uid} is {job.get_status_display().lower()}; its result is not taken")
         budget_ledger.meter(job, timezone.now())
-        actor = f"trainer:{job.worker_name[:150]}"
+        actor = trainer_of(job)
         if job.status == Status.CANCELLING or job.model.status != ModelVersion.Status.CHAMPION:
-            finish(job, Status.CANCELLED, actor=actor, payload={"model": job.model.name})
+            job_finish(job, Status.CANCELLED, actor=actor, payload={"model": job.model.name})
             return job
         lease_check(job)
         if not job.results_path:
             raise Conflict(f"batch {job.uid} has no suggestions.jsonl yet; upload it before completing")
         made = _attach(job)
-        job.done = job.total
-        finish(job, Status.DONE, actor=actor, payload={"model": job.model.name, "suggestions": made})
+        job.done = job.total or 0
+        job_finish(job, Status.DONE, actor=actor, payload={"model": job.model.name, "suggestions": made})
     return job
 
 

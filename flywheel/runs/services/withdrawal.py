@@ -25,13 +25,14 @@ from flywheel.core.permissions import require
 from flywheel.core.text import plain_text
 from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import domain
-from flywheel.runs.models import ModelVersion, SuggestionBatch, TrainingRun
-from flywheel.runs.services.leases import TAINTED, run_cancel
+from flywheel.runs.models import ModelVersion, RemoteJob, SuggestionBatch, TrainingRun
+from flywheel.runs.services.remote_jobs import remote_job_cancel
 from provenance.models import ProvenanceRecord, Withdrawal
 from provenance.selectors import records_of_subjects, records_refused, records_spent
 from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = SystemActor("withdrawal")
+TAINTED = "consent to rows of its snapshot was withdrawn"
 CHUNK = 500
 WALK_STEPS = 9
 """Steps of one walk, for its progress."""
@@ -222,8 +223,8 @@ def examples_withdraw(record_ids: Sequence[int]) -> list[str]:
     return reached
 
 
-def _cancel(job: TrainingRun | SuggestionBatch) -> None:
+def _cancel(job: RemoteJob) -> None:
     try:
-        run_cancel(run=job, by=ACTOR, reason=TAINTED)
+        remote_job_cancel(job=job, by=ACTOR, reason=TAINTED)
     except Conflict:
         return  # It ended meanwhile; a model that it left is found by the next step of the walk.

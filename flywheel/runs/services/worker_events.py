@@ -16,15 +16,16 @@ from annotation.models import Project
 from flywheel.core.errors import ValidationFailed
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import domain
-from flywheel.runs.models import Evaluation, LeasedJob, ModelVersion, RunEvent, TrainingRun
+from flywheel.runs.models import Evaluation, ModelVersion, RunEvent, TrainingRun
 from flywheel.runs.services import budget_ledger
 from flywheel.runs.services.artifacts import model_check
-from flywheel.runs.services.leases import LeaseLost, finish, job_locked, lease_check, reason_to_stop
+from flywheel.runs.services.leases import LeaseLost, job_finish, job_locked, lease_check, reason_to_stop, trainer_of
 from flywheel.runs.sinks import events_publish
+from flywheel.work.models import Job
 from training.contract import SPLITS, ContractError, RunResult
 from training.contract import RunEvent as Event
 
-Status = LeasedJob.Status
+Status = Job.Status
 MAX_EVENTS = 500
 MAX_SAMPLES = 20
 MAX_COUNT = 2**31
@@ -39,7 +40,6 @@ def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
     found = _events_check(events)
     with transaction.atomic():
         job = job_locked(run, token)
-        assert isinstance(job, TrainingRun)
         lease_check(job)
         RunEvent.objects.bulk_create(
             [RunEvent(run=job, seq=e.seq, at=_moment(e.at), kind=e.kind, data=e.data) for e in found],
@@ -51,7 +51,7 @@ def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
             if event.seq > job.last_seq:
                 _take(job, event)
                 fresh.append(event)
-        job.save(update_fields=["seconds", "metered_at", "cost", "step", "total_steps", "last_seq", "failures"])
+        job.save(update_fields=["seconds", "heartbeat_at", "cost", "done", "total", "last_seq", "failures"])
         events_publish(job, fresh)
     return job.last_seq
 
@@ -79,11 +79,13 @@ def _moment(text: str) -> datetime:
 
 def _take(job: TrainingRun, event: Event) -> None:
     job.last_seq = event.seq
-    for name in ("step", "total_steps"):
-        value = event.data.get(name)
-        # A bool is an int to Python and no step to anybody.
-        if event.kind in ("metric", "estimate", "checkpoint") and type(value) is int and 0 <= value < MAX_COUNT:
-            setattr(job, name, value)
+    if event.kind in ("metric", "estimate", "checkpoint"):
+        step, total = event.data.get("step"), event.data.get("total_steps")
+        # `bool` is a subclass of `int`; reject it.
+        if type(step) is int and 0 <= step < MAX_COUNT:
+            job.done = step
+        if type(total) is int and 0 <= total < MAX_COUNT:
+            job.total = total
     if event.kind == "checkpoint":
         job.failures = 0
 
@@ -99,23 +101,22 @@ def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
     told = _result_check(run, result)
     with transaction.atomic():
         job = job_locked(run, token)
-        assert isinstance(job, TrainingRun)
         if job.status not in domain.LEASED:
             return _ended(job)
         budget_ledger.meter(job, timezone.now())
         job.result = told.to_json()
         if job.status == Status.CANCELLING:
-            finish(job, Status.CANCELLED, actor=_actor(job), payload={"attempt": job.attempt})
+            job_finish(job, Status.CANCELLED, actor=trainer_of(job), payload={"attempt": job.attempts})
             return job
         lease_check(job)
-        job.step = told.steps or job.step
+        job.done = told.steps or job.done
         stop_reason = _stop_reason(job, told)
         job.error = told.error or stop_reason
         _evaluation_store(job, told)
-        payload = {"attempt": job.attempt, "steps": told.steps, "stop_reason": stop_reason}
+        payload = {"attempt": job.attempts, "steps": told.steps, "stop_reason": stop_reason}
         if told.status != "failed" and (model := _candidate(job)) is not None:
             payload["model"] = model.name
-        finish(job, told.status, actor=_actor(job), payload=payload)
+        job_finish(job, told.status, actor=trainer_of(job), payload=payload)
     return job
 
 
@@ -146,10 +147,6 @@ def _result_check(run: TrainingRun, result: Any) -> RunResult:
     if not 0 <= told.steps < MAX_COUNT:
         raise ValidationFailed(f"the result says {told.steps} steps; give 0 to {MAX_COUNT - 1}", field="result")
     return told
-
-
-def _actor(job: TrainingRun) -> str:
-    return f"trainer:{job.worker_name[:150]}"
 
 
 def _evaluation_store(job: TrainingRun, told: RunResult) -> None:

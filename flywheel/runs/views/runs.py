@@ -215,7 +215,7 @@ def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Stop a run."""
     run = access.run_of(request.user, uid)
     try:
-        cancelled = services.run_cancel(run=run, by=request.user, reason=request.POST.get("reason", ""))
+        cancelled = services.remote_job_cancel(job=run, by=request.user, reason=request.POST.get("reason", ""))
     except Conflict as error:
         messages.warning(request, f"Nothing to cancel: {error.message}.")
     else:

@@ -89,7 +89,7 @@ def model_make(project: Project, example: Example, answer: Annotation, lead: Use
         annotation=answer, record=example.provenance,
     )
     run = TrainingRun.objects.create(
-        name="run-1", snapshot=snapshot, status="done", finished_at=now - timedelta(minutes=1),
+        kind="run", visible=True, title="Train run-1", name="run-1", snapshot=snapshot, status="done", finished_at=now - timedelta(minutes=1),
         recipe=Recipe.objects.create(name="short", base_model="tiny"),
         device=Device.objects.create(name="cpu", price_per_hour="0.1", peak_gflops=50, priced_on=now.date()),
     )

@@ -189,7 +189,7 @@ def test_a_build_killed_anywhere_is_repeated_to_the_same_root(
 def test_a_cancelled_build_leaves_nothing_frozen(house: House):
     house.settle(5)
     snapshot = house.request()
-    job_cancel(job_uid=str(snapshot.job.uid))
+    job_cancel(job_uid=str(snapshot.job.uid), by="test")
     jobs_drain()
     snapshot.refresh_from_db()
     assert snapshot.status == "cancelled"

@@ -33,7 +33,7 @@ SOON = NOW + timedelta(days=30)
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> Messages:
     sent = Messages()
-    monkeypatch.setattr("flywheel.runs.services.leases.current_app.send_task", sent)
+    monkeypatch.setattr("flywheel.runs.services.remote_jobs.current_app.send_task", sent)
     return sent
 
 
@@ -110,7 +110,7 @@ def test_nothing_is_trained_on_rows_whose_clearance_has_ended(
     with pytest.raises(Conflict, match="ended on"):
         services.run_approve(run=asked[1], by=admin)
     with pytest.raises(LeaseLost, match="cancelled"):
-        services.run_lease(run=queued, token=token, worker="box")
+        services.job_lease(job=queued, token=token, worker="box")
     queued.refresh_from_db()
     assert queued.status == "cancelled"
     assert "ended on" in queued.error

@@ -19,8 +19,7 @@ from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import selectors, services
-from flywheel.runs.models import Budget, Device, Recipe, TrainingRun
-from flywheel.runs.selectors import Leased
+from flywheel.runs.models import Budget, Device, Recipe, RemoteJob, TrainingRun
 from flywheel.work.jobs import jobs_drain
 from provenance.models import ProvenanceRecord
 from tests.training import builders as training
@@ -131,7 +130,7 @@ class Messages:
         assert (name, queue) == ("training.run_job", "gpu")
         self.sent.append(kwargs)
 
-    def token_of(self, job: Leased) -> str:
+    def token_of(self, job: RemoteJob) -> str:
         """The newest token that was sent for a job."""
         jobs_drain()
         return next(str(m["token"]) for m in reversed(self.sent) if m["job_id"] == str(job.uid))

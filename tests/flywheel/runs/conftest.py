@@ -26,7 +26,7 @@ from training.worker.client import Settings
 def messages(monkeypatch: pytest.MonkeyPatch) -> Messages:
     """Catches what is sent to the trainers."""
     sent = Messages()
-    monkeypatch.setattr("flywheel.runs.services.leases.current_app.send_task", sent)
+    monkeypatch.setattr("flywheel.runs.services.remote_jobs.current_app.send_task", sent)
     return sent
 
 
@@ -71,13 +71,13 @@ def queued(run: TrainingRun, admin: User, messages: Messages) -> tuple[TrainingR
 def leased(queued: tuple[TrainingRun, str]) -> tuple[TrainingRun, str]:
     """Under a lease; with its token."""
     run, token = queued
-    job = services.run_lease(run=run, token=token, worker="box/1/a")
+    job = services.job_lease(job=run, token=token, worker="box/1/a")
     assert isinstance(job, TrainingRun)
     return job, token
 
 
 def upload(run: Any, token: str, path: str, content: bytes) -> None:
-    services.artifact_store(run=run, token=token, path=path, stream=io.BytesIO(content),
+    services.artifact_store(job=run, token=token, path=path, stream=io.BytesIO(content),
                             sha256=hashlib.sha256(content).hexdigest(), size=len(content))
 
 
@@ -96,7 +96,7 @@ def trained(admin: User, messages: Messages) -> Callable[..., ModelVersion]:
     def finish(run: TrainingRun, **result: Any) -> ModelVersion:
         approved = services.run_approve(run=run, by=admin)
         token = messages.token_of(approved)
-        services.run_lease(run=approved, token=token, worker="box")
+        services.job_lease(job=approved, token=token, worker="box")
         approved.refresh_from_db()
         upload_model(approved, token)
         services.run_complete(run=approved, token=token, result=builders.result_of(approved, **result))
@@ -114,7 +114,7 @@ def model(run: TrainingRun, trained: Callable[..., ModelVersion]) -> ModelVersio
 def answer(batch: SuggestionBatch, messages: Messages, text: str = "On its way.") -> SuggestionBatch:
     """What a worker does with a batch."""
     token = messages.token_of(batch)
-    services.run_lease(run=batch, token=token, worker="a")
+    services.job_lease(job=batch, token=token, worker="a")
     batch.refresh_from_db()
     with default_storage.open(batch.prompts_path) as file:
         lines = [json.loads(line) for line in file]

@@ -184,8 +184,8 @@ def test_a_run_is_settled_in_the_month_that_approved_it(
     assert old is not None
     at(f"{old.month.year + 1}-01-01T00:00:00")
     services.budget_carry()
-    services.run_heartbeat(run=run, token=token)
-    services.run_fail(run=run, token=token, error="over")
+    services.job_heartbeat(job=run, token=token)
+    services.job_fail(job=run, token=token, error="over")
     old.refresh_from_db()
     assert (old.reserved, old.spent > 0) == (0, True)
     new = Budget.objects.exclude(pk=old.pk).get()
@@ -197,8 +197,8 @@ def test_what_is_given_back_leaves_no_rest(leased: tuple[TrainingRun, str]) -> N
     # In binary floating point, which SQLite counts in, 0.3 less 0.1 less 0.2 is below zero.
     Budget.objects.update(reserved=Decimal("0.3"), spent=Decimal("0.1"))
     for amount in ("0.1", "0.2"):
-        TrainingRun.objects.update(status="running", reserved=Decimal(amount), lease_expires_at=timezone.now() + timedelta(hours=1))
-        services.run_fail(run=run, token=token, error="over")
+        TrainingRun.objects.update(status="running", reserved=Decimal(amount), claim_expires_at=timezone.now() + timedelta(hours=1))
+        services.job_fail(job=run, token=token, error="over")
     assert str(Budget.objects.get().reserved) == "0.0000"
 
 

@@ -77,11 +77,11 @@ def test_one_of_many_workers_gets_the_lease(
     run = services.run_approve(run=builders.requested(admin, of=snapshot), by=admin)
     token = messages.token_of(run)
     results = at_once([
-        lambda n=n: services.run_lease(run=run, token=token, worker=f"box/{n}") for n in range(10)  # type: ignore[misc]
+        lambda n=n: services.job_lease(job=run, token=token, worker=f"box/{n}") for n in range(10)  # type: ignore[misc]
     ])
     assert sum(isinstance(r, TrainingRun) for r in results) == 1
     run.refresh_from_db()
-    assert run.attempt == 1
+    assert run.attempts == 1
 
 
 def candidates(admin: User, project: Project, snapshot: Snapshot, count: int) -> list[ModelVersion]:
@@ -128,7 +128,7 @@ def test_runs_that_end_at_once_get_generations_of_their_own(
             run=builders.requested(admin, of=snapshot, recipe=recipe, device=device), by=admin
         )
         token = messages.token_of(run)
-        services.run_lease(run=run, token=token, worker="box")
+        services.job_lease(job=run, token=token, worker="box")
         run.refresh_from_db()
         upload_model(run, token)
         runs.append((run, token))
@@ -159,8 +159,8 @@ def test_a_sweep_in_two_places_queues_a_dead_workers_run_once(
 
     builders.budget(admin)
     run = services.run_approve(run=builders.requested(admin, of=snapshot), by=admin)
-    services.run_lease(run=run, token=messages.token_of(run), worker="box")
-    TrainingRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    at_once([services.runs_sweep] * 6)
+    services.job_lease(job=run, token=messages.token_of(run), worker="box")
+    TrainingRun.objects.update(claim_expires_at=timezone.now() - timedelta(seconds=1))
+    at_once([services.remote_jobs_sweep] * 6)
     run.refresh_from_db()
     assert (run.status, run.failures) == ("queued", 1)

@@ -63,7 +63,7 @@ def test_a_running_run_is_cancelled_within_seconds_and_its_trainer_is_gone(
     worker.start()
     try:
         _until(lambda: TrainingRun.objects.get(pk=run.pk).step > 3)
-        services.run_cancel(run=run, by=lead)
+        services.remote_job_cancel(job=run, by=lead)
         began = time.monotonic()
         _until(lambda: TrainingRun.objects.get(pk=run.pk).status == "cancelled")
         assert time.monotonic() - began < 25
@@ -110,14 +110,14 @@ def test_a_run_is_taken_up_again_from_its_checkpoint(
     )
     assert job_run("run", str(run.uid), token, settings_of_worker) == "released"
     monkeypatch.undo()
-    monkeypatch.setattr("flywheel.runs.services.leases.current_app.send_task", messages)
+    monkeypatch.setattr("flywheel.runs.services.remote_jobs.current_app.send_task", messages)
     run.refresh_from_db()
-    assert (run.status, run.attempt) == ("queued", 1)
+    assert (run.status, run.attempts) == ("queued", 1)
 
     assert job_run("run", str(run.uid), token, settings_of_worker) == "refused"
     assert job_run("run", str(run.uid), messages.token_of(run), settings_of_worker) == "done"
     run.refresh_from_db()
-    assert run.attempt == 2
+    assert run.attempts == 2
     assert run.result["resumed_from_step"] > 0
     seqs = list(run.events.order_by("seq").values_list("seq", flat=True))
     assert seqs == list(range(1, len(seqs) + 1))

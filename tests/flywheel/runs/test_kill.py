@@ -70,9 +70,9 @@ def killed(box: Settings, run: TrainingRun, token: str) -> float:
         assert process.stdout is not None
         process.stdout.close()
     began = time.monotonic()
-    until(lambda: bool(services.runs_sweep()), 20)
+    until(lambda: bool(services.remote_jobs_sweep()), 20)
     run.refresh_from_db()
-    assert (run.status, run.attempt) == ("queued", 1)
+    assert (run.status, run.attempts) == ("queued", 1)
     return began
 
 
@@ -87,7 +87,7 @@ def test_a_killed_workers_run_is_taken_up_by_another_and_ends_as_if_nothing_had_
     other = worker(settings_of_worker, run, messages.token_of(run))
     assert other.communicate(timeout=120)[0].strip() == "done"
     run.refresh_from_db()
-    assert (run.status, run.attempt) == ("done", 2)
+    assert (run.status, run.attempts) == ("done", 2)
     assert run.result["resumed_from_step"] >= 10
     seqs = list(run.events.order_by("seq").values_list("seq", flat=True))
     assert seqs == list(range(1, len(seqs) + 1))
@@ -132,9 +132,9 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_seconds(
     process.wait()
     assert process.stdout is not None
     process.stdout.close()
-    services.run_cancel(run=run, by=lead)
+    services.remote_job_cancel(job=run, by=lead)
     began = time.monotonic()
-    until(lambda: bool(services.runs_sweep()), 20)
+    until(lambda: bool(services.remote_jobs_sweep()), 20)
     run.refresh_from_db()
     assert run.status == "cancelled"
     assert time.monotonic() - began < 15

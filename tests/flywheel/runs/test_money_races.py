@@ -56,13 +56,13 @@ def test_the_budget_follows_its_jobs_whatever_happens_at_once(
         token = tokens.get(run.pk, "none")
         return [
             lambda: services.run_approve(run=fresh, by=admin),
-            lambda: services.run_cancel(run=fresh, by=admin),
-            lambda: services.run_lease(run=fresh, token=token, worker=f"box/{dice.random()}"),
-            lambda: services.run_heartbeat(run=fresh, token=token),
+            lambda: services.remote_job_cancel(job=fresh, by=admin),
+            lambda: services.job_lease(job=fresh, token=token, worker=f"box/{dice.random()}"),
+            lambda: services.job_heartbeat(job=fresh, token=token),
             lambda: services.run_report(run=fresh, token=token, events=[builders.event(dice.randint(1, 50))]),
-            lambda: services.run_fail(run=fresh, token=token, error="x", retry=dice.random() < 0.7),
+            lambda: services.job_fail(job=fresh, token=token, error="x", retry=dice.random() < 0.7),
             lambda: services.run_complete(run=fresh, token=token, result=builders.result_of(fresh, evaluation={})),
-            services.runs_sweep,
+            services.remote_jobs_sweep,
         ]
 
     for _ in range(12):
@@ -76,9 +76,9 @@ def test_the_budget_follows_its_jobs_whatever_happens_at_once(
         balanced()
     for run in runs:
         if run.status not in ("done", "stopped", "cancelled", "failed"):
-            services.run_cancel(run=run, by=admin)
-            TrainingRun.objects.filter(pk=run.pk, status="cancelling").update(lease_expires_at=run.created_at)
-    services.runs_sweep()
+            services.remote_job_cancel(job=run, by=admin)
+            TrainingRun.objects.filter(pk=run.pk, status="cancelling").update(claim_expires_at=run.created_at)
+    services.remote_jobs_sweep()
     assert Budget.objects.get().reserved == 0
     balanced()
     assert ledger_verify().ok
@@ -135,14 +135,14 @@ def test_a_result_and_a_cancel_at_once_end_in_one_of_both(
             run=builders.requested(admin, of=snapshot, recipe=recipe, device=device), by=admin
         )
         token = messages.token_of(run)
-        services.run_lease(run=run, token=token, worker="box")
+        services.job_lease(job=run, token=token, worker="box")
         run.refresh_from_db()
         upload_model(run, token)
         at_once([
             lambda run=run, token=token: services.run_complete(  # type: ignore[misc]
                 run=run, token=token, result=builders.result_of(run)
             ),
-            lambda run=run: services.run_cancel(run=run, by=admin),  # type: ignore[misc]
+            lambda run=run: services.remote_job_cancel(job=run, by=admin),  # type: ignore[misc]
         ])
         run.refresh_from_db()
         assert run.status in ("done", "cancelled")

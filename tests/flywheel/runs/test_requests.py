@@ -102,7 +102,7 @@ def test_approval_reserves_and_queues(run: TrainingRun, admin: User, messages: M
     jobs_drain()
     assert messages.sent[0]["job_id"] == str(run.uid)
     run.refresh_from_db()
-    assert messages.sent[0]["token"] not in run.token_sha256
+    assert messages.sent[0]["token"] not in run.claim_sha256
 
 
 def test_the_token_itself_is_stored_nowhere(queued: Leased) -> None:

@@ -134,7 +134,7 @@ def test_a_used_up_budget_publishes_nothing(champion: ModelVersion, admin: User,
 # -- only onto tasks that nobody has annotated, and once -------------------------------------------------------------
 def leased(batch: SuggestionBatch, messages: Messages) -> str:
     token = messages.token_of(batch)
-    services.run_lease(run=batch, token=token, worker="box")
+    services.job_lease(job=batch, token=token, worker="box")
     batch.refresh_from_db()
     return token
 
@@ -213,10 +213,10 @@ def test_another_champion_ends_the_batches_of_the_one_before(
     token = leased(batch, messages)
     second = trained(builders.requested(lead, of=champion.run.snapshot, where=champion.project))
     services.model_promote(model=second, by=admin)
-    assert services.run_heartbeat(run=batch, token=token)["cancel"]
+    assert services.job_heartbeat(job=batch, token=token)["cancel"]
     batch.refresh_from_db()
     assert "champion now" in batch.error
-    services.run_fail(run=batch, token=token, error="cancelled")
+    services.job_fail(job=batch, token=token, error="cancelled")
     batch.refresh_from_db()
     assert batch.status == "cancelled"
     assert Suggestion.objects.count() == 0
@@ -236,7 +236,7 @@ def test_a_batch_that_waited_is_cancelled_at_once_and_its_money_is_back(
     batch.refresh_from_db()
     assert (batch.status, Budget.objects.get().reserved) == ("cancelled", 0)
     with pytest.raises((LeaseLost, TokenRefused)):
-        services.run_lease(run=batch, token=token, worker="box")
+        services.job_lease(job=batch, token=token, worker="box")
 
 
 # -- what annotators did with them -----------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def test_the_curve_is_followed_from_where_the_page_is(
     live = client.get(f"/runs/{run.uid}/live/?status=running")
     assert "every 2s" in live.content.decode()
     assert "HX-Refresh" not in live.headers
-    services.run_fail(run=run, token=token, error="over")
+    services.job_fail(job=run, token=token, error="over")
     assert client.get(f"/runs/{run.uid}/live/?status=running")["HX-Refresh"] == "true"
 
 
@@ -300,9 +300,11 @@ def test_an_admin_makes_a_recipe_and_a_bad_one_is_named(client_of: ClientOf, adm
 def test_lists_are_paged_by_key_and_keep_their_filters(
     client_of: ClientOf, run: TrainingRun, admin: User, django_assert_max_num_queries: Any
 ) -> None:
-    copies = [TrainingRun(name=f"copy {n}", snapshot=run.snapshot, recipe=run.recipe, device=run.device,
-                          requested_by=admin) for n in range(40)]
-    TrainingRun.objects.bulk_create(copies)
+    for number in range(40):
+        TrainingRun.objects.create(
+            kind="run", status="requested", name=f"copy {number}", snapshot=run.snapshot, recipe=run.recipe,
+            device=run.device, requested_by=admin,
+        )
     client = client_of(admin)
     with django_assert_max_num_queries(8):
         page = client.get("/runs/?status=requested&q=copy").content.decode()
@@ -359,7 +361,7 @@ def test_a_run_whose_money_ended_before_it_was_measured_says_what_is_missing(
 ) -> None:
     run, token = leased
     upload_model(run, token)
-    TrainingRun.objects.update(total_steps=10, seconds=1e6)
+    TrainingRun.objects.update(total=10, seconds=1e6)
     told = builders.result_of(run, status="stopped", stop_reason="budget", evaluation={})
     services.run_complete(run=run, token=token, result=told)
     page = client_of(lead).get(f"/runs/{run.uid}/").content.decode()

@@ -126,7 +126,7 @@ def test_a_model_that_is_finished_on_a_tainted_snapshot_needs_retraining(
 ) -> None:
     approved = services.run_approve(run=run, by=admin)
     token = messages.token_of(approved)
-    services.run_lease(run=approved, token=token, worker="a")
+    services.job_lease(job=approved, token=token, worker="a")
     approved.refresh_from_db()
     upload_model(approved, token)
     Snapshot.objects.update(status="tainted")
@@ -258,9 +258,9 @@ def test_no_run_starts_from_a_tainted_snapshot(
     with pytest.raises(Conflict, match="tainted"):
         services.run_approve(run=waiting, by=admin)
     with pytest.raises(LeaseLost, match="cancelled"):
-        services.run_lease(run=approved, token=token, worker="box")
+        services.job_lease(job=approved, token=token, worker="box")
     approved.refresh_from_db()
-    assert (approved.status, approved.attempt) == ("cancelled", 0)
+    assert (approved.status, approved.attempts) == ("cancelled", 0)
     assert "tainted" in approved.error
     assert Budget.objects.get().reserved == 0
     assert ledger_verify().ok
@@ -273,11 +273,11 @@ def test_a_run_of_a_dead_worker_is_not_taken_up_again_on_a_tainted_snapshot(
 
     run, _ = leased
     Snapshot.objects.update(status="tainted")
-    TrainingRun.objects.update(lease_expires_at=timezone.now())
-    services.runs_sweep()
+    TrainingRun.objects.update(claim_expires_at=timezone.now())
+    services.remote_jobs_sweep()
     run.refresh_from_db()
     with pytest.raises(LeaseLost):
-        services.run_lease(run=run, token=messages.token_of(run), worker="other")
+        services.job_lease(job=run, token=messages.token_of(run), worker="other")
     run.refresh_from_db()
     assert run.status == "cancelled"
 

@@ -65,7 +65,7 @@ def test_nobody_gets_in_without_the_jobs_own_token(
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_a_token_of_an_ended_run_is_void(method: str, path: str, leased: Leased) -> None:
     run, token = leased
-    services.run_fail(run=run, token=token, error="over")
+    services.job_fail(job=run, token=token, error="over")
     if path == "fail":
         # Telling an end twice is the same as once.
         assert call(method, run, path, token).json() == {"status": "failed"}
@@ -76,15 +76,15 @@ def test_a_token_of_an_ended_run_is_void(method: str, path: str, leased: Leased)
 @pytest.mark.parametrize(("method", "path"), [c for c in CALLS if c[1] not in ("lease", "heartbeat")])
 def test_a_lease_that_ran_out_opens_nothing_before_it_is_renewed(method: str, path: str, leased: Leased) -> None:
     run, token = leased
-    TrainingRun.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    TrainingRun.objects.filter(pk=run.pk).update(claim_expires_at=timezone.now() - timedelta(seconds=1))
     body: Any = {"events": []} if path == "events" else {"result": builders.result_of(run)}
     assert call(method, run, path, token, body, X_Content_SHA256="0" * 64).status_code == 403
 
 
 def test_an_attempt_believed_dead_can_write_nothing_any_more(leased: Leased, messages: Messages) -> None:
     run, zombie = leased
-    TrainingRun.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    services.runs_sweep()
+    TrainingRun.objects.filter(pk=run.pk).update(claim_expires_at=timezone.now() - timedelta(seconds=1))
+    services.remote_jobs_sweep()
     fresh = messages.token_of(run)
     assert call("post", run, "lease", fresh, {"worker": "b"}).status_code == 200
     for method, path in CALLS:
@@ -117,7 +117,7 @@ def test_a_lease_tells_what_to_do(queued: Leased) -> None:
 def test_a_heartbeat_brings_the_order_to_stop(leased: Leased, admin: User) -> None:
     run, token = leased
     assert call("post", run, "heartbeat", token).json()["cancel"] is False
-    services.run_cancel(run=run, by=admin)
+    services.remote_job_cancel(job=run, by=admin)
     assert call("post", run, "heartbeat", token).json() == {"cancel": True, "reason": "cancelled", "lease_seconds": 45}
 
 
@@ -175,7 +175,7 @@ def test_a_damaged_or_torn_upload_is_never_visible(leased: Leased) -> None:
     assert put(run, "model/w.safetensors", token, b"abc", sha256="0" * 64).json()["error"]["code"] == "digest_mismatch"
     assert put(run, "model/w.safetensors", token, b"abc", sha256="nothing").status_code == 400
     with pytest.raises(ValidationFailed, match="1 bytes early"):
-        services.artifact_store(run=run, token=token, path="model/w.safetensors", stream=io.BytesIO(b"ab"), size=3,
+        services.artifact_store(job=run, token=token, path="model/w.safetensors", stream=io.BytesIO(b"ab"), size=3,
                                 sha256=hashlib.sha256(b"abc").hexdigest())
     assert RunArtifact.objects.count() == 0
     assert not default_storage.exists(f"runs/{run.uid}") or default_storage.listdir(f"runs/{run.uid}")[1] == []

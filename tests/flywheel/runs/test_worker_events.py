@@ -51,7 +51,7 @@ def test_events_of_another_shape_are_refused(bad: Any, leased: Leased) -> None:
 # -- the end ---------------------------------------------------------------------------------------------------------
 def test_a_complete_run_leaves_a_candidate_its_evaluation_and_a_settled_budget(leased: Leased) -> None:
     run, token = leased
-    back(run, metered_at=timezone.now() - timedelta(seconds=30))
+    back(run, heartbeat_at=timezone.now() - timedelta(seconds=30))
     upload_model(run, token)
     done = services.run_complete(run=run, token=token, result=builders.result_of(run))
     assert done.status == "done"
@@ -102,7 +102,7 @@ def test_a_stopped_run_without_model_leaves_none(leased: Leased) -> None:
 def test_a_run_stopped_at_the_end_of_its_reservation_says_so(leased: Leased) -> None:
     run, token = leased
     TrainingRun.objects.update(seconds=1e6)
-    services.run_heartbeat(run=run, token=token)
+    services.job_heartbeat(job=run, token=token)
     told = builders.result_of(run, status="stopped", stop_reason="stopped on request (SIGTERM)", evaluation={})
     ended = services.run_complete(run=run, token=token, result=told)
     assert ended.error == f"budget: the {run.reserved} that were set aside are used up"
@@ -119,10 +119,10 @@ def test_the_next_model_of_a_project_is_of_the_next_generation(
 
 def test_a_failure_for_good_settles_and_says_why(leased: Leased) -> None:
     run, token = leased
-    failed = services.run_fail(run=run, token=token, error="the base model is not here")
+    failed = services.job_fail(job=run, token=token, error="the base model is not here")
     assert (failed.status, failed.error) == ("failed", "the base model is not here")
     assert budget_now().reserved == 0
-    assert services.run_fail(run=run, token=token, error="again").error == "the base model is not here"
+    assert services.job_fail(job=run, token=token, error="again").error == "the base model is not here"
 
 
 def test_a_failure_to_be_tried_again_goes_back_to_the_queue_a_bounded_number_of_times(
@@ -130,11 +130,11 @@ def test_a_failure_to_be_tried_again_goes_back_to_the_queue_a_bounded_number_of_
 ) -> None:
     run, token = leased
     for _ in range(4):
-        job = services.run_fail(run=run, token=token, error="killed", retry=True)
+        job = services.job_fail(job=run, token=token, error="killed", retry=True)
         assert job.status == "queued"
         token = messages.token_of(job)
-        services.run_lease(run=job, token=token, worker="a")
-    job = services.run_fail(run=run, token=token, error="killed", retry=True)
+        services.job_lease(job=job, token=token, worker="a")
+    job = services.job_fail(job=run, token=token, error="killed", retry=True)
     assert job.status == "failed"
     assert "5 attempts in a row ended without a checkpoint" in job.error
     assert budget_now().reserved == 0
@@ -144,18 +144,18 @@ def test_a_checkpoint_in_between_starts_the_count_anew(leased: Leased, messages:
     run, token = leased
     for seq in range(1, 8):
         services.run_report(run=run, token=token, events=[event(seq, "checkpoint", step=seq)])
-        job = services.run_fail(run=run, token=token, error="killed", retry=True)
+        job = services.job_fail(job=run, token=token, error="killed", retry=True)
         assert job.status == "queued"
         token = messages.token_of(job)
-        services.run_lease(run=job, token=token, worker="a")
+        services.job_lease(job=job, token=token, worker="a")
 
 
 def test_a_worker_that_was_asked_to_stop_is_not_counted_as_a_failure(leased: Leased, messages: Messages) -> None:
     run, token = leased
     for _ in range(7):
-        job = services.run_fail(run=run, token=token, error="stopped", retry=True, released=True)
+        job = services.job_fail(job=run, token=token, error="stopped", retry=True, released=True)
         token = messages.token_of(job)
-        services.run_lease(run=job, token=token, worker="a")
+        services.job_lease(job=job, token=token, worker="a")
     assert job.failures == 0
 
 

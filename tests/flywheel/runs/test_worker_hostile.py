@@ -167,7 +167,7 @@ def test_a_file_that_says_less_than_it_sends_is_refused(leased: Leased) -> None:
 
     run, token = leased
     with pytest.raises(ValidationFailed, match="arrived as"):
-        services.artifact_store(run=run, token=token, path="result.json", stream=io.BytesIO(b"12345"), size=3,
+        services.artifact_store(job=run, token=token, path="result.json", stream=io.BytesIO(b"12345"), size=3,
                                 sha256=hashlib.sha256(b"12345").hexdigest())
 
 
@@ -198,7 +198,7 @@ def test_odd_values_break_neither_the_runs_page_nor_the_next_estimate(
     told = [event(n, kind=kind, data=dict.fromkeys(NUMBERS, odd)) for n, kind in enumerate(kinds, 1)]
     told.append(event(8, data={"tokens": dict.fromkeys(("total", "kept", "trained"), odd)}))
     assert call("post", run, "events", token, {"events": told}).status_code == 200
-    TrainingRun.objects.update(total_steps=9)
+    TrainingRun.objects.update(total=9)
     pages = [reverse("runs:run", args=[run.uid]), reverse("runs:run_live", args=[run.uid]), reverse("runs:runs")]
     for page in pages:
         assert client_of(admin).get(page).status_code == 200
