@@ -18,6 +18,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as properties
 from rest_framework.test import APIClient
 
+from flywheel.core.actors import SystemActor
 from flywheel.core.models import User
 from tests import engine, migrated
 
@@ -27,6 +28,9 @@ UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthChe
 properties.register_profile("thorough", max_examples=100, **UNTIMED)
 properties.register_profile("quick", max_examples=15, **UNTIMED)
 properties.load_profile("quick")
+
+TESTER = SystemActor("test")
+"""Who acts in tests where no person does."""
 
 
 def _on_postgresql() -> bool:

@@ -14,6 +14,7 @@ from annotation.models import Assignment, Membership, Project
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.permissions import allow, require
@@ -162,7 +163,7 @@ def membership_set(*, project: Project, user: User, role: str, by: User | None =
         membership, created = Membership.objects.get_or_create(project=project, user=user, role=role)
         if created:
             ledger_append(
-                actor=by or "system", action=Action.MEMBERSHIP_SET, object=f"project:{project.pk}",
+                actor=by or SYSTEM, action=Action.MEMBERSHIP_SET, object=f"project:{project.pk}",
                 touched={"project": [project.pk], "user": [user.pk]},
                 payload={"user": user.pk, "role": role},
             )

@@ -22,6 +22,7 @@ from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain.redaction import redact
 from flywheel.capture.selectors import Spoken, spoken_of
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Forbidden, ValidationFailed
 from flywheel.core.models import User
 from flywheel.privacy.detector import Detector, default_detector
@@ -103,7 +104,7 @@ def _store(found: list[Found]) -> int:
             stored.append({"annotation": answer.pk, "found": sorted(span["type"] for span in spans)})
     if stored:
         ledger_append(
-            actor="system", action=Action.ANNOTATION_SEARCH, object="annotations",
+            actor=SYSTEM, action=Action.ANNOTATION_SEARCH, object="annotations",
             touched={"annotation": [row["annotation"] for row in stored]},
             payload={"searched": stored},
         )

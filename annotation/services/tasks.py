@@ -16,6 +16,7 @@ from annotation.services.locking import step, task_locked
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example
+from flywheel.core.actors import SYSTEM, Actor
 
 LOOK_BACK = 2_000
 """Examples get their number before they are visible, so the last ones are looked at again on each round."""
@@ -79,7 +80,7 @@ def _make(locked: Project, project: Project, example_ids: list[int]) -> int:
     project.last_example_id = max(locked.last_example_id, example_ids[-1])
     Project.objects.filter(pk=locked.pk).update(last_example_id=project.last_example_id)
     ledger_append(
-        actor="system", action=Action.TASK_MAKE, object=f"project:{locked.pk}",
+        actor=SYSTEM, action=Action.TASK_MAKE, object=f"project:{locked.pk}",
         touched={"project": [locked.pk], "example": example_ids},
         payload={"examples": example_ids, "overlap": locked.overlap},
     )
@@ -122,7 +123,7 @@ def _sweep_some(due: list[tuple[int, int]]) -> int:
             freed.append({"assignment": pk, "task": task_id})
     if freed:
         ledger_append(
-            actor="system", action=Action.LEASE_EXPIRE, object="leases",
+            actor=SYSTEM, action=Action.LEASE_EXPIRE, object="leases",
             touched={"task": [row["task"] for row in freed]},
             payload={"ended": freed},
         )
@@ -142,7 +143,7 @@ class Withdrawn:
         return {"tasks": self.task_ids, "annotations": self.annotation_ids}
 
 
-def tasks_withdraw(*, record_ids: Iterable[int], actor: Any = "system") -> Withdrawn:
+def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withdrawn:
     """Withdraw the tasks of these provenance records' examples: leases end, drafts are cleared, none is settled.
 
     Works in steps of 200 tasks and changes nothing the second time, so it may be killed and repeated.
@@ -165,7 +166,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Any = "system") -> Withd
 
 
 @transaction.atomic
-def _withdraw_some(task_ids: list[int], actor: Any) -> int:
+def _withdraw_some(task_ids: list[int], actor: Actor) -> int:
     withdrawn = []
     for task_id in task_ids:
         task = task_locked(task_id)

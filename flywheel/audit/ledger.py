@@ -20,6 +20,7 @@ from flywheel.audit import domain as chain
 from flywheel.audit.actions import Action
 from flywheel.audit.checkpoints import SignedHead, head_fault, heads_stored
 from flywheel.audit.models import LedgerEntry, LedgerHead, LedgerSubject
+from flywheel.core.actors import Actor, actor_name
 from flywheel.core.errors import ValidationFailed
 
 CHUNK = 2_000
@@ -27,12 +28,12 @@ CHUNK = 2_000
 
 
 def ledger_append(
-    *, actor: Any, action: Action, object: str, touched: Mapping[str, Iterable[object]] | None = None,
+    *, actor: Actor, action: Action, object: str, touched: Mapping[str, Iterable[object]] | None = None,
     payload: dict[str, Any] | None = None,
 ) -> LedgerEntry:
     """Append one entry in the caller's transaction, with one subject row per thing that the act touched.
 
-    actor: a user, or the name of a process such as "system". object: the act's main object, for display.
+    actor: a person, or the process that acts. object: the act's main object, for display.
     touched: primary keys by kind, such as `{"task": [7], "example": [3]}`; it must name all that the act changed.
     Raises TransactionManagementError outside a transaction.
     """
@@ -62,12 +63,6 @@ def entries_of(touched: Mapping[str, Iterable[object]]) -> QuerySet[LedgerEntry]
         if names:
             found = found | LedgerSubject.objects.filter(kind=kind, ident__in=names)
     return LedgerEntry.objects.filter(seq__in=found.values("entry")).order_by("-seq")
-
-
-def actor_name(actor: Any) -> str:
-    """How a user or process stands in the ledger."""
-    pk = getattr(actor, "pk", None)
-    return f"user:{pk}" if pk is not None else str(actor or "system")
 
 
 def entry_hash(entry: LedgerEntry) -> str:

@@ -23,6 +23,7 @@ from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Source
 from flywheel.core.access import ROLES
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.models import User
 from flywheel.runs.selectors import figures_of
@@ -59,7 +60,7 @@ def people_ensure() -> dict[str, str]:
             )
             user.groups.add(Group.objects.get(name=role))
             ledger_append(
-                actor="system", action=Action.PERSON_CREATE, object=f"user:{user.pk}",
+                actor=SYSTEM, action=Action.PERSON_CREATE, object=f"user:{user.pk}",
                 touched={"user": [user.pk]},
                 payload={"roles": [role]},
             )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
 from django.urls import reverse
 
+from flywheel.core.actors import Actor
 from flywheel.runs import services
 from flywheel.runs.models import REMOTE_MODELS, SuggestionBatch, TrainingRun
 from flywheel.runs.services.withdrawal import WALK_STEPS
@@ -23,7 +22,7 @@ def _model_page(job: Job) -> str:
     return reverse("runs:model", args=[SuggestionBatch.objects.select_related("model").get(pk=job.pk).model.name])
 
 
-def _cancel(job: Job, by: Any) -> None:
+def _cancel(job: Job, by: Actor) -> None:
     services.remote_job_cancel(job=REMOTE_MODELS[job.kind].objects.get(pk=job.pk), by=by)
 
 

@@ -17,6 +17,7 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from flywheel.core.actors import Actor
 from flywheel.core.errors import Conflict, NotFound
 from flywheel.core.models import User
 from flywheel.work.claims import (
@@ -241,7 +242,7 @@ def jobs_retry(*, job_ids: list[int]) -> int:
     )
 
 
-def job_cancel(*, job_uid: str, by: Any) -> Job:
+def job_cancel(*, job_uid: str, by: Actor) -> Job:
     """Ask a job to stop at its next step, or as its kind does it.
 
     Raises NotFound, Conflict when it has already ended, and what the kind's own cancel raises.

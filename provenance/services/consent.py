@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import Actor, SystemActor
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
 from provenance.domain.consent_schema import ConsentDraft, DraftError, EventDraft, consent_draft, event_draft
@@ -37,7 +38,7 @@ class ConsentReport:
     events: int = 0
 
 
-def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Any) -> ConsentReport:
+def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Actor) -> ConsentReport:
     """Import consent records with their events; repeating it changes nothing.
 
     A row: namespace, subject_ref, record_id, purposes, lawful_basis, privacy_notice, language, jurisdiction,
@@ -51,7 +52,7 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Any) -> ConsentRepo
     return report
 
 
-def consent_record_add(*, row: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
+def consent_record_add(*, row: Mapping[str, Any], by: Actor) -> tuple[ConsentRecord, bool]:
     """Record one consent with its events, in the import's form; repeating it changes nothing.
 
     Returns the record, and whether anything of it was new.
@@ -69,7 +70,7 @@ def _draft(row: Mapping[str, Any], *, where: str) -> ConsentDraft:
         raise ValidationFailed(f"{where}: {error}", field=error.field) from error
 
 
-def _import(drafts: list[ConsentDraft], by: Any, report: ConsentReport) -> None:
+def _import(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) -> None:
     with transaction.atomic():
         subjects = subjects_ensure([(d.namespace, d.subject_ref) for d in drafts])
         before = set(_stored(drafts))
@@ -165,7 +166,7 @@ def _events_add(
     return told, {stored[d.record_id].subject_id for d, _ in new.values()}
 
 
-def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> tuple[ConsentRecord, bool]:
+def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Actor) -> tuple[ConsentRecord, bool]:
     """Append an event to a consent record; the same event again changes nothing.
 
     Returns the record, and whether the event was new. Raises NotFound for an unknown record, Invalid for an event that
@@ -198,7 +199,7 @@ def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Any) -> t
 
 
 def lawful_basis_record(
-    *, source_system: str, basis: str, purposes: Iterable[str], document: str, by: Any,
+    *, source_system: str, basis: str, purposes: Iterable[str], document: str, by: Actor,
     subject: Subject | None = None, valid_until: datetime | None = None, reviewed_at: datetime | None = None,
 ) -> LawfulBasis:
     """Record a basis other than consent for a source system, or for one subject within it; `by` reviewed it.
@@ -209,9 +210,10 @@ def lawful_basis_record(
     """
     wanted = sorted(set(purposes))
     _basis_check(source_system, basis, wanted, document)
-    if getattr(by, "pk", None) is None:
+    if isinstance(by, SystemActor):
         raise ValidationFailed(
-            f"basis {basis!r} for {source_system!r} was reviewed by {by!r}; a person has to", field="by"
+            f"basis {basis!r} for {source_system!r} was reviewed by the process '{by}'; a person must review it",
+            field="by",
         )
     with transaction.atomic():
         for held in LawfulBasis.objects.filter(
@@ -242,14 +244,14 @@ def _basis_check(source_system: str, basis: str, purposes: list[str], document: 
         raise ValidationFailed(f"purposes {unknown or 'none'}: use some of {', '.join(PURPOSES)}", field="purposes")
 
 
-def lawful_basis_revoke(*, basis: LawfulBasis, by: Any) -> None:
+def lawful_basis_revoke(*, basis: LawfulBasis, by: Actor) -> None:
     """End a recorded basis now. Revoking twice changes nothing."""
     with transaction.atomic():
         if LawfulBasis.objects.filter(pk=basis.pk, revoked_at=None).update(revoked_at=timezone.now()):
             _basis_changed(basis, by, Action.BASIS_REVOKE)
 
 
-def _basis_changed(basis: LawfulBasis, by: Any, action: Action) -> None:
+def _basis_changed(basis: LawfulBasis, by: Actor, action: Action) -> None:
     records = ProvenanceRecord.objects.filter(source_system=basis.source_system)
     about: dict[str, list[object]] = {"system": [basis.source_system]}
     payload = {

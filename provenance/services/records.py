@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM
 from flywheel.core.batching import batched
 from flywheel.core.errors import ValidationFailed
 from flywheel.work.jobs import job_add
@@ -130,7 +131,7 @@ def _records_announce(stored: StoredRecords) -> None:
     if stored.made or stored.changed:
         job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
         ledger_append(
-            actor="system", action=Action.PROVENANCE_RECORD, object=f"source:{stored.source_system}",
+            actor=SYSTEM, action=Action.PROVENANCE_RECORD, object=f"source:{stored.source_system}",
             touched={"record": [*stored.made, *stored.changed]},
             payload={"made": stored.made, "records": stored.changed},
         )

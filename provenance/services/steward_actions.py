@@ -14,6 +14,7 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import json_safe, payload_hash
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import Actor
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.text import plain_text
@@ -93,7 +94,7 @@ TERMS = frozenset({
 
 
 def source_terms_change(
-    *, source_system: str, by: Any, among: QuerySet[ProvenanceRecord] | None = None, **terms: str | Sequence[str]
+    *, source_system: str, by: Actor, among: QuerySet[ProvenanceRecord] | None = None, **terms: str | Sequence[str]
 ) -> int:
     """Change the terms of everything captured from a source: licence, purposes, regions. Returns records changed.
 
@@ -107,7 +108,7 @@ def source_terms_change(
     return _records_change(among, source_system=source_system, by=by, values=values, told=values)
 
 
-def source_retention_change(*, source_system: str, by: Any, days: int | None, since: Combinable) -> int:
+def source_retention_change(*, source_system: str, by: Actor, days: int | None, since: Combinable) -> int:
     """Keep everything captured from a source for `days` from `since`, an expression over records; None is without an
     end. Returns records changed."""
     until = None if days is None else ExpressionWrapper(since + timedelta(days=days), output_field=DateTimeField())
@@ -117,7 +118,7 @@ def source_retention_change(*, source_system: str, by: Any, days: int | None, si
 
 
 def _records_change(
-    among: QuerySet[ProvenanceRecord] | None, *, source_system: str, by: Any, values: dict[str, Any],
+    among: QuerySet[ProvenanceRecord] | None, *, source_system: str, by: Actor, values: dict[str, Any],
     told: dict[str, Any],
 ) -> int:
     rows = ProvenanceRecord.objects.all() if among is None else among

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM
 from flywheel.core.batching import batched
 from flywheel.work.jobs import job_add
 from provenance.domain.gate import RecordFacts, Verdict, verdict
@@ -128,7 +129,7 @@ def _judge(
     if changed:
         _store(changed)
         ledger_append(
-            actor="system", action=Action.GATE_JUDGE, object=f"gate:{purpose}:{region}",
+            actor=SYSTEM, action=Action.GATE_JUDGE, object=f"gate:{purpose}:{region}",
             touched={"record": [row.record_id for row in changed]},
             payload={
                 "cleared": [row.record_id for row in changed if row.cleared],

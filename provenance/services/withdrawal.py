@@ -16,6 +16,7 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import json_safe
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM, Actor, actor_name, person_of
 from flywheel.core.batching import batched
 from flywheel.core.errors import NotFound, ValidationFailed
 from flywheel.core.text import plain_text
@@ -32,7 +33,7 @@ REFUSAL_KIND = "consent.refusal_due"
 
 
 def consent_withdraw(
-    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    *, subject: Subject, by: Actor, purposes: Iterable[str] | None = None, reason: str = "",
     effective_at: datetime | None = None,
 ) -> Withdrawal:
     """See `withdrawal_ensure`; returns the withdrawal that holds, be it this one or an earlier one."""
@@ -42,7 +43,7 @@ def consent_withdraw(
 
 
 def withdrawal_ensure(
-    *, subject: Subject, by: Any, purposes: Iterable[str] | None = None, reason: str = "",
+    *, subject: Subject, by: Actor, purposes: Iterable[str] | None = None, reason: str = "",
     effective_at: datetime | None = None,
 ) -> tuple[Withdrawal, bool]:
     """Withdraw a person's consent for some purposes (None: every one). From this commit on no gate clears it.
@@ -65,7 +66,7 @@ def withdrawal_ensure(
         events = _events_add(locked, wanted, at, by)
         withdrawal = Withdrawal.objects.create(
             subject=locked, purposes=wanted, reason=plain_text(reason), effective_at=at,
-            requested_by=by if getattr(by, "pk", None) else None,
+            requested_by=person_of(by),
         )
         records = sorted(records_of_subjects([locked.pk]))
         records_judge(records)
@@ -110,17 +111,17 @@ def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
     return None
 
 
-def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Any) -> list[str]:
+def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Actor) -> list[str]:
     records = [
         record for record in ConsentRecord.objects.filter(subject=subject)
         .exclude(events__event_time=at, events__event_state__in=REFUSING_STATES).order_by("pk")
         if is_consent_basis(record.lawful_basis) and set(record.purposes) <= set(purposes)
     ]
-    entity = f"user:{by.pk}" if getattr(by, "pk", None) else str(by)
     ConsentEvent.objects.bulk_create(
         [
             ConsentEvent(
-                record=record, event_time=at, event_type="withdrawal", event_state="ConsentWithdrawn", entity_id=entity
+                record=record, event_time=at, event_type="withdrawal", event_state="ConsentWithdrawn",
+                entity_id=actor_name(by),
             )
             for record in records
         ],
@@ -129,7 +130,7 @@ def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Any) ->
     return [record.record_id for record in records]
 
 
-def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Any) -> None:
+def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Actor) -> None:
     """Walk what was derived for refusals that arrived as consent events, in the caller's transaction.
 
     An event that refuses blocks by itself; snapshots and models made before it still have to be reached. One that is
@@ -153,7 +154,7 @@ def refusal_due(*, record_id: str, state: str, at: str) -> None:
     """Follow a refusal that was told ahead of its time. Twice is the same as once."""
     record = ConsentRecord.objects.select_related("subject").get(record_id=record_id)
     with transaction.atomic():
-        refusals_follow(events=[(record, state, datetime.fromisoformat(at))], by="system")
+        refusals_follow(events=[(record, state, datetime.fromisoformat(at))], by=SYSTEM)
 
 
 def _refuses_something(record: ConsentRecord) -> list[str]:
@@ -198,7 +199,7 @@ def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
             withdrawal.completed_at = timezone.now()
             withdrawal.save(update_fields=["completed_at"])
             ledger_append(
-                actor="system", action=Action.WITHDRAWAL_COMPLETE, object=f"withdrawal:{withdrawal.uid}",
+                actor=SYSTEM, action=Action.WITHDRAWAL_COMPLETE, object=f"withdrawal:{withdrawal.uid}",
                 touched={"subject": [withdrawal.subject_id]},
                 payload={"receipt": withdrawal.receipt},
             )

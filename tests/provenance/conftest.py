@@ -10,6 +10,7 @@ import pytest
 
 from provenance.models import ProvenanceRecord
 from provenance.services import RecordDraft, consent_import, record_provenance_bulk
+from tests.conftest import TESTER
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -45,7 +46,7 @@ def records(db: None) -> Callable[..., list[ProvenanceRecord]]:
     def make(count: int = 1, *, consent: bool = True, **fields: Any) -> list[ProvenanceRecord]:
         made = record_provenance_bulk([draft(n, **fields) for n in range(1, count + 1)])
         if consent:
-            consent_import(rows=[consent_row(n) for n in range(1, count + 1)], by="test")
+            consent_import(rows=[consent_row(n) for n in range(1, count + 1)], by=TESTER)
         return list(made.values())
 
     return make

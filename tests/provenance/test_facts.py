@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from flywheel.core.actors import SYSTEM
 from provenance import services
 from provenance.models import ConsentEvent, ConsentRecord, LawfulBasis, ProvenanceRecord
 from provenance.selectors import record_facts
@@ -78,12 +79,12 @@ def test_a_basis_holds_only_with_its_papers_and_a_person_who_reviewed_it(
     assert rules_of(record) == (set() if holds else {"no_consent"})
 
 
-def test_nobody_but_a_person_reviews_a_basis():
+def test_only_a_person_reviews_a_basis():
     from flywheel.core.errors import ValidationFailed
 
-    with pytest.raises(ValidationFailed, match="a person has to"):
+    with pytest.raises(ValidationFailed, match="a person must review it"):
         services.lawful_basis_record(
-            source_system="acme", basis="eu-gdpr:A6-1-f", purposes=["sft"], document="LIA-7", by="system"
+            source_system="acme", basis="eu-gdpr:A6-1-f", purposes=["sft"], document="LIA-7", by=SYSTEM
         )
 
 

@@ -14,6 +14,7 @@ from flywheel.work.models import Job
 from flywheel.work.registry import JobKind
 from provenance import selectors, services
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
+from tests.conftest import TESTER
 from tests.provenance.conftest import consent_row, draft
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ def _no_walks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(record_id: str, state: str, at: datetime | str) -> None:
     moment = at if isinstance(at, str) else at.isoformat()
-    services.consent_event_add(record_id=record_id, event={"event_time": moment, "event_state": state}, by="test")
+    services.consent_event_add(record_id=record_id, event={"event_time": moment, "event_state": state}, by=TESTER)
 
 
 def late() -> list[list[int]]:
@@ -39,7 +40,7 @@ def late() -> list[list[int]]:
 # -- data after the refusal ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("state", ["ConsentRefused", "ConsentWithdrawn", "ConsentRevoked", "ConsentInvalidated"])
 def test_data_of_somebody_who_refused_before_is_handed_on_to_be_withdrawn(state: str):
-    services.consent_import(rows=[consent_row(1, state), consent_row(2)], by="test")
+    services.consent_import(rows=[consent_row(1, state), consent_row(2)], by=TESTER)
     made = services.record_provenance_bulk([draft(1), draft(2)])
     assert late() == [[made["t-1"].pk]]
 
@@ -53,7 +54,7 @@ def test_data_of_somebody_whose_withdrawal_was_walked_long_ago_is_handed_on(reco
 
 
 def test_the_same_data_again_is_not_handed_on_again():
-    services.consent_import(rows=[consent_row(1, "ConsentRefused")], by="test")
+    services.consent_import(rows=[consent_row(1, "ConsentRefused")], by=TESTER)
     for _ in range(3):
         services.record_provenance_bulk([draft(1)])
     assert len(late()) == 1
@@ -73,7 +74,7 @@ def test_looking_for_refusals_takes_two_queries_per_thousand_records(django_asse
 # -- for which purposes ----------------------------------------------------------------------------------------------
 def test_a_newer_consent_to_something_else_does_not_hide_a_refusal(records):
     records(1, consent=False)
-    services.consent_import(by="test", rows=[
+    services.consent_import(by=TESTER, rows=[
         consent_row(1, purposes=["sft"], record_id="a"),
         consent_row(1, purposes=["evaluation"], record_id="b"),
     ])
@@ -91,7 +92,7 @@ def test_a_refusal_older_than_a_renewed_consent_reaches_nothing(records):
 
 def test_a_refusal_reaches_only_what_is_not_consented_to_anew(records):
     records(1)
-    services.consent_import(by="test", rows=[consent_row(
+    services.consent_import(by=TESTER, rows=[consent_row(
         1, record_id="newer", purposes=["evaluation"],
         events=[{"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentGiven"}],
     )])
@@ -103,7 +104,7 @@ def test_consent_to_something_else_does_not_double_a_withdrawal(records, steward
     (record,) = records(1)
     subject = record.subjects.get()
     first = services.consent_withdraw(subject=subject, by=steward, purposes=["sft"])
-    services.consent_import(by="test", rows=[consent_row(
+    services.consent_import(by=TESTER, rows=[consent_row(
         1, record_id="other", purposes=["evaluation"],
         events=[{"event_time": timezone.now().isoformat(), "event_state": "ConsentGiven"}],
     )])
@@ -144,7 +145,7 @@ def test_a_refusal_at_the_end_of_the_calendar_waits_without_harm(records):
 ])
 def test_nothing_is_left_only_where_somebody_said_no(events: list[tuple[str, str]], spent: bool):
     record = services.record_provenance_bulk([draft(1)])["t-1"]
-    services.consent_import(by="test", rows=[consent_row(1, events=[
+    services.consent_import(by=TESTER, rows=[consent_row(1, events=[
         {"event_time": f"{at}T00:00:00Z", "event_state": state} for state, at in events
     ])])
     assert (record.pk in selectors.records_spent([record.pk])) is spent
@@ -153,7 +154,7 @@ def test_nothing_is_left_only_where_somebody_said_no(events: list[tuple[str, str
 def test_a_purpose_with_consent_in_another_region_is_left(settings):
     settings.FLYWHEEL = settings.FLYWHEEL | {"REGION": "EU", "REGIONS": []}
     record = services.record_provenance_bulk([draft(1, intended_purposes=("sft", "evaluation"))])["t-1"]
-    services.consent_import(by="test", rows=[
+    services.consent_import(by=TESTER, rows=[
         consent_row(1, "ConsentRefused", record_id="a", purposes=["sft"]),
         consent_row(1, record_id="b", purposes=["evaluation"], geographic_restrictions=["CH"]),
     ])
@@ -164,7 +165,7 @@ def test_a_purpose_with_consent_in_another_region_is_left(settings):
 def test_one_of_two_people_is_enough_to_leave_nothing():
     both = (*draft(1).subject_refs, *draft(2).subject_refs)
     record = services.record_provenance_bulk([draft(1, subject_refs=both)])["t-1"]
-    services.consent_import(rows=[consent_row(1), consent_row(2, "ConsentRefused")], by="test")
+    services.consent_import(rows=[consent_row(1), consent_row(2, "ConsentRefused")], by=TESTER)
     assert selectors.records_spent([record.pk]) == [record.pk]
 
 
@@ -182,7 +183,7 @@ def test_the_end_is_the_same_in_whatever_order_records_and_refusals_come():
                 services.record_provenance_bulk([draft(100 + number, subject_refs=ref)])
             else:
                 state, at = states[step]
-                services.consent_import(by="test", rows=[consent_row(
+                services.consent_import(by=TESTER, rows=[consent_row(
                     subject_ref=f"p{number}", record_id=key,
                     events=[{"event_time": f"{at}T00:00:00Z", "event_state": state}],
                 )])

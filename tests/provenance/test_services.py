@@ -25,6 +25,7 @@ from provenance.models import (
     Withdrawal,
 )
 from provenance.selectors import ledger_seq, records_changed_since
+from tests.conftest import TESTER
 from tests.provenance.conftest import consent_row, draft
 
 pytestmark = pytest.mark.django_db
@@ -72,8 +73,8 @@ def test_consent_import_is_idempotent_and_order_does_not_matter():
         {"event_time": "2026-02-03T00:00:00Z", "event_type": "x", "event_state": "ConsentRequested", "entity_id": "e"},
         {"event_time": "2026-02-01T00:00:00Z", "event_type": "x", "event_state": "ConsentGiven", "entity_id": "e"},
     ]
-    first = services.consent_import(rows=[row], by="test")
-    second = services.consent_import(rows=[{**row, "events": row["events"][::-1]}], by="test")
+    first = services.consent_import(rows=[row], by=TESTER)
+    second = services.consent_import(rows=[{**row, "events": row["events"][::-1]}], by=TESTER)
     assert (first.records, first.events) == (1, 2)
     assert (second.rows, second.records, second.events) == (1, 0, 0)
 
@@ -88,16 +89,16 @@ def test_consent_import_is_idempotent_and_order_does_not_matter():
 ])
 def test_a_bad_consent_row_is_named_with_its_number_and_nothing_of_it_is_kept(change: dict[str, Any], says: str):
     with pytest.raises(ValidationFailed, match=f"row 2: .*{says}"):
-        services.consent_import(rows=[consent_row(1), consent_row(2) | change], by="test")
+        services.consent_import(rows=[consent_row(1), consent_row(2) | change], by=TESTER)
     assert not ConsentRecord.objects.exists()
 
 
 def test_the_terms_of_a_consent_record_do_not_change():
-    services.consent_import(rows=[consent_row(1)], by="test")
+    services.consent_import(rows=[consent_row(1)], by=TESTER)
     with pytest.raises(Conflict, match="other terms"):
-        services.consent_import(rows=[consent_row(1, purposes=["sft"])], by="test")
+        services.consent_import(rows=[consent_row(1, purposes=["sft"])], by=TESTER)
     with pytest.raises(Conflict, match="another subject"):
-        services.consent_import(rows=[consent_row(1, subject_ref="somebody")], by="test")
+        services.consent_import(rows=[consent_row(1, subject_ref="somebody")], by=TESTER)
 
 
 def test_judging_stores_verdicts_with_reasons_and_repeats_without_change(records):
@@ -132,10 +133,10 @@ def test_a_verdict_whose_time_has_come_is_judged_again(records):
 def test_an_event_out_of_order_does_not_bring_consent_back(records):
     (record,) = records(1)
     services.consent_event_add(
-        record_id="c-1", event={"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRefused"}, by="test"
+        record_id="c-1", event={"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRefused"}, by=TESTER
     )
     services.consent_event_add(
-        record_id="c-1", event={"event_time": "2026-02-20T00:00:00Z", "event_state": "RenewedConsentGiven"}, by="test"
+        record_id="c-1", event={"event_time": "2026-02-20T00:00:00Z", "event_state": "RenewedConsentGiven"}, by=TESTER
     )
     assert rules_of(record) == {"consent_refused"}
 
@@ -144,7 +145,7 @@ def test_the_same_event_again_changes_nothing(records):
     records(1)
     event = {"event_time": "2026-02-01T10:00:00Z", "event_state": "ConsentGiven", "validity_duration": "P5Y"}
     before = LedgerEntry.objects.count()
-    services.consent_event_add(record_id="c-1", event=event, by="test")
+    services.consent_event_add(record_id="c-1", event=event, by=TESTER)
     assert LedgerEntry.objects.count() == before
     assert ConsentEvent.objects.count() == 1
 
@@ -154,15 +155,15 @@ def test_the_same_event_with_another_end_is_refused_instead_of_forgotten(records
     records(1)
     event = {"event_time": "2026-02-01T10:00:00Z", "event_state": "ConsentGiven", "validity_duration": "P1Y"}
     with pytest.raises(Conflict, match="another validity"):
-        services.consent_event_add(record_id="c-1", event=event, by="test")
+        services.consent_event_add(record_id="c-1", event=event, by=TESTER)
     again = consent_row(1)
     again["events"] = [{**again["events"][0], "validity_duration": "P1Y"}]
     with pytest.raises(Conflict, match="another validity"):
-        services.consent_import(rows=[again], by="test")
+        services.consent_import(rows=[again], by=TESTER)
     both = consent_row(2, record_id="c-2x")
     both["events"] = [both["events"][0], {**both["events"][0], "validity_duration": "P1Y"}]
     with pytest.raises(Conflict, match="another validity"):
-        services.consent_import(rows=[both], by="test")
+        services.consent_import(rows=[both], by=TESTER)
     assert not ConsentRecord.objects.filter(record_id="c-2x").exists()
 
 
@@ -170,26 +171,26 @@ def test_the_same_event_with_another_end_is_refused_instead_of_forgotten(records
 def test_a_consent_record_told_again_with_narrower_terms_is_refused_instead_of_ignored(records, terms):
     (record,) = records(1)
     with pytest.raises(Conflict, match="other terms"):
-        services.consent_record_add(row=consent_row(1, **terms), by="test")
+        services.consent_record_add(row=consent_row(1, **terms), by=TESTER)
     assert rules_of(record) == set()
 
 
 def test_a_consent_record_told_again_without_its_regions_keeps_them():
     row = consent_row(1, geographic_restrictions=["DE"])
-    assert services.consent_record_add(row=row, by="test")[1]
-    record, made = services.consent_record_add(row=consent_row(1), by="test")
+    assert services.consent_record_add(row=row, by=TESTER)[1]
+    record, made = services.consent_record_add(row=consent_row(1), by=TESTER)
     assert (record.geographic_restrictions, made) == (["DE"], False)
 
 
 def test_an_event_of_an_unknown_record_is_refused():
     with pytest.raises(NotFound, match="nope"):
-        services.consent_event_add(record_id="nope", event={}, by="test")
+        services.consent_event_add(record_id="nope", event={}, by=TESTER)
 
 
 def test_a_refusing_event_is_walked_like_a_withdrawal(records):
     records(1)
     services.consent_event_add(
-        record_id="c-1", event={"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRevoked"}, by="test"
+        record_id="c-1", event={"event_time": "2026-03-01T00:00:00Z", "event_state": "ConsentRevoked"}, by=TESTER
     )
     assert Withdrawal.objects.get().effective_at.isoformat() == "2026-03-01T00:00:00+00:00"
     assert Job.objects.filter(kind="withdrawal.walk").count() == 1
@@ -213,7 +214,7 @@ def test_withdrawing_twice_is_one_withdrawal_until_consent_is_given_anew(records
     first = services.consent_withdraw(subject=subject, by=steward)
     assert services.consent_withdraw(subject=subject, by=steward, purposes=["sft"]) == first
     event = {"event_time": timezone.now().isoformat(), "event_state": "RenewedConsentGiven"}
-    services.consent_event_add(record_id="c-1", event=event, by="test")
+    services.consent_event_add(record_id="c-1", event=event, by=TESTER)
     assert rules_of(record) == set()
     assert services.consent_withdraw(subject=subject, by=steward) != first
     assert rules_of(record) == {"consent_withdrawn"}
@@ -224,7 +225,7 @@ def test_consent_told_ahead_of_its_time_makes_no_second_withdrawal(records, stew
     subject = record.subjects.get()
     first = services.consent_withdraw(subject=subject, by=steward)
     later = (timezone.now() + timedelta(days=9)).isoformat()
-    services.consent_event_add(record_id="c-1", event={"event_time": later, "event_state": "ConsentGiven"}, by="test")
+    services.consent_event_add(record_id="c-1", event={"event_time": later, "event_state": "ConsentGiven"}, by=TESTER)
     assert services.withdrawal_ensure(subject=subject, by=steward) == (first, False)
 
 

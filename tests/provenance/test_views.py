@@ -12,6 +12,7 @@ from flywheel.work.jobs import jobs_drain
 from flywheel.work.models import Job
 from provenance import services
 from provenance.models import ProvenanceRecord, Withdrawal
+from tests.conftest import TESTER
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def pages(records) -> dict[str, str]:
     services.due_judge()
     stats_refresh(due_only=False)
     subject = made[0].subjects.get()
-    withdrawal = services.consent_withdraw(subject=made[1].subjects.get(), by="test")
+    withdrawal = services.consent_withdraw(subject=made[1].subjects.get(), by=TESTER)
     return {
         "clearance": reverse("provenance:clearance"),
         "refused": reverse("provenance:clearance_list", args=["sft", "licence_unknown"]),

@@ -16,6 +16,7 @@ from flywheel.capture.connectors import files
 from flywheel.capture.domain.payloads import Row
 from flywheel.capture.models import FileImport, Source
 from flywheel.capture.services.ingest import Outcome, capture_bulk
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 
@@ -106,7 +107,7 @@ def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -
             created = True
         if created:
             ledger_append(
-                actor=by or "system", action=Action.IMPORT_START, object=f"import:{row.pk}",
+                actor=by or SYSTEM, action=Action.IMPORT_START, object=f"import:{row.pk}",
                 touched={"import": [row.pk]},
                 payload={"file": path.name, "sha256": row.sha256, "source": source.name if source else None},
             )
@@ -148,7 +149,7 @@ def _end(done: FileImport, *, by: User | None) -> None:
         if not ended:
             return
         ledger_append(
-            actor=by or "system", action=Action.IMPORT_FINISH, object=f"import:{done.pk}",
+            actor=by or SYSTEM, action=Action.IMPORT_FINISH, object=f"import:{done.pk}",
             touched={"import": [done.pk]},
             payload={"captured": done.rows_captured, "repeated": done.rows_repeated, "bad": done.rows_bad},
         )

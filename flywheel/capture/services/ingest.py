@@ -17,6 +17,7 @@ from flywheel.capture.access import sources_named
 from flywheel.capture.domain.conversation import example_uid
 from flywheel.capture.domain.payloads import BadPayload, Delivery, Row, delivery_of, parse_json
 from flywheel.capture.models import Capture, Source
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from flywheel.work.jobs import job_add
@@ -215,7 +216,7 @@ def _ledger(created: Iterable[Capture], *, by: User | None) -> None:
     captures = list(created)
     names = sorted({c.source.name for c in captures})
     ledger_append(
-        actor=by or "system", action=Action.CAPTURE_RECEIVE, object=f"source:{','.join(names)}"[:200],
+        actor=by or SYSTEM, action=Action.CAPTURE_RECEIVE, object=f"source:{','.join(names)}"[:200],
         touched={"capture": [c.pk for c in captures]},
         payload={"captures": [[c.pk, c.payload_sha256] for c in captures]},
     )

@@ -23,6 +23,7 @@ from flywheel.capture.models import Capture, Example, Source, Suggestion
 from flywheel.capture.services.dedup import GroupChange, examples_comparable, examples_regroup, grouping_lock
 from flywheel.capture.services.ingest import PROCESS_KIND
 from flywheel.capture.services.prepare import Draft, Prepared, error_reason, prepare
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict
 from flywheel.core.models import User
 from flywheel.privacy.detector import Detector
@@ -154,7 +155,7 @@ def _batch_store(prepared: Prepared) -> None:
         Capture.objects.filter(pk=capture.pk).update(status=Capture.Status.DEAD, error=reason, processed_at=now)
     if mine:
         ledger_append(
-            actor="system", action=Action.CAPTURE_PROCESS, object=f"captures:{len(mine)}",
+            actor=SYSTEM, action=Action.CAPTURE_PROCESS, object=f"captures:{len(mine)}",
             touched={"capture": mine, "example": [e.pk for e in examples]},
             payload={
                 "examples": [[e.pk, e.text_sha256] for e in examples], "captures": sorted(counted),

@@ -25,6 +25,7 @@ from annotation.domain.quality import quality_reasons_of
 from annotation.services import project_search
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM
 from flywheel.core.batching import batched
 from flywheel.core.union_find import UnionFind
 from flywheel.datasets import manifest
@@ -381,6 +382,6 @@ def _build_end(snapshot: Snapshot, claim: Claim, status: str, error: str) -> Non
         if Snapshot.objects.filter(pk=snapshot.pk, status=Status.BUILDING).update(status=status, error=error[:2000]):
             rows_clear(snapshot)
             ledger_append(
-                actor="system", action=Action(f"snapshot.{status}"), object=f"snapshot:{snapshot.uid}",
+                actor=SYSTEM, action=Action(f"snapshot.{status}"), object=f"snapshot:{snapshot.uid}",
                 touched={"snapshot": [snapshot.pk]},
             )

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM, Actor
 from flywheel.core.batching import batched
 from flywheel.datasets.models import Snapshot, SnapshotRow
 
@@ -34,7 +35,7 @@ class SnapshotsReached:
 
 
 def snapshots_withdraw(
-    record_ids: Iterable[int], *, purposes: Sequence[str] | None = None, by: Any = "system"
+    record_ids: Iterable[int], *, purposes: Sequence[str] | None = None, by: Actor = SYSTEM
 ) -> SnapshotsReached:
     """Taint every frozen row made of these records, and the snapshots they stand in. Twice is the same as once.
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
 from flywheel.core.permissions import require
@@ -221,7 +222,7 @@ def budget_carry() -> Budget | None:
         })
         if made:
             ledger_append(
-                actor="system", action=Action.BUDGET_CARRY, object=f"budget:{month:%Y-%m}",
+                actor=SYSTEM, action=Action.BUDGET_CARRY, object=f"budget:{month:%Y-%m}",
                 touched={"budget": [budget.pk]},
                 payload={
                     "from": f"{last.month:%Y-%m}", "cap": str(last.cap), "currency": last.currency,

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
+from flywheel.core.actors import Actor, SystemActor
 from flywheel.core.errors import Conflict, UserError
 from flywheel.runs import domain
 from flywheel.runs.models import REMOTE_MODELS, RemoteJob
@@ -85,9 +86,9 @@ def lease_seconds() -> int:
     return int(settings.FLYWHEEL["RUN_LEASE_SECONDS"])
 
 
-def trainer_of(job: RemoteJob) -> str:
+def trainer_of(job: RemoteJob) -> SystemActor:
     """How the ledger names the worker that holds the job."""
-    return f"trainer:{job.claimed_by[:150]}"
+    return SystemActor(f"trainer:{job.claimed_by[:150]}")
 
 
 def reason_to_stop(job: RemoteJob) -> str:
@@ -99,7 +100,7 @@ def reason_to_stop(job: RemoteJob) -> str:
     return ""
 
 
-def job_give_up(job: RemoteJob, *, error: str, retry: bool, released: bool, actor: str) -> None:
+def job_give_up(job: RemoteJob, *, error: str, retry: bool, released: bool, actor: Actor) -> None:
     """End an attempt on a locked job: cancelled when that was requested, queued again, or failed."""
     if job.status == Status.CANCELLING:
         job_finish(job, Status.CANCELLED, actor=actor, payload={"attempt": job.attempts})
@@ -120,7 +121,7 @@ def job_give_up(job: RemoteJob, *, error: str, retry: bool, released: bool, acto
     job_finish(job, Status.FAILED, actor=actor, payload={"attempt": job.attempts, "error": error[:500]})
 
 
-def job_finish(job: RemoteJob, status: str, *, actor: Any, payload: dict[str, Any]) -> None:
+def job_finish(job: RemoteJob, status: str, *, actor: Actor, payload: dict[str, Any]) -> None:
     """End a locked job: settle its money, end its lease, write the ledger. Raises Conflict from a wrong state."""
     if not domain.may_become(job.status, status):
         raise Conflict(f"{job.object_ref} is {job.get_status_display().lower()} and cannot become {status}")
@@ -133,7 +134,7 @@ def job_finish(job: RemoteJob, status: str, *, actor: Any, payload: dict[str, An
     })
 
 
-def job_ledger(job: RemoteJob, what: str, *, actor: Any, payload: dict[str, Any]) -> None:
+def job_ledger(job: RemoteJob, what: str, *, actor: Actor, payload: dict[str, Any]) -> None:
     """Write one act on a run or batch to the ledger, under "run.<what>" or "suggestions.<what>"."""
     ledger_append(
         actor=actor, action=Action(f"{job.kind}.{what}"), object=job.object_ref, touched={job.kind: [job.pk]},

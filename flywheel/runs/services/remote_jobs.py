@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from flywheel.core.actors import Actor
+from flywheel.core.actors import SYSTEM, Actor
 from flywheel.core.errors import Conflict
 from flywheel.core.permissions import require
 from flywheel.core.text import plain_text
@@ -76,7 +76,7 @@ def job_dispatch(*, job: RemoteJob) -> bool:
         # When this message counts as lost and the sweep sends another, with another token.
         job.available_at = timezone.now() + timedelta(seconds=domain.redispatch_after(job.dispatches))
         job.save(update_fields=["claim_sha256", "dispatches", "available_at"])
-        job_ledger(job, "dispatch", actor="system", payload={"dispatch": job.dispatches})
+        job_ledger(job, "dispatch", actor=SYSTEM, payload={"dispatch": job.dispatches})
     # After the commit: a trainer that is quick must find the token's hash.
     current_app.send_task(
         TASK, kwargs={"kind": job.kind, "job_id": str(job.uid), "token": token}, queue=settings.FLYWHEEL["GPU_QUEUE"],
@@ -99,7 +99,7 @@ def job_lease(*, job: J, token: str, worker: str) -> J:
             if refusal := kind_of(job).refusal(job):
                 # The walk of a withdrawal cancels it too; a trainer that is quicker must not begin.
                 job.error = refusal
-                job_finish(job, Status.CANCELLED, actor="system", payload={"reason": refusal})
+                job_finish(job, Status.CANCELLED, actor=SYSTEM, payload={"reason": refusal})
             else:
                 now = timezone.now()
                 job.status, job.claimed_by, job.attempts = Status.RUNNING, worker, job.attempts + 1
@@ -196,10 +196,10 @@ def _sweep_one(job: RemoteJob) -> bool:
                 f"it should have stopped when the {locked.reserved} that were set aside were used up, and went on to "
                 f"{locked.cost}; its token is void"
             )
-            job_finish(locked, Status.FAILED, actor="system", payload={"error": locked.error})
+            job_finish(locked, Status.FAILED, actor=SYSTEM, payload={"error": locked.error})
         elif _worker_gone(locked):
             job_give_up(
-                locked, retry=True, released=False, actor="system",
+                locked, retry=True, released=False, actor=SYSTEM,
                 error=f"worker {locked.claimed_by or '?'} gave no sign of life for {lease_seconds()} s",
             )
         else:

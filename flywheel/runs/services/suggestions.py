@@ -150,7 +150,7 @@ def suggestions_prepare(*, batch: SuggestionBatch) -> SuggestionBatch:
             return job
         job.prompts_path, job.total = stored, len(lines)
         if not lines:
-            job_finish(job, Status.DONE, actor="system", payload={"suggestions": 0})
+            job_finish(job, Status.DONE, actor=SYSTEM, payload={"suggestions": 0})
         else:
             job.save(update_fields=["prompts_path", "total"])
     return job

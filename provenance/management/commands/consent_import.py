@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from flywheel.core.actors import SystemActor
 from flywheel.core.errors import UserError
 from provenance.services import consent_import
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Import; rows before a bad one are kept in steps of 500."""
         try:
-            report = consent_import(rows=_rows(options["file"]), by="consent_import")
+            report = consent_import(rows=_rows(options["file"]), by=SystemActor("consent_import"))
         except (UserError, ValueError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -17,6 +17,7 @@ from flywheel.audit.actions import Action
 from flywheel.audit.checkpoints import FOLDER, SignedHead, head_fault, head_sign, head_store, heads_stored, public_key
 from flywheel.audit.ledger import ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry, LedgerHead
+from flywheel.core.actors import SYSTEM
 from tests.flywheel.audit.test_ledger import _tamper, _three
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,7 @@ def test_a_chain_that_was_written_anew_is_noticed() -> None:
     with transaction.atomic():
         for n in range(5):
             ledger_append(
-                actor="system", action=Action.TASK_SUBMIT, object=f"thing:{n}"
+                actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{n}"
             )
     report = ledger_verify()
     assert (report.broken_seq, "written anew" in report.reason) == (3, True)

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import entries_of, ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry, LedgerHead, LedgerSubject
+from flywheel.core.actors import SYSTEM
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +19,7 @@ def _three() -> None:
     for n in range(3):
         with transaction.atomic():
             ledger_append(
-                actor="system", action=Action.TASK_SUBMIT, object=f"thing:{n}", payload={"n": n, "x": 0.5}
+                actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{n}", payload={"n": n, "x": 0.5}
             )
 
 
@@ -132,7 +133,7 @@ def test_a_rolled_back_change_leaves_no_entry():
     _three()
     with transaction.atomic():
         ledger_append(
-            actor="system", action=Action.TASK_SUBMIT, object="thing:9"
+            actor=SYSTEM, action=Action.TASK_SUBMIT, object="thing:9"
         )
         transaction.set_rollback(True)
     assert LedgerHead.objects.get().seq == 3
@@ -141,7 +142,7 @@ def test_a_rolled_back_change_leaves_no_entry():
 
 def _on(touched: dict[str, list[object]]) -> LedgerEntry:
     with transaction.atomic():
-        return ledger_append(actor="system", action=Action.TASK_MAKE, object="project:1", touched=touched)
+        return ledger_append(actor=SYSTEM, action=Action.TASK_MAKE, object="project:1", touched=touched)
 
 
 def test_an_act_on_many_things_has_one_subject_row_for_each():
@@ -189,4 +190,4 @@ def test_the_database_refuses_to_change_subjects(sql: str):
 
 def test_an_action_that_is_not_declared_cannot_be_recorded():
     with pytest.raises(ValueError, match="is not a valid Action"), transaction.atomic():
-        ledger_append(actor="system", action="task.invent", object="task:1")  # type: ignore[arg-type]
+        ledger_append(actor=SYSTEM, action="task.invent", object="task:1")  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry
+from flywheel.core.actors import SYSTEM
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -42,7 +43,7 @@ def test_appends_at_once_make_one_chain_without_gaps():
         for n in range(EACH):
             with transaction.atomic():
                 ledger_append(
-                    actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                    actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
                 )
 
     assert at_once(work) == []
@@ -58,7 +59,7 @@ def test_what_is_rolled_back_leaves_no_gap():
         for n in range(EACH):
             with transaction.atomic():
                 ledger_append(
-                    actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                    actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
                 )
                 if (n + number) % 3 == 0:
                     transaction.set_rollback(True)
@@ -73,7 +74,7 @@ def test_the_very_first_entries_at_once_share_one_head():
     def work(number: int) -> None:
         with transaction.atomic():
             ledger_append(
-                actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}"
+                actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{number}"
             )
 
     for _ in range(5):
@@ -95,7 +96,7 @@ def test_verifying_while_others_append_never_sees_a_broken_chain():
             for n in range(EACH):
                 with transaction.atomic():
                     ledger_append(
-                        actor="system", action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
+                        actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{number}", payload={"n": n}
                     )
         finally:
             if number == 1:

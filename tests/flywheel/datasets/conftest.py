@@ -19,6 +19,7 @@ from flywheel.datasets.services import snapshot_request
 from flywheel.work.jobs import job_run, jobs_drain
 from flywheel.work.models import Job
 from provenance.services import RecordDraft, consent_import, record_provenance_bulk
+from tests.conftest import TESTER
 
 PURPOSES = ("sft", "continued_pretraining", "evaluation")
 NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
@@ -42,7 +43,7 @@ class House:
             numbers = range(first, min(first + chunk, start + count))
             made += self._some(list(numbers), customers or count, near, record)
         if consent:
-            consent_import(rows=(self._consent(n) for n in range(customers or start + count)), by="test")
+            consent_import(rows=(self._consent(n) for n in range(customers or start + count)), by=TESTER)
         return made
 
     def _some(self, numbers: list[int], customers: int, near: int | None, record: dict[str, Any]) -> list[Example]:

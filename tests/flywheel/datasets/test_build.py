@@ -22,6 +22,7 @@ from flywheel.work.jobs import job_cancel, jobs_drain
 from flywheel.work.models import Job
 from provenance.models import Subject
 from provenance.services import consent_withdraw, steward_quarantine
+from tests.conftest import TESTER
 from tests.flywheel.datasets.conftest import House
 from training.contract.snapshot.reader import snapshot_rows, snapshot_verify
 
@@ -189,7 +190,7 @@ def test_a_build_killed_anywhere_is_repeated_to_the_same_root(
 def test_a_cancelled_build_leaves_nothing_frozen(house: House):
     house.settle(5)
     snapshot = house.request()
-    job_cancel(job_uid=str(snapshot.job.uid), by="test")
+    job_cancel(job_uid=str(snapshot.job.uid), by=TESTER)
     jobs_drain()
     snapshot.refresh_from_db()
     assert snapshot.status == "cancelled"

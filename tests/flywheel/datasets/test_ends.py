@@ -21,6 +21,7 @@ from flywheel.runs.models import Budget
 from flywheel.runs.services.leases import LeaseLost
 from provenance.models import ProvenanceRecord
 from provenance.services import consent_import
+from tests.conftest import TESTER
 from tests.flywheel.datasets.conftest import House
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
@@ -39,7 +40,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Messages:
 
 def given(number: int, *, days: int | None, record_id: str = "x", purposes: tuple[str, ...] = ("sft",)) -> None:
     """Consent of one customer that was given today and holds for so many days."""
-    consent_import(by="test", rows=[{
+    consent_import(by=TESTER, rows=[{
         "namespace": "acme", "subject_ref": f"customer-{number}@example.org", "record_id": f"{record_id}-{number}",
         "purposes": list(purposes), "events": [{
             "event_time": NOW.isoformat(), "event_state": "ConsentGiven",

@@ -24,6 +24,7 @@ from flywheel.work.jobs import jobs_drain
 from provenance import reach
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
+from tests.conftest import TESTER
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import answer, upload_model
@@ -101,7 +102,7 @@ def test_a_walk_that_is_killed_anywhere_gives_the_same_receipt(survived: int, wi
 
 
 def consent(subject: Subject, *purposes: str, state: str = "ConsentGiven", at: str = "2026-01-01T00:00:00Z") -> None:
-    consent_import(by="test", rows=[{
+    consent_import(by=TESTER, rows=[{
         "namespace": subject.namespace, "subject_ref": subject.external_ref, "purposes": list(purposes),
         "record_id": f"{subject.external_ref}-{'-'.join(purposes)}",
         "events": [{"event_time": at, "event_state": state}],

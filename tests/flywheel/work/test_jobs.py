@@ -14,6 +14,7 @@ from flywheel.work.claims import JobCancelled, JobFailed, RetryLater, Superseded
 from flywheel.work.jobs import job_add, job_cancel, job_claim, job_run, jobs_dead, jobs_drain, jobs_retry, jobs_sweep
 from flywheel.work.models import Job
 from flywheel.work.registry import MAX_FAILURES
+from tests.conftest import TESTER
 
 pytestmark = pytest.mark.django_db
 
@@ -205,7 +206,7 @@ def test_the_token_itself_is_never_stored(calls):
 def test_a_cancelled_job_stops_at_its_next_step(kind):
     def step(claim):
         claim.progress(1, 2)
-        job_cancel(job_uid=str(claim.job.uid), by="test")
+        job_cancel(job_uid=str(claim.job.uid), by=TESTER)
         claim.progress(2, 2)
 
     kind("test.long", step, title="Long work")
@@ -214,7 +215,7 @@ def test_a_cancelled_job_stops_at_its_next_step(kind):
     job.refresh_from_db()
     assert (job.status, job.done, job.summary) == ("cancelled", 2, "Cancelled.")
     with pytest.raises(Conflict, match="already ended"):
-        job_cancel(job_uid=str(job.uid), by="test")
+        job_cancel(job_uid=str(job.uid), by=TESTER)
 
 
 def test_a_kind_may_refuse_or_take_over_its_cancelling(kind, lead):
@@ -223,7 +224,7 @@ def test_a_kind_may_refuse_or_take_over_its_cancelling(kind, lead):
     kind("test.own", title="Own", cancel=lambda job, by: asked.append((job.pk, by)))
     duty, own = job_add(kind="test.duty", title="A duty"), job_add(kind="test.own", title="Its own")
     with pytest.raises(Conflict, match="cannot be cancelled"):
-        job_cancel(job_uid=str(duty.uid), by="test")
+        job_cancel(job_uid=str(duty.uid), by=TESTER)
     assert not duty.can_be_cancelled
     job_cancel(job_uid=str(own.uid), by=lead)
     assert asked == [(own.pk, lead)]
@@ -231,7 +232,7 @@ def test_a_kind_may_refuse_or_take_over_its_cancelling(kind, lead):
 
 def test_a_job_that_does_not_exist_cannot_be_cancelled():
     with pytest.raises(NotFound):
-        job_cancel(job_uid="00000000-0000-0000-0000-000000000000", by="test")
+        job_cancel(job_uid="00000000-0000-0000-0000-000000000000", by=TESTER)
 
 
 def test_work_that_cleans_up_names_what_its_cancel_left(kind):
