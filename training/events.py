@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contract import RunEvent
+from training.contract.spec import EventKind
 from training.errors import BadInput
 
 EVENTS_FILE = "events.jsonl"
@@ -40,7 +41,7 @@ class EventLog:
             raise BadInput(f"another process works in {folder}; wait for its end or name another folder") from None
         self._seq = _repair(self.path)
 
-    def emit(self, kind: str, **data: Any) -> RunEvent:
+    def emit(self, kind: EventKind, **data: Any) -> RunEvent:
         """Write one event. Numbers that JSON cannot hold (nan, inf) become null."""
         self._seq += 1
         event = RunEvent(self._seq, datetime.now(UTC).isoformat(timespec="milliseconds"), kind, _finite(data))

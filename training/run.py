@@ -32,7 +32,9 @@ from training.contract import (
     RunSpec,
 )
 from training.contract.files import is_folder
+from training.contract.flops import flops_per_token
 from training.contract.snapshot.reader import manifest_read, snapshot_check, snapshot_rows
+from training.contract.spec import RunStatus
 from training.errors import BadInput, Diverged, LimitReached, OutOfMoney, RunFailed, StopRequested
 from training.evaluate import evaluation_check, evaluation_of
 from training.events import EVENTS_FILE, EventLog
@@ -279,12 +281,15 @@ class Attempt:
         """The event that says how much work lies ahead."""
         epochs = self.spec.hyperparameters.epochs
         weights = sum(p.numel() for p in model.parameters())
-        # Kaplan et al. 2020, appendix B: 6 FLOPs a weight and token; a frozen base saves the weights' gradients.
-        per_token = (4 if self.spec.tuning == "lora" else 6) * weights
+        per_token = flops_per_token(
+            parameters=weights, layers=getattr(model.config, "num_hidden_layers", 0),
+            width=getattr(model.config, "hidden_size", 0), length=self.spec.hyperparameters.max_length,
+            tuning=self.spec.tuning,
+        )
         self.events.emit(
             "estimate", total_steps=plan.total_steps, steps_per_epoch=plan.steps_per_epoch,
             sequences=len(plan.sequences), tokens_per_epoch=plan.real_tokens,
-            tokens=int(plan.real_tokens * epochs), flops=float(per_token * plan.real_tokens * epochs),
+            tokens=int(plan.real_tokens * epochs), flops=per_token * plan.real_tokens * epochs,
             weights=weights,
         )
 
@@ -317,7 +322,7 @@ class Attempt:
     def finish(self, base: BaseModel, outcome: Outcome) -> int:
         """Card, result, event, manifest: the manifest last."""
         early = outcome.stop_reason.startswith("early stopping")
-        status = "stopped" if outcome.stop_reason and not early else "done"
+        status: RunStatus = "stopped" if outcome.stop_reason and not early else "done"
         self.result = dataclasses.replace(self.result, status=status, stop_reason=outcome.stop_reason)
         card_write(self.out, self.spec, base, self.result, manifest_read(self.snapshot))
         json_write(self.out / RESULT_FILE, self.result.to_json())

@@ -1,7 +1,7 @@
-"""What the trainer and everything around it agree on: run specifications, events, results, rows, Merkle trees.
+"""The agreement between web and trainer: run specifications, events, results, rows, Merkle trees, the snapshot format.
 
-Standard library only, so that the web process can import it without torch and an auditor without Django.
-It describes and validates; reading snapshots, training and talking to the network are left to other modules.
+Needs the standard library and pydantic, so that the web can import it without torch and an auditor without Django.
+One module, `snapshot.parquet`, needs pyarrow as well.
 """
 
 from training.contract.errors import ContractError, RowError, SnapshotError

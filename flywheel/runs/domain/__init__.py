@@ -14,7 +14,6 @@ from flywheel.runs.domain.cost import (
     GENERATION_SHARE,
     estimate_cost,
     estimate_error,
-    flops_per_token,
     managed_price,
     price_of,
 )
@@ -39,6 +38,6 @@ from flywheel.runs.domain.workload import CENT, MOST_MONEY, Estimate, PastRun, R
 __all__ = [
     "CENT", "ENDED", "GENERATION_SHARE", "LEASED", "MOST_MONEY", "NEXT", "PURPOSE_OF_METHOD", "RULE", "Estimate",
     "PastRun", "PromotionVerdict", "Rate", "Workload", "budget_left", "budget_refusal", "estimate_cost",
-    "estimate_error", "flops_per_token", "managed_price", "may_become", "missing", "model_name", "override_problem",
+    "estimate_error", "managed_price", "may_become", "missing", "model_name", "override_problem",
     "overrun", "price_of", "promotion_rule", "redispatch_after", "reservation_of", "second_person_refusal",
 ]

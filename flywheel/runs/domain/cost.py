@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from flywheel.runs.domain.assumptions import assumptions_of
 from flywheel.runs.domain.workload import CENT, MOST_MONEY, Estimate, PastRun, Rate, Workload
+from training.contract.flops import flops_per_token
 
 SPREAD = 0.15
 """Share by which a measured rate may be off: a machine with other work varies that much from run to run."""
@@ -18,17 +19,6 @@ GENERATION_SHARE = 0.05
 CHECKPOINT_BYTES_PER_SECOND = 200e6
 TRAINED_SHARE = {"lora": 0.04, "full": 1.0}
 """Share of the weights that is trained. A checkpoint holds these and two optimiser moments, in float32."""
-
-
-def flops_per_token(*, parameters: int, layers: int, width: int, length: int, tuning: str) -> float:
-    """FLOPs to train on one token.
-
-    Full tuning: 6 per weight, and 12·L·d·T for attention (Chowdhery et al. 2022, PaLM, appendix B). LoRA: 4 per
-    weight, because the gradients of the frozen base's weights are not computed.
-    """
-    if tuning == "lora":
-        return 4.0 * parameters
-    return 6.0 * parameters + 12.0 * layers * width * length
 
 
 def estimate_cost(work: Workload, rate: Rate, past: Sequence[PastRun] = ()) -> Estimate:

@@ -19,15 +19,6 @@ WORK = Workload(
 RATE = Rate(peak_gflops=180, price_per_hour=Decimal("0.05"), load_seconds=20)
 
 
-def test_full_tuning_counts_six_a_weight_and_attention() -> None:
-    found = domain.flops_per_token(parameters=100, layers=2, width=8, length=16, tuning="full")
-    assert found == 6 * 100 + 12 * 2 * 8 * 16
-
-
-def test_lora_counts_four_a_weight() -> None:
-    assert domain.flops_per_token(parameters=100, layers=2, width=8, length=16, tuning="lora") == 400
-
-
 def test_hours_are_flops_over_mfu_times_peak() -> None:
     bare = replace(RATE, load_seconds=0, step_seconds=0)
     work = replace(WORK, evaluation_tokens=0, generated_tokens=0, checkpoint_every=10**9)
