@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 done, 2 bad input, 3 stopped, 1 crash."""
     options = _parser().parse_args(arguments)
-    # Models come from folders; nothing may be looked up on a hub behind one's back.
+    # Models come from folders; no library may look anything up on a hub.
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that wait for one another spin long by default. Beside a web server, a worker or a second run that burns
-    # the very core that the awaited thread needs: two runs on two cores did 32 tokens/s each, with a short spin 132.
+    # OpenMP threads that wait for one another spin long by default. Beside a web server, a worker or a second run that
+    # takes the core that the awaited thread needs: two runs on two cores did 32 tokens/s each, with a short spin 132.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    # Notices of the libraries to their own developers, and progress bars that nobody watches, would hide the one
-    # line on stderr that says what is wrong.
+    # Warnings for the libraries' own developers, and progress bars in a log, would hide the one line on stderr that
+    # says what is wrong.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(transformers|peft|trl|torch|accelerate)\b")
     try:
-        # From here on and not from the first step only: loading the libraries takes longer than anybody waits.
+        # From here on, and not from the first step, because loading the libraries takes seconds.
         with signals_caught():
             code: int = options.command(options)
         return code

@@ -1,7 +1,4 @@
-"""What a run leaves on disk, whole or not at all: atomic files and folders, the model, its card, the manifest.
-
-Never writes a pickle. Checkpoints are left to `training.checkpoints`.
-"""
+"""Files that a run writes, all of them atomically: the model, its card, the manifest. Never writes a pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ MODEL_FOLDER = "model"
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
+    """Sync `folder`, so that renames inside it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -33,7 +30,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def bytes_write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: temporary neighbour, fsync, rename."""
+    """Write a file atomically: temporary file beside it, fsync, rename."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
         file.write(data)
@@ -43,13 +40,13 @@ def bytes_write(path: Path, data: bytes) -> None:
 
 
 def json_write(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON atomically."""
     bytes_write(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 @contextlib.contextmanager
 def folder_replace(target: Path) -> Iterator[Path]:
-    """Give a new empty folder that becomes `target` when the block ends well and vanishes when it does not."""
+    """Yield a new empty folder that becomes `target` when the block succeeds and is removed when it fails."""
     work = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -60,7 +57,8 @@ def folder_replace(target: Path) -> Iterator[Path]:
         raise
     for path in work.rglob("*"):
         if path.is_file():
-            path.chmod(0o644)  # safetensors writes for the owner alone
+            # safetensors makes files that only their owner can read; the web and an auditor must read them too.
+            path.chmod(0o644)
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
     old = target.with_name(f".{target.name}.old")
@@ -73,7 +71,7 @@ def folder_replace(target: Path) -> Iterator[Path]:
 
 
 def leftovers_remove(out: Path) -> None:
-    """Remove what an attempt that was killed while it wrote has left behind in its folder."""
+    """Remove temporary files and folders of an attempt that was killed while it wrote."""
     for name in ("account.json", "result.json", MANIFEST, MODEL_FOLDER, "checkpoints/step-*"):
         pattern = Path(name)
         for kind in ("tmp", "old"):
@@ -82,10 +80,8 @@ def leftovers_remove(out: Path) -> None:
 
 
 def disk_check(out: Path, weight_bytes: int) -> None:
-    """Refuse before training what would not fit: the model, and two checkpoints and one in the making.
-
-    A checkpoint holds the trained weights and two moments of each. Raises BadInput.
-    """
+    """Refuse a run whose files would not fit on the disk. `weight_bytes`: of the trained weights. Raises BadInput."""
+    # The model, two checkpoints and a third being written; each holds the weights and two optimiser moments.
     need = weight_bytes * (1 + 3 * 3) + 50_000_000
     free = shutil.disk_usage(out).free
     if free < need:
@@ -94,14 +90,14 @@ def disk_check(out: Path, weight_bytes: int) -> None:
 
 
 def manifest_write(folder: Path, facts: dict[str, Any]) -> None:
-    """Write manifest.json last: SHA-256 and size of every file below `folder`."""
+    """Write manifest.json with SHA-256 and size of every other file below `folder`. Call it last."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     files = {name: file_entry(folder / name) for name in names if name != MANIFEST}
     json_write(folder / MANIFEST, {"schema": MANIFEST_SCHEMA, **facts, "files": files})
 
 
 def manifest_problems(folder: Path) -> list[str]:
-    """What of a folder differs from its manifest; a missing manifest is a problem."""
+    """Differences between a folder and its manifest; a missing manifest is one."""
     try:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]
         stated = {name: entry["sha256"] for name, entry in files.items()}
@@ -123,7 +119,7 @@ def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: Base
     with folder_replace(target) as work:
         if spec.tuning == "lora":
             config = model.peft_config["default"]
-            # The folder on this machine means nothing elsewhere; name and digest do.
+            # A path on this machine means nothing elsewhere; name and digest do.
             config.base_model_name_or_path, config.revision = base.name, base.revision
             model.save_pretrained(str(work), save_embedding_layers=False)
         else:
@@ -134,7 +130,7 @@ def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: Base
 
 
 def card_write(out: Path, spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict[str, Any]) -> None:
-    """The model card, with the metadata block that model hubs read and only figures that were measured."""
+    """Write the model card: the metadata block that model hubs read, and measured figures only."""
     import yaml
 
     licenses = snapshot.get("licenses") or {}

@@ -1,7 +1,6 @@
 """Makes complete base-model folders: `tiny` on the spot, `smollm2-135m-instruct` from the weights of a package.
 
 Written to a neighbour folder and renamed, so that a half-made model is never found; made once, then left alone.
-Loading them is left to `training.models`.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ TINY_TEXT = (
 
 
 def base_model_make(name: str, out: Path) -> bool:
-    """Make base model `name` in folder `out`; False when it is whole there already. Raises BadInput."""
+    """Make base model `name` in folder `out`; False when it is already there and intact. Raises BadInput."""
     make = MAKERS.get(name)
     if make is None:
         raise BadInput(f"base model {name!r} is not known; use one of {', '.join(sorted(MAKERS))}")
@@ -72,7 +71,7 @@ def base_model_make(name: str, out: Path) -> bool:
 
 
 def _figures_ensure(folder: Path) -> None:
-    """Measure a whole model's tokenizer for the estimates of the control plane, where that was not done yet."""
+    """Measure the tokenizer for the control plane's estimates, unless that was done already."""
     record = json.loads((folder / REVISION_FILE).read_bytes())
     if FIGURES not in record:
         json_write(folder / REVISION_FILE, {**record, FIGURES: text_figures(tokenizer_load(folder)).to_json()})

@@ -1,6 +1,6 @@
 """Figures of the trainer, each as a JSON-able line: `python -m training bench NAME`.
 
-`trainer_real_tokens_per_s`: 64 dialogues of our own writing through the real training loop with LoRA (r=16, all
+`trainer_real_tokens_per_s`: 64 dialogues written for this purpose through the real training loop with LoRA (r=16, all
 linear layers), tokens without padding over the seconds inside optimiser steps, all of them.
 `merkle_leaves_per_s`: rows to canonical JSON, leaf hashes and root.
 """
@@ -34,7 +34,7 @@ def bench(name: str, *, beside_defaults: bool = False) -> Iterator[dict[str, Any
 
 
 def dialogues(count: int) -> list[Row]:
-    """Support dialogues of 60 to 180 tokens, the same every time; made of the tiny model's own text."""
+    """Support dialogues of 60 to 180 tokens, the same every time; made of the text that the tiny model learns."""
     from training.base_models import TINY_TEXT
 
     rows = []

@@ -1,9 +1,8 @@
-"""Checkpoints of our own: safetensors and JSON, whole or not at all, so that resuming is bit-exact and pickle-free.
+"""Checkpoints in safetensors and JSON, written atomically, so that resuming is bit-exact and needs no pickle.
 
 transformers' own checkpoints keep optimiser and random state in `torch.save` files, and write into the final
 folder; these replace them. A checkpoint holds the trainable weights, the optimiser's tensors, the schedule, every
 random generator and the counters, and is read back only if each file matches the manifest that was written last.
-When to checkpoint is left to `training.trainer`.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 TRAINER_STATE_FILE = "trainer_state.json"
 NAME = re.compile(r"step-(\d{6,})")
 
-# What may differ between attempts without changing which weights come out.
+# These may differ between attempts, because they do not change the weights that come out.
 FREE_FIELDS = ("run_id", "limits", "evaluation", "resume_from", "snapshot.path", "base_model", "base_revision")
 FREE_HYPERPARAMETERS = ("checkpoint_every", "log_every", "gradient_checkpointing")
 
 
 def fingerprint(spec: RunSpec, base: BaseModel) -> dict[str, Any]:
-    """What two attempts must share for one to go on from the other."""
+    """The part of the specification that two attempts must share for one to resume the other."""
     value = {k: v for k, v in spec.to_json().items() if k not in FREE_FIELDS}
     value["snapshot"] = spec.snapshot.merkle_root
     value["base_revision"] = base.revision
@@ -46,7 +45,7 @@ def fingerprint(spec: RunSpec, base: BaseModel) -> dict[str, Any]:
 def checkpoint_save(
     out: Path, step: int, *, model: Any, optimizer: Any, scheduler: Any, trainer_state: Any, extra: dict[str, Any]
 ) -> Path:
-    """Write OUT_DIR/checkpoints/step-NNNNNN, weights first, manifest last, then the rename; the newest two stay."""
+    """Write OUT_DIR/checkpoints/step-NNNNNN, weights first, manifest last, then the rename. Keeps the newest two."""
     from safetensors.torch import save_file
 
     target = out / FOLDER / f"step-{step:06d}"
@@ -66,23 +65,23 @@ def checkpoint_save(
 
 
 def checkpoints_list(out: Path) -> list[Path]:
-    """Checkpoint folders by name, newest first; whether they are whole is not looked at."""
+    """Checkpoint folders by name, newest first, without verifying them."""
     folder = out / FOLDER
     found = [p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir()] if is_folder(folder) else []
     return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
 
 
 def checkpoint_find(out: Path, resume_from: str | None, mark: dict[str, Any]) -> tuple[Path | None, list[str]]:
-    """The checkpoint to go on from, and what was passed over and why.
+    """The checkpoint to resume from (None to start anew), and why others were skipped.
 
-    The newest whole one of OUT_DIR, else `resume_from` (a checkpoint, or a run's folder). Raises BadInput when the
-    one found belongs to another specification, or when `resume_from` names none.
+    The newest intact one of OUT_DIR, else the one that `resume_from` names (a checkpoint, or a run's folder). Raises
+    BadInput when it belongs to another specification, or when `resume_from` names no intact one.
     """
     passed: list[str] = []
     for path in checkpoints_list(out):
         problems = manifest_problems(path)
         if not problems:
-            _same_run(path, mark)
+            _same_run_check(path, mark)
             return path, passed
         passed.append(f"{path.name} is not whole ({problems[0]})")
     if resume_from is None:
@@ -91,21 +90,21 @@ def checkpoint_find(out: Path, resume_from: str | None, mark: dict[str, Any]) ->
     candidates = [source] if NAME.fullmatch(source.name) else checkpoints_list(source)
     for path in candidates:
         if is_folder(path) and not manifest_problems(path):
-            _same_run(path, mark)
+            _same_run_check(path, mark)
             return path, passed
     raise BadInput(f"resume_from {resume_from[:200]!r} holds no whole checkpoint; name a step-NNNNNN folder or clear "
                    "it")
 
 
-def _same_run(path: Path, mark: dict[str, Any]) -> None:
-    theirs = state_read(path).get("fingerprint")
-    if theirs == mark:
+def _same_run_check(path: Path, mark: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another specification, naming the first field that differs. Raises BadInput."""
+    stored = state_read(path).get("fingerprint")
+    if stored == mark:
         return
-    theirs = theirs if isinstance(theirs, dict) else {}
-    flat_a, flat_b = _flat(theirs), _flat(mark)
-    name = next((k for k in sorted(flat_a.keys() | flat_b.keys()) if flat_a.get(k) != flat_b.get(k)), "all")
+    was, now = _flat(stored if isinstance(stored, dict) else {}), _flat(mark)
+    name = next((k for k in sorted(was.keys() | now.keys()) if was.get(k) != now.get(k)), "all")
     raise BadInput(
-        f"checkpoint {path} is of another specification: {name} was {flat_a.get(name)!r}, is {flat_b.get(name)!r}; "
+        f"checkpoint {path} is of another specification: {name} was {was.get(name)!r}, is {now.get(name)!r}; "
         "use an empty folder or the same specification"
     )
 
@@ -118,13 +117,13 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def state_read(path: Path) -> dict[str, Any]:
-    """state.json of a checkpoint."""
+    """The content of a checkpoint's state.json."""
     state: dict[str, Any] = json.loads((path / STATE_FILE).read_bytes())
     return state
 
 
 def weights_load(path: Path, model: Any) -> None:
-    """Put the trainable weights back, in place, each by name. Raises BadInput when names or shapes differ."""
+    """Restore the trainable weights in place, each by name. Raises BadInput when the names differ."""
     import torch
     from safetensors.torch import load_file
 
@@ -139,29 +138,42 @@ def weights_load(path: Path, model: Any) -> None:
 
 
 def optimizer_load(path: Path, optimizer: Any, scheduler: Any) -> None:
-    """Put optimiser and schedule back to where the checkpoint left them."""
+    """Restore optimiser and schedule."""
     from safetensors.torch import load_file
 
     state = state_read(path)
     tensors = load_file(path / OPTIMIZER_FILE)
+    # The optimiser numbers its parameters; JSON keys and tensor names are text.
     slots: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         number, key = name.split(".", 1)
         slots.setdefault(int(number), {})[key] = tensor
     for number, values in state["optimizer"]["state"].items():
         slots.setdefault(int(number), {}).update(values)
+    # JSON has no tuples, and AdamW compares betas with one.
     groups = [{k: tuple(v) if k == "betas" else v for k, v in g.items()} for g in state["optimizer"]["param_groups"]]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
     scheduler.load_state_dict(state["scheduler"])
 
 
 def random_restore(path: Path) -> None:
-    """Put the random generators back to where they stood after the checkpoint's step."""
-    _random_set(state_read(path)["random"])
+    """Restore the random generators to their state after the checkpoint's step."""
+    import numpy as np
+    import torch
+
+    state = state_read(path)["random"]
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.random.set_rng_state(_byte_tensor(state["torch"]))
+    # A run may resume on a machine without a GPU; there its GPU generators have no use.
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([_byte_tensor(s) for s in state["cuda"]])
 
 
 def _optimizer_split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An optimiser's state as tensors by "<parameter>.<key>" and everything else as JSON values."""
+    """An optimiser's state as tensors by "<parameter>.<key>", and everything else as JSON values."""
     import torch
 
     tensors: dict[str, Any] = {}
@@ -176,7 +188,7 @@ def _optimizer_split(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return tensors, {"state": rest, "param_groups": groups}
 
 
-def random_get() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
     """Python's, numpy's and torch's random generators as JSON values."""
     import numpy as np
     import torch
@@ -191,19 +203,6 @@ def random_get() -> dict[str, Any]:
     if torch.cuda.is_available():
         state["cuda"] = [s.numpy().tobytes().hex() for s in torch.cuda.get_rng_state_all()]
     return state
-
-
-def _random_set(state: dict[str, Any]) -> None:
-    import numpy as np
-    import torch
-
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
-    torch.random.set_rng_state(_byte_tensor(state["torch"]))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([_byte_tensor(s) for s in state["cuda"]])
 
 
 def _byte_tensor(text: str) -> Any:

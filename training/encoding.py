@@ -1,7 +1,4 @@
-"""Rows to tokens: chat template, loss mask, truncation, and an account in which no token is lost.
-
-Packing is left to `training.packing`, reading rows to `training.snapshot`.
-"""
+"""Rows to tokens: chat template, loss mask, truncation, and an account in which no token is lost."""
 
 from __future__ import annotations
 
@@ -82,7 +79,7 @@ class Encoder:
             return []
         ids, labels = conversation_encode(self.tokenizer, row, self._special_ids)
         if all(label == IGNORE for label in labels):
-            raise BadInput(f"row {row.id!r}: the chat template leaves no token to learn from; mend the template")
+            raise BadInput(f"row {row.id!r}: the chat template leaves no token to learn from; fix the template")
         kept_ids, kept_labels = ids[-self.max_length :], labels[-self.max_length :]
         # The first token of a sequence is predicted from nothing.
         kept_labels[0] = IGNORE
@@ -100,14 +97,14 @@ class Encoder:
             self._refuse(row.id, "has no text", len(ids))
             return []
         ids = [*ids, self.tokenizer.eos_token_id]
-        # Long text is cut into pieces, none is thrown away; a last piece of one token could teach nothing.
+        # Long text is cut into pieces and all are kept; a last piece of one token has nothing to predict.
         pieces = [ids[i : i + self.max_length] for i in range(0, len(ids), self.max_length)]
         documents = [Document(row.id, p, [IGNORE, *p[1:]]) for p in pieces if len(p) > 1]
         self._keep(documents, len(ids))
         return documents
 
     def _length(self, row: Row) -> int:
-        # Counted over the contents only: rendering a row that is refused could be what makes it dangerous.
+        # Counted over the contents only, because the row may have been refused for what its rendering would do.
         return sum(
             len(self.tokenizer(m.content, add_special_tokens=False, split_special_tokens=True)["input_ids"])
             for m in row.messages
@@ -131,7 +128,7 @@ def render(tokenizer: Any, messages: Sequence[dict[str, str]], *, prompt: bool) 
     """The conversation as the chat template writes it; `prompt` opens the assistant's turn. Raises BadInput."""
     try:
         text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=prompt)
-    except Exception as error:  # Templates are programs: they raise what they like.
+    except Exception as error:  # Templates are programs and may raise any error.
         raise BadInput(f"the chat template refuses the conversation ({str(error).splitlines()[0]})") from error
     return text
 
@@ -149,7 +146,8 @@ def conversation_encode(tokenizer: Any, row: Row, special_ids: set[int]) -> tupl
     labels = [IGNORE] * len(ids)
     for position, message in enumerate(row.messages):
         if message.role != "assistant" or message.weight != 1 or not message.content.strip():
-            continue  # A blank reply would teach to say nothing.
+            # A blank reply would teach the model to say nothing.
+            continue
         start, end = _turn(tokenizer, row.id, messages, position, full)
         inside = [i for i, (a, b) in enumerate(offsets) if a >= start and b <= end and b > a]
         last = next((i for i in reversed(inside) if ids[i] in special_ids), None)
@@ -177,15 +175,15 @@ def _turn(tokenizer: Any, row_id: str, messages: list[dict[str, str]], position:
     # Many templates cannot open a turn in an empty conversation.
     before = _render_row(tokenizer, row_id, messages[:position], prompt=True) if position else ""
     if not position or before == _render_row(tokenizer, row_id, messages[:position]):
-        # Nothing opens the turn, so what stands before the content has to be found: all that stays the same with
-        # another content.
+        # The template has no text that opens the turn, so the start of the content must be found: it is where the
+        # rendering changes when the content does.
         content = messages[position]["content"].strip()
         other = dict(messages[position], content="\ue001" if content.startswith("\ue000") else "\ue000")
         changed = _render_row(tokenizer, row_id, [*messages[:position], other])
         same = (i for i, (a, b) in enumerate(zip(through, changed, strict=False)) if a != b)
         before = through[: next(same, min(len(through), len(changed)))]
         if through == changed:
-            raise BadInput(f"row {row_id!r}: the chat template leaves the assistant's reply out; mend the template")
+            raise BadInput(f"row {row_id!r}: the chat template leaves the assistant's reply out; fix the template")
     if not through.startswith(before) or not full.startswith(through):
         raise BadInput(
             f"row {row_id!r}: the chat template rewrites earlier turns, so that the loss mask cannot be trusted; use "

@@ -1,7 +1,6 @@
 """Base against tuned model on held-out rows: loss per assistant token, and replies side by side.
 
-Measures what was written to disk, loaded as any user would load it. Deciding on promotion is left to the control
-plane.
+Measures the model as it is on disk, loaded as a user would load it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ LOSS_CAPACITY = 1024
 def documents_loss(
     model: Any, tokenizer: Any, documents: Sequence[Document], check: Callable[[], None] = lambda: None
 ) -> tuple[float, int]:
-    """Mean loss in nats per supervised token, and the number of those tokens. Packed: equal, and faster."""
+    """Mean loss in nats per supervised token, and the number of those tokens.
+
+    The documents are packed: the loss is equal to that of single documents, and faster to compute.
+    """
     import torch
 
     from training.packing import Collator, sequences_make
@@ -45,7 +47,7 @@ def documents_loss(
 
 
 def evaluation_check(spec: RunSpec, tokenizer: Any, rows: Sequence[Row]) -> Account:
-    """Where the tokens of the rows to be measured go, found out before training. Raises BadInput naming a row."""
+    """Account for the tokens of the rows to be measured, before training. Raises BadInput naming a row."""
     from training.generate import prompt_ids
 
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
@@ -62,7 +64,7 @@ def evaluation_check(spec: RunSpec, tokenizer: Any, rows: Sequence[Row]) -> Acco
 def evaluate(
     spec: RunSpec, base: BaseModel, folder: Path, rows: Sequence[Row], check: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """What RunResult calls evaluation; {} when no row can be measured."""
+    """The `evaluation` of a RunResult; {} when no row can be measured."""
     tokenizer = tokenizer_load(base.path)
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
     documents = encoder.encode(rows)
@@ -103,7 +105,7 @@ def evaluation_of(
 
 
 def _samples_begin(rows: Sequence[Row], spec: RunSpec) -> list[dict[str, Any]]:
-    """The first rows that end in a reply to learn from: what stands before it, and the reply itself."""
+    """Prompt and reference reply of the first rows that end in a reply to learn from."""
     samples: list[dict[str, Any]] = []
     for row in rows:
         if len(samples) >= spec.evaluation.generate_rows:

@@ -1,7 +1,4 @@
-"""events.jsonl: one RunEvent a line, flushed as it happens, numbered without gaps over all attempts of a run.
-
-Who reads it and what is shown is left to the worker.
-"""
+"""events.jsonl: one RunEvent per line, flushed at once, numbered without gaps over all attempts of a run."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ EVENTS_FILE = "events.jsonl"
 
 
 class EventLog:
-    """Appends events. A line that a killed attempt left half-written is cut off before the next is added.
+    """Appends events. A line that a killed attempt left half-written is cut off first.
 
-    Locks the file while it is open, so that two processes never work in one folder; the lock goes with its process.
-    Raises BadInput for a folder that cannot be written or that another process works in.
+    The file is locked while it is open, so that two processes never work in one folder. Raises BadInput for a folder
+    that cannot be written or in which another process works.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,16 +32,18 @@ class EventLog:
             why = getattr(error, "strerror", None) or error
             raise BadInput(f"{str(folder)[:200]} cannot be written ({why}); name a folder that can") from None
         try:
+            # The lock is on the log itself, because a lock file (filelock) would be one more file in the run's folder
+            # and manifest. The kernel releases it when the process ends, however it ends.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise BadInput(f"another process works in {folder}; wait for its end or name another folder") from None
-        self._seq = _repair(self.path)
+        self._seq = _torn_line_cut(self.path)
 
     def emit(self, kind: EventKind, **data: Any) -> RunEvent:
-        """Write one event. Numbers that JSON cannot hold (nan, inf) become null."""
+        """Write one event and flush it. Numbers that JSON cannot hold (nan, inf) become null."""
         self._seq += 1
-        event = RunEvent(self._seq, datetime.now(UTC).isoformat(timespec="milliseconds"), kind, _finite(data))
+        event = RunEvent(self._seq, datetime.now(UTC).isoformat(timespec="milliseconds"), kind, _finite_json(data))
         self._file.write(json.dumps(event.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
         return event
@@ -60,8 +59,8 @@ class EventLog:
         self._file.close()
 
 
-def _repair(path: Path) -> int:
-    """Cut a torn last line off; returns the last event's number, 0 for none."""
+def _torn_line_cut(path: Path) -> int:
+    """Cut off everything after the last whole event. Returns its number, 0 for none."""
     whole, last = 0, 0
     with path.open("rb") as file:
         for line in file:
@@ -77,11 +76,11 @@ def _repair(path: Path) -> int:
     return last
 
 
-def _finite(value: Any) -> Any:
+def _finite_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _finite_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_finite_json(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""Replies in batches: greedy, left-padded, the same every time. Asking for them and storing them is left to others."""
+"""Replies in batches: greedy, left-padded, the same every time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from training.signals import signals_caught
 SUGGESTIONS_FILE = "suggestions.jsonl"
 
 REPETITION_PENALTY = 1.2
-"""Divides the scores of tokens already said (CTRL, section 4.1): small greedy models repeat one for ever otherwise."""
+"""Divides the scores of tokens already generated (CTRL, section 4.1), because small greedy models repeat themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply and how many tokens it took, the end-of-turn token left out."""
+    """One reply and its number of tokens, without the end-of-turn token."""
 
     text: str
     tokens: int
@@ -36,7 +36,7 @@ def replies(
     model: Any, tokenizer: Any, conversations: Sequence[Sequence[dict[str, str]]], max_new_tokens: int,
     batch_size: int, check: Callable[[], None] = lambda: None, done: Callable[[int], None] = lambda n: None,
 ) -> list[Reply]:
-    """Greedy replies to conversations, in their order. Long and short prompts are batched apart."""
+    """Greedy replies to conversations, in the same order. Prompts are batched by length."""
     room = getattr(model.config, "max_position_embeddings", 0) or 1 << 30
     prompts = [prompt_ids(tokenizer, messages, room - max_new_tokens) for messages in conversations]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -63,7 +63,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[dict[str, str]], room: int) ->
 
 
 def _disarm(text: str, controls: Sequence[str]) -> str:
-    """Break control tokens that a customer typed, so that nobody can open a turn in another's name."""
+    """Break up control tokens that a customer typed, because they would open a turn in another role's name."""
     for control in controls:
         if control and control in text:
             text = text.replace(control, f"{control[0]} {control[1:]}")
@@ -77,7 +77,7 @@ def _batch(
     from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
     class Interruption(StoppingCriteria):
-        """Looks at each token whether someone asked to stop."""
+        """Checks at each token whether a stop was requested."""
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
             check()

@@ -1,6 +1,6 @@
 """Base models on disk: finding them, checking their revision, loading weights and tokenizer from safetensors.
 
-Making them is left to `training.base_models`. Nothing here ever opens a pickle or asks a hub.
+Never opens a pickle and never asks a hub.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def model_load(folder: Path, dtype: Any = None) -> Any:
 
 
 def _weights_check(folder: Path, model: Any, report: dict[str, Any]) -> None:
-    """Refuse weights that fit config.json in part: what is missing would be random, what is not a number spreads."""
+    """Refuse weights that are missing (they would be random) or not finite (nan spreads). Raises BadInput."""
     import torch
 
     missing = sorted(report["missing_keys"])

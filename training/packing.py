@@ -1,8 +1,7 @@
 """Packing documents into sequences of a fixed length, over the whole split at once, and collating them.
 
-Documents in one sequence do not see one another: positions restart at each, and where positions restart,
-transformers builds a block-diagonal mask (it does so when no attention mask is given; see
-`transformers.masking_utils`). Tokenising is left to `training.encoding`.
+Documents in one sequence do not see one another: positions restart at each, and without an attention mask
+transformers builds a block-diagonal one from restarting positions (`transformers.masking_utils`).
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         length = lengths[index]
         if length > capacity:
             raise ValueError(f"document {index} has {length} tokens, a sequence holds {capacity}")
+        # The fullest bin that still has room.
         at = bisect.bisect_left(rooms, length)
         if at == len(rooms):
             number, room = len(bins), capacity
@@ -54,7 +54,7 @@ def sequences_make(documents: Sequence[Document], max_length: int, packing: bool
     The seed decides which documents of equal length share a sequence, and the order inside it.
     """
     order = list(range(len(documents)))
-    chance = random.Random(seed)  # noqa: S311 - the same order every time, nothing secret
+    chance = random.Random(seed)  # noqa: S311 - the order must be the same every time, not secret
     chance.shuffle(order)
     if not packing:
         return [_join([documents[i]]) for i in order]
@@ -77,9 +77,9 @@ def _join(documents: Sequence[Document]) -> dict[str, Any]:
 class Collator:
     """Sequences to tensors (batch, longest): padded on the right, no attention mask.
 
-    A padding token is a document of its own (its position is 0), which no real token sees because attention is
-    causal; its label carries no loss whatever the pad token's id is, so that padding with EOS is safe.
-    `real_tokens` (batch,) counts what is not padding; it is taken out before the model sees the batch.
+    Each padding token is a separate document (its position is 0), which no real token sees because attention is
+    causal. Its label carries no loss, whatever the pad token's id is, so padding with EOS is safe. `real_tokens`
+    (batch,) counts the tokens that are not padding; it must be removed before the model sees the batch.
     """
 
     pad_token_id: int

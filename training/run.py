@@ -65,7 +65,7 @@ def run(value: Any, out: Path) -> int:
 
 
 def _carry_out(attempt: Attempt) -> int:
-    """Run the attempt; whatever ends it is written into its folder before it is told further."""
+    """Run the attempt. Its end is written into its folder before it is reported by exit code or exception."""
     out = attempt.out
     try:
         return attempt.run()
@@ -77,15 +77,15 @@ def _carry_out(attempt: Attempt) -> int:
     except Diverged as error:
         last = next(iter(checkpoints.checkpoints_list(out)), None)
         kept = f"the last good checkpoint is {last.name}" if last else "no checkpoint had been written"
-        told: RunFailed = Diverged(f"{error}; {kept}")
-        _failed(attempt, told, EXIT_CRASH)
-        raise told from error
+        failure: RunFailed = Diverged(f"{error}; {kept}")
+        _failed(attempt, failure, EXIT_CRASH)
+        raise failure from error
     except Exception as error:
-        # safetensors tells of a full disk with an error type of its own.
+        # safetensors reports a full disk with its own error type, so only the text tells.
         if "No space left on device" in str(error):
-            told = RunFailed(f"the disk of {out} is full; make room and run again: it goes on from its checkpoint")
-            _failed(attempt, told, EXIT_CRASH)
-            raise told from error
+            failure = RunFailed(f"the disk of {out} is full; make room and run again: it goes on from its checkpoint")
+            _failed(attempt, failure, EXIT_CRASH)
+            raise failure from error
         _failed(attempt, error, EXIT_CRASH)
         raise
 
@@ -94,18 +94,21 @@ def _failed(attempt: Attempt, error: BaseException, code: int) -> None:
     known = isinstance(error, (RunFailed, BadInput, ContractError))
     message = str(error) if known else f"{type(error).__name__}: {error}"
     if code == EXIT_BAD_INPUT and (attempt.out / MANIFEST).is_file():
-        return  # What an earlier attempt finished here stays as it is, to the last event.
+        # An earlier attempt has finished in this folder; its files must stay as they are, events included.
+        return
     try:
         attempt.events.emit("failed", error=message, exit_code=code)
         json_write(attempt.out / RESULT_FILE, dataclasses.replace(attempt.result, error=message).to_json())
     except OSError:
-        return  # Nothing can be written any more; the exit code and stderr still tell.
+        # The disk takes no more; exit code and stderr still report the error.
+        return
 
 
 def _stopped(attempt: Attempt, reason: str) -> int:
     out = attempt.out
     if (out / MANIFEST).is_file():
-        return EXIT_STOPPED  # Stopped before anything was done: what is finished here stays as it is.
+        # Stopped before anything was done: the finished run in this folder stays as it is.
+        return EXIT_STOPPED
     result = dataclasses.replace(attempt.result, status="stopped", stop_reason=reason)
     json_write(out / RESULT_FILE, result.to_json())
     attempt.events.emit("done", status="stopped", stop_reason=reason)
@@ -114,7 +117,7 @@ def _stopped(attempt: Attempt, reason: str) -> int:
 
 
 def spec_check(spec: RunSpec) -> None:
-    """What the contract's types cannot say. Raises BadInput."""
+    """Check what concerns several fields or the disk. Raises BadInput."""
     if not is_folder(spec.snapshot.path):
         raise BadInput(f"snapshot.path {spec.snapshot.path[:200]!r} is not a folder; name a snapshot's folder")
     if spec.limits.max_cost is not None and spec.limits.cost_per_hour == 0:
@@ -126,16 +129,16 @@ def spec_check(spec: RunSpec) -> None:
 
 
 def out_check(spec: RunSpec, out: Path) -> None:
-    """Refuse a folder that is no place for a run, before anything is written there. Raises BadInput."""
+    """Refuse a folder that a run must not write to, before anything is written there. Raises BadInput."""
     for name in (spec.snapshot.path, spec.base_model, str(models_dir() / spec.base_model)):
         if is_folder(name) and out.resolve().is_relative_to(Path(name).resolve()):
             raise BadInput(f"{out} lies in {name}, which the run reads; name a folder outside it")
     if is_folder(out) and not (out / EVENTS_FILE).is_file():
-        ours = ("account.json", checkpoints.FOLDER, MODEL_FOLDER, RESULT_FILE, MANIFEST)
-        found = next((name for name in ours if (out / name).exists()), None)
+        written = ("account.json", checkpoints.FOLDER, MODEL_FOLDER, RESULT_FILE, MANIFEST)
+        found = next((name for name in written if (out / name).exists()), None)
         if found:
-            raise BadInput(f"{out} holds {found} and no {EVENTS_FILE}, so it is no run's folder; name an empty or new "
-                           "one")
+            raise BadInput(f"{out} holds {found} and no {EVENTS_FILE}, so it is not a run's folder; name an empty or "
+                           "new one")
 
 
 class Attempt:
@@ -155,9 +158,9 @@ class Attempt:
         self.snapshot_check()
         documents, validation = self.tokenise(tokenizer)
         self.evaluation_check(tokenizer)
-        self.resume_tell(resume, passed)
+        self.resume_report(resume, passed)
         outcome = self.train(base, tokenizer, documents, validation, resume)
-        self.take(outcome)
+        self.outcome_record(outcome)
         if not outcome.keep_model:
             return _stopped(self, outcome.stop_reason)
         with self.stop.deferred():
@@ -165,10 +168,10 @@ class Attempt:
         outcome.model = None
         self.evaluate(base, outcome)
         with self.stop.deferred():
-            return self.finish(base, outcome)
+            return self.run_finish(base, outcome)
 
     def base_check(self) -> tuple[BaseModel, Any]:
-        """Find the base model, its revision and its tokenizer, and see that the run fits it."""
+        """Find the base model, its revision and its tokenizer, and check that the run fits it."""
         base = base_find(self.spec.base_model, self.spec.base_revision)
         config, tokenizer = config_load(base.path), tokenizer_load(base.path)
         vocabulary_check(tokenizer, config, base.path)
@@ -180,7 +183,7 @@ class Attempt:
         if longest is not None and plan.generate_rows and plan.max_new_tokens >= longest:
             raise BadInput(f"evaluation.max_new_tokens is {plan.max_new_tokens}, which leaves {base.name} with its "
                            f"{longest} tokens no room for a prompt; lower it")
-        # An adapter's size is known once it is attached; then it is looked at again.
+        # An adapter's size is known once it is attached; it is checked again then.
         disk_check(self.out, int(base.weight_bytes * (1.0 if self.spec.tuning == "full" else 0.05)))
         self.result = dataclasses.replace(self.result, base_revision=base.revision)
         return base, tokenizer
@@ -189,7 +192,7 @@ class Attempt:
         """Digests, Merkle root, order, ids, and no group in two splits."""
         began = time.monotonic()
         report = snapshot_check(self.snapshot, self.spec.snapshot.merkle_root)
-        # A manifest means "finished"; from here on this folder is not.
+        # A manifest means that the run is finished, which no longer holds from here on.
         (self.out / MANIFEST).unlink(missing_ok=True)
         leftovers_remove(self.out)
         self.events.emit("log", message=f"snapshot verified: {report.rows} rows, root {report.root}",
@@ -197,13 +200,13 @@ class Attempt:
         self.stop.check()
 
     def tokenise(self, tokenizer: Any) -> tuple[list[Document], list[Document]]:
-        """Documents of the train split, and of the validation split when it is watched; the account is shown."""
+        """Documents of the train split, and of the validation split when it is measured during training."""
         from training.encoding import Encoder
 
         h = self.spec.hyperparameters
         encoder = Encoder(tokenizer, h.max_length, self.spec.method)
         documents = encoder.encode(snapshot_rows(self.snapshot, "train"))
-        self.account_show(encoder.account)
+        self.account_report(encoder.account)
         validation: list[Document] = []
         if h.eval_every:
             rows = snapshot_rows(self.snapshot, "validation", self.spec.evaluation.max_rows)
@@ -216,8 +219,8 @@ class Attempt:
         self.stop.check()
         return documents, validation
 
-    def account_show(self, account: Account) -> None:
-        """Say where every token went before any is trained on. Raises BadInput when none is left."""
+    def account_report(self, account: Account) -> None:
+        """Report what became of every token, before training. Raises BadInput when none is left to learn from."""
         counts = account.counts()
         self.events.emit(
             "log", message=f"tokens: {account.total} = {account.kept} kept + {account.truncated} truncated + "
@@ -231,7 +234,7 @@ class Attempt:
             raise BadInput(f"the train split has no row to learn from{named}; freeze a snapshot with annotated replies")
 
     def evaluation_check(self, tokenizer: Any) -> None:
-        """See before training that the held-out rows can be measured. Raises BadInput naming a row that cannot."""
+        """Check before training that the held-out rows can be measured. Raises BadInput naming a row that cannot."""
         rows = snapshot_rows(self.snapshot, self.spec.evaluation.split, self.spec.evaluation.max_rows)
         account = evaluation_check(self.spec, tokenizer, rows)
         if account.refused:
@@ -240,15 +243,15 @@ class Attempt:
         self.stop.check()
 
     def resume_find(self, base: BaseModel) -> tuple[Path | None, list[str]]:
-        """The checkpoint to go on from, if any, and what was passed over. Raises BadInput for another run's."""
+        """The checkpoint to resume from, if any, and why others were skipped. Raises BadInput for another run's."""
         mark = checkpoints.fingerprint(self.spec, base)
         resume, passed = checkpoints.checkpoint_find(self.out, self.spec.resume_from, mark)
         if not checkpoints.checkpoints_list(self.out) and (self.out / MANIFEST).is_file():
             result_of_same_run(self.out, self.result)
         return resume, passed
 
-    def resume_tell(self, resume: Path | None, passed: list[str]) -> None:
-        """Say where the run goes on."""
+    def resume_report(self, resume: Path | None, passed: list[str]) -> None:
+        """Report where the run resumes."""
         for problem in passed:
             self.events.emit("log", message=f"checkpoint passed over: {problem}")
         if resume is not None:
@@ -267,7 +270,7 @@ class Attempt:
         set_seed(self.spec.seed)
         plan = plan_make(self.spec, documents)
         model = model_load(base.path)
-        self.estimate(plan, model)
+        self.estimate_report(plan, model)
         self.stop.check()
         with self.stop.deferred():
             return train(
@@ -277,8 +280,8 @@ class Attempt:
                 if validation else None,
             )
 
-    def estimate(self, plan: Plan, model: Any) -> None:
-        """The event that says how much work lies ahead."""
+    def estimate_report(self, plan: Plan, model: Any) -> None:
+        """Emit the event with the planned steps, tokens and FLOPs."""
         epochs = self.spec.hyperparameters.epochs
         weights = sum(p.numel() for p in model.parameters())
         per_token = flops_per_token(
@@ -293,8 +296,8 @@ class Attempt:
             weights=weights,
         )
 
-    def take(self, outcome: Outcome) -> None:
-        """Carry the outcome's figures into the result."""
+    def outcome_record(self, outcome: Outcome) -> None:
+        """Copy the outcome's figures into the result."""
         p = outcome.progress
         self.result = dataclasses.replace(
             self.result, steps=outcome.steps, epochs=outcome.epochs, train_seconds=p.seconds,
@@ -304,7 +307,7 @@ class Attempt:
         )
 
     def evaluate(self, base: BaseModel, outcome: Outcome) -> None:
-        """Base and tuned model on the held-out split; left out, or cut off, when time or money runs out."""
+        """Measure base and tuned model on the held-out split; skipped or cut short when time or budget runs out."""
         def check() -> None:
             self.stop.check()
             limit = self.spec.limits.used_up(outcome.resumed_seconds + time.monotonic() - self.started)
@@ -319,8 +322,8 @@ class Attempt:
             self.events.emit("log", message=f"no evaluation: {limit}")
             outcome.stop_reason = outcome.stop_reason or str(limit)
 
-    def finish(self, base: BaseModel, outcome: Outcome) -> int:
-        """Card, result, event, manifest: the manifest last."""
+    def run_finish(self, base: BaseModel, outcome: Outcome) -> int:
+        """Write card, result, event and manifest; the manifest last, because it marks the folder as complete."""
         early = outcome.stop_reason.startswith("early stopping")
         status: RunStatus = "stopped" if outcome.stop_reason and not early else "done"
         self.result = dataclasses.replace(self.result, status=status, stop_reason=outcome.stop_reason)
@@ -333,7 +336,7 @@ class Attempt:
 
 
 def evaluate_again(value: Any, out: Path) -> int:
-    """`python -m training eval`: measure what a finished run wrote, and renew its result and manifest."""
+    """`python -m training eval`: measure a finished run's model again, and rewrite its result and manifest."""
     spec = RunSpec.from_json(value)
     spec_check(spec)
     if not (out / MODEL_FOLDER).is_dir():

@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: at once where nothing is lost by it, after the step in hand while weights move. SIGUSR1 is how a
-worker tells that the money is used up: the same, and the weights so far are kept.
+"""Stopping on signals: at once where nothing is lost by it, after the current step while weights are updated.
 
-What a stopped command leaves behind is decided by the command.
+SIGTERM and SIGINT request a stop. With SIGUSR1 a worker reports that the budget is used up: the run stops the same way
+and keeps the weights so far.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ OUT_OF_MONEY = "budget: what was set aside is used up"
 
 
 class Stop:
-    """Remembers that SIGTERM or SIGINT came, and ends what may be ended anywhere.
+    """Records the first signal, and raises at once unless `deferred` is active.
 
-    Loading libraries, reading, evaluating and answering are cut off on the spot: they take seconds, hold nothing that
-    is worth keeping, and write files whole or not at all. Inside `deferred` the signal is only noted.
+    Loading libraries, reading, evaluating and answering may be interrupted anywhere, because they take seconds, hold
+    no state worth keeping and write files atomically.
     """
 
     def __init__(self) -> None:
@@ -29,30 +29,31 @@ class Stop:
     def note(self, number: int, _frame: object) -> None:
         """Signal handler. Raises StopRequested at the first signal outside `deferred`."""
         if self.reason:
-            return  # The first one is being obeyed; a second one must not cut off what is written down of it.
+            # The first signal is being handled; a second one must not interrupt what is written because of it.
+            return
         money = number == signal.SIGUSR1
         self.reason = OUT_OF_MONEY if money else f"stopped on request ({signal.Signals(number).name})"
         if not self._deferred:
             self.check()
 
     def asked(self) -> str:
-        """Why to stop, "" while nobody asked."""
+        """Why to stop, "" when no signal has arrived."""
         return self.reason
 
     def check(self) -> None:
-        """Stop between two parts of a run: a library may have swallowed what the handler raised."""
+        """Call between two parts of a run, because a library may have swallowed what the handler raised."""
         self.check_money()
         if self.reason:
             raise StopRequested(self.reason)
 
     def check_money(self) -> None:
-        """Stop when the money is used up: such a run is not taken up again, so that nothing in hand is owed to it."""
+        """Raise OutOfMoney when the budget is used up: the run will not be resumed, so no state is worth saving."""
         if self.reason == OUT_OF_MONEY:
             raise OutOfMoney(self.reason)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Only note signals; whoever is inside asks and ends where its state is whole."""
+        """Only record signals. The code inside must ask for them and stop where its state is consistent."""
         self._deferred = True
         try:
             yield
@@ -65,7 +66,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 @contextmanager
 def signals_caught() -> Iterator[Stop]:
-    """SIGTERM, SIGINT and SIGUSR1 go to the stop that is given; the handlers from before come back at the end."""
+    """Handle SIGTERM, SIGINT and SIGUSR1 through the yielded Stop, and restore the previous handlers at the end."""
     stop = Stop()
     before = {number: signal.signal(number, stop.note) for number in SIGNALS}
     try:

@@ -1,6 +1,6 @@
-"""How many tokens a tokenizer makes of support talk: what an estimate counts with before any tokenizer saw the text.
+"""Measuring how many tokens a tokenizer makes of support talk, for estimates before the text is tokenised.
 
-Measured once, when a base model is made, and kept in its `revision.json`, where the web reads it without torch.
+Measured once, when a base model is made, and stored in its `revision.json`, where the web reads it without torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUPPORT_TALK = (
     "I'd like to move my appointment from Friday morning to the week after, if there is still a slot available.",
     "Of course, I can offer Wednesday at 10:15 or Thursday afternoon. Which one suits you better?",
 )
-"""Typed, dictated and written by the book, with numbers, placeholders and line breaks; none of ours learned it."""
+"""Typed, dictated and formal, with numbers, placeholders and line breaks. Not in any training data here."""
 
 
 def text_figures(tokenizer: Any) -> TextFigures:

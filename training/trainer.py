@@ -1,8 +1,7 @@
-"""The training loop: TRL's SFTTrainer on documents that are tokenised, masked and packed already.
+"""The training loop: TRL's SFTTrainer on documents that are already tokenised, masked and packed.
 
 Read it top to bottom: `train` sets up model, sequences and trainer and runs it; `Watch` writes events, keeps the
-limits and asks for checkpoints; `Loop` replaces the parts of SFTTrainer that would guess, drop or pickle.
-Tokenising, packing, checkpoints' format, evaluation and what is left on disk live in their own modules.
+limits and requests checkpoints; `Loop` replaces the parts of SFTTrainer that would guess, drop or pickle.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ DIVERGENCE_WINDOW = 8
 
 @dataclass(slots=True)
 class Progress:
-    """Counters of a run over all its attempts; a checkpoint carries them."""
+    """Counters of a run over all its attempts; stored in each checkpoint."""
 
     tokens: int = 0
     processed: int = 0
@@ -66,7 +65,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done, known before the first step."""
+    """The work of a run, known before its first step."""
 
     sequences: list[dict[str, Any]]
     micro_rows: int
@@ -121,8 +120,8 @@ def train(
                 trained_weights=trained)
     resumed_step = checkpoints.state_read(resume)["step"] if resume else 0
     loop.train(resume_from_checkpoint=str(resume) if resume else None)
-    # A stop in the middle of a step drops that step.
-    watch.progress = Progress(**watch.settled["progress"])
+    # A stop in the middle of a step drops that step, and with it what was counted since.
+    watch.progress = Progress(**watch.kept_state["progress"])
     seconds = max(watch.step_seconds, 1e-9)
     done = watch.progress.tokens - watch.resumed_tokens
     return Outcome(
@@ -148,9 +147,9 @@ def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
         warmup_steps=min(math.ceil(h.warmup_ratio * plan.total_steps), plan.total_steps - 1),
         weight_decay=h.weight_decay,
         max_grad_norm=h.max_grad_norm, gradient_checkpointing=h.gradient_checkpointing,
-        # SFTTrainer must neither tokenise, nor pack, nor cut, nor drop: all that is done and accounted for.
+        # SFTTrainer must neither tokenise, nor pack, nor cut, nor drop: all of that is done and accounted for.
         dataset_kwargs={"skip_prepare_dataset": True}, packing=False, max_length=None, remove_unused_columns=False,
-        # Events and checkpoints are ours.
+        # `Watch` writes the events and `Loop` the checkpoints.
         save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, eval_strategy="no",
         logging_nan_inf_filter=False, dataloader_num_workers=0, dataloader_pin_memory=torch.cuda.is_available(),
         bf16=_mixed(h.precision), fp16=False,
@@ -176,7 +175,7 @@ def _lora(spec: RunSpec) -> Any:
 
 
 class Watch(TrainerCallback):
-    """Beside the loop at each step: metrics, limits, stopping, when to checkpoint."""
+    """At each step: metrics, limits, requests to stop, and when to write a checkpoint."""
 
     def __init__(
         self, spec: RunSpec, plan: Plan, events: EventLog, started: float, should_stop: Callable[[], str],
@@ -187,29 +186,29 @@ class Watch(TrainerCallback):
         self.progress = Progress()
         self.resumed_seconds, self.resumed_tokens = 0.0, 0
         self.stop_reason, self.keep_model = "", True
-        self.settled: dict[str, Any] = {}
+        self.kept_state: dict[str, Any] = {}
         self.step_loss, self.grad_norm, self.learning_rate = 0.0, 0.0, 0.0
         self.step_seconds, self._step_started = 0.0, 0.0
 
-    def settle(self) -> None:
-        """Keep what a checkpoint of the step just done needs, since a stop may come in the middle of the next."""
+    def state_keep(self) -> None:
+        """Keep what a checkpoint of this step needs, because a stop may come in the middle of the next one."""
         progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
-        self.settled = {"progress": {k: list(v) if isinstance(v, list) else v for k, v in progress.items()},
-                        "random": checkpoints.random_get()}
+        self.kept_state = {"progress": {k: list(v) if isinstance(v, list) else v for k, v in progress.items()},
+                        "random": checkpoints.random_state()}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """The state before the first step is one to go back to as well."""
-        self.settle()
+        """The state before the first step must be kept too, because a stop may come in the first step."""
+        self.state_keep()
 
     def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A request to stop is met inside a step: the half-done step is dropped, the last whole one kept."""
+        """A request to stop takes effect inside a step: the unfinished step is dropped, the last whole one kept."""
         if self.should_stop():
-            self._stop_on_request(state.global_step)
+            self._stop_note(state.global_step)
             control.should_training_stop = control.should_save = True
 
-    def _stop_on_request(self, step: int) -> None:
-        # Whoever stops it waits, and the checkpoint holds all that the model would; a run without money is not taken
-        # up again, and its model is all that is left of what was paid for.
+    def _stop_note(self, step: int) -> None:
+        # Writing the model would delay the stop, and the checkpoint holds the same weights. A run without budget will
+        # not be resumed, so its model must be written.
         self.stop_reason = self.should_stop()
         self.keep_model = self.stop_reason == OUT_OF_MONEY and step > 0
 
@@ -221,13 +220,13 @@ class Watch(TrainerCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Keep the rate that this step uses, before the schedule moves on."""
+        """Keep the learning rate of this step, before the schedule advances."""
         self.learning_rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """After the weights have moved: count, report, and decide whether to go on."""
+        """After the weights were updated: count, report, and decide whether to go on."""
         now = time.monotonic()
         self.step_seconds += now - self._step_started
         p, h, step = self.progress, self.spec.hyperparameters, state.global_step
@@ -245,7 +244,7 @@ class Watch(TrainerCallback):
             self.stop_reason = self._reason_to_stop(step)
         control.should_training_stop |= bool(self.stop_reason)
         control.should_save = bool(last or self.stop_reason or step % h.checkpoint_every == 0)
-        self.settle()
+        self.state_keep()
 
     def _metric(self, state: TrainerState) -> None:
         p, losses = self.progress, self.progress.unlogged
@@ -264,7 +263,8 @@ class Watch(TrainerCallback):
         try:
             loss = self.eval_loss(model)
         except OutOfMoney:
-            return  # What follows the step finds the same reason to stop.
+            # The check after the step finds the same reason to stop.
+            return
         finally:
             model.train()
         self.events.emit("metric", step=step, total_steps=self.plan.total_steps, eval_loss=loss)
@@ -277,19 +277,19 @@ class Watch(TrainerCallback):
     def _reason_to_stop(self, step: int) -> str:
         limits = self.spec.limits
         if self.should_stop():
-            self._stop_on_request(step)
+            self._stop_note(step)
             return self.stop_reason
         if limits.max_steps is not None and step >= limits.max_steps:
             return f"max_steps: {step} of {self.plan.total_steps} steps done"
         return limits.used_up(self.progress.seconds)
 
     def check(self, loss: float, what: str, step: int) -> None:
-        """Stop before a bad gradient reaches the weights. Raises Diverged."""
+        """Refuse a loss or gradient that is not finite, before it reaches the weights. Raises Diverged."""
         if not math.isfinite(loss):
             raise Diverged(f"the {what} is {loss} in step {step}; lower learning_rate")
 
     def check_rise(self, step: int) -> None:
-        """Stop when the last steps' mean loss stands far above the untrained model's. Raises Diverged."""
+        """Stop when the mean loss of the last steps is far above the untrained model's. Raises Diverged."""
         first, recent = self.progress.first_loss, [*self.progress.recent, self.step_loss][-DIVERGENCE_WINDOW:]
         mean = sum(recent) / len(recent)
         if first is not None and len(recent) >= DIVERGENCE_WINDOW // 2 and mean > 2 * first + 3:
@@ -297,13 +297,13 @@ class Watch(TrainerCallback):
 
 
 class Loop(SFTTrainer):
-    """SFTTrainer with our order of rows, our loss on the CPU, our checkpoints."""
+    """SFTTrainer with its own order of rows, loss on the CPU, and checkpoints."""
 
     watch: Watch
     out: Path
 
     def prepare_for_run(self, watch: Watch, out: Path) -> None:
-        """Set what the overridden parts need."""
+        """Set what the overridden methods need."""
         self.watch, self.out = watch, out
         # The loss below divides by the window's tokens, so that accumulation equals the full batch.
         self.model_accepts_loss_kwargs = True
@@ -327,15 +327,15 @@ class Loop(SFTTrainer):
         self.watch.progress.processed += inputs["input_ids"].numel()
         self.watch.progress.tokens += int(inputs.pop("real_tokens").sum())
         if inputs["input_ids"].is_cuda:
-            theirs: Any = super().compute_loss
-            return theirs(model, inputs, return_outputs, num_items_in_batch)
+            fused: Any = super().compute_loss
+            return fused(model, inputs, return_outputs, num_items_in_batch)
         total, count = supervised_loss(model, inputs)
         return total / (count if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
-        """One micro-batch, refused when its loss is not a number."""
-        theirs: Any = super().training_step
-        loss = theirs(model, inputs, num_items_in_batch)
+        """One micro-batch. Raises Diverged when its loss is not finite."""
+        inherited: Any = super().training_step
+        loss = inherited(model, inputs, num_items_in_batch)
         self.watch.step_loss += float(loss)
         self.watch.check(self.watch.step_loss, "loss", self.state.global_step + 1)
         return loss
@@ -360,7 +360,7 @@ class Loop(SFTTrainer):
         path = checkpoints.checkpoint_save(
             self.out, self.state.global_step, model=self.model, optimizer=self.optimizer,
             scheduler=self.lr_scheduler, trainer_state=self.state,
-            extra={"fingerprint": self.watch.mark, **self.watch.settled},
+            extra={"fingerprint": self.watch.mark, **self.watch.kept_state},
         )
         self.watch.events.emit("checkpoint", step=self.state.global_step, path=str(path.relative_to(self.out)))
 
@@ -377,7 +377,7 @@ class Loop(SFTTrainer):
 
 
 class EpochOrder(Sampler[int]):
-    """A permutation that depends on seed and epoch only, so that a resumed epoch has the order it began with."""
+    """A permutation that depends on seed and epoch only, so that a resumed epoch keeps its order."""
 
     def __init__(self, size: int, seed: int, epoch: Callable[[], int]) -> None:
         self.size, self.seed, self.epoch = size, seed, epoch

@@ -1,7 +1,7 @@
 """Merkle tree over snapshot rows, as RFC 9162 section 2.1 defines it.
 
-A leaf is SHA-256(0x00 || bytes), a node SHA-256(0x01 || left || right). Turning a row into bytes is left to
-the caller (canonical JSON, RFC 8785), reading rows from files too.
+A leaf is SHA-256(0x00 || bytes), a node SHA-256(0x01 || left || right). The bytes of a row are its canonical JSON
+(RFC 8785).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def merkle_root(leaves: Iterable[bytes]) -> bytes:
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Sibling hashes from leaf `index` up to the root (RFC 9162, 2.1.3.1).
 
-    Raises IndexError when there is no such leaf.
+    Raises IndexError when the tree has no such leaf.
     """
     if not 0 <= index < len(leaves):
         raise IndexError(f"leaf {index} is not among {len(leaves)} leaves")

@@ -1,6 +1,6 @@
-"""How many tokens a base model makes of support talk: measured by the trainer, counted with by the control plane.
+"""How many tokens a base model's tokenizer makes of support talk: measured by the trainer, used in first estimates.
 
-What stands as `text` in a base model's `revision.json`. Measuring is left to `training.tokenizer_stats`.
+Stored as `text` in a base model's `revision.json`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from typing import Any
 
 FIGURES = ("characters_per_token", "tokens_per_message", "tokens_without_system")
 MOST = 1000
-"""Above it what stands beside a base model is no figure of a tokenizer."""
+"""A larger figure cannot come from a tokenizer."""
 
 TOKENS_BETWEEN_MESSAGES = 2
-"""Of plain text: the blank line between two messages, or the end of the text after the last one."""
+"""In plain text: the blank line between two messages, or the end of the text after the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextFigures:
-    """`characters_per_token` inside messages, `tokens_per_message` that the chat template adds to each, and
-    `tokens_without_system` that it adds to a conversation which has no system message of its own.
+    """Statistics of a tokenizer and its chat template.
 
-    The defaults are what a tokenizer of 50,000 pieces makes of English and a plain template adds.
+    characters_per_token: inside messages. tokens_per_message: added by the template to each message.
+    tokens_without_system: added to a conversation without a system message. The defaults fit a tokenizer with 50,000
+    pieces on English text and a plain template.
     """
 
     characters_per_token: float = 4.0
@@ -31,19 +32,19 @@ class TextFigures:
     measured: bool = False
 
     def to_json(self) -> dict[str, float]:
-        """The figures as they stand beside the base model."""
+        """The figures as stored beside the base model."""
         return {name: getattr(self, name) for name in FIGURES}
 
     @classmethod
     def from_json(cls, value: Any) -> TextFigures | None:
-        """Figures that were measured; None for what cannot be figures."""
-        told: dict[str, Any] = {name: value.get(name) for name in FIGURES} if isinstance(value, dict) else {}
-        if not told or not all(type(figure) in (int, float) and 0 <= figure <= MOST for figure in told.values()):
+        """Measured figures; None for values that cannot be figures."""
+        stored: dict[str, Any] = {name: value.get(name) for name in FIGURES} if isinstance(value, dict) else {}
+        if not stored or not all(type(figure) in (int, float) and 0 <= figure <= MOST for figure in stored.values()):
             return None
-        return cls(**told, measured=True) if told["characters_per_token"] else None
+        return cls(**stored, measured=True) if stored["characters_per_token"] else None
 
     def tokens(self, *, rows: int, messages: int, characters: int, method: str, system: bool) -> int:
-        """Tokens of a split, as a chat or as plain text. `system`: its rows have a system message of their own."""
+        """Tokens of a split, as a chat or as plain text. `system`: whether its rows have a system message."""
         inside = characters / self.characters_per_token
         if method == "continued_pretraining":
             return math.ceil(inside + TOKENS_BETWEEN_MESSAGES * messages)
