@@ -5,16 +5,11 @@ Every query here is bounded or keyset-paged; numbers over all tasks come from ga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
-from annotation.domain.labels import TaskData, label_of, reply_of
+from annotation.domain.labels import TaskData, reply_of
 from annotation.domain.quality import Reason, quality_reasons_of
-from annotation.domain.redaction import redacted
 from annotation.domain.routing import reviewer_offset
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Task
@@ -54,77 +49,6 @@ def flag_returned_of(task: Task) -> Flag | None:
     """The last flag on the task that was sent back to work, whose note is shown to whoever works on it next."""
     returned = Flag.objects.filter(task=task, state=Flag.State.RETURNED).select_related("raised_by", "resolved_by")
     return returned.order_by("-pk").first()
-
-
-# -- for datasets ------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class SettledExample:
-    """An example with the answer it was settled with: `reply` is the corrected reply, redacted, `label` stratifies."""
-
-    task_id: int
-    example: Example
-    annotation: Annotation
-    reply: str
-    label: str
-
-
-def settled_examples(*, project: Project, after_id: int = 0, limit: int | None = None) -> Iterator[SettledExample]:
-    """Settled examples in order of task id after `after_id`, at most `limit`, streamed in constant memory.
-
-    The example comes with its source and provenance record; two queries per thousand rows at most.
-    """
-    config = label_config_of(project)
-    for task in _stream(project, after_id, limit, state=Task.State.SETTLED):
-        answer = task.settled_annotation
-        if answer is None:
-            continue
-        reply = reply_of(redacted(answer.result, answer.pii), config)
-        label = label_of(answer.result, config) or task.example.label
-        yield SettledExample(task_id=task.pk, example=task.example, annotation=answer, reply=reply, label=label)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedExample:
-    """An example of the project with annotation's reasons against it; `settled` is set when there is an answer."""
-
-    task_id: int
-    example: Example
-    reasons: list[Reason]
-    settled: SettledExample | None
-
-
-def judged_examples(*, project: Project, after_id: int = 0, limit: int | None = None) -> Iterator[JudgedExample]:
-    """Every task's example, settled or not, with annotation's half of the gate; keyset by task id, streamed."""
-    config = label_config_of(project)
-    asks_reply = config.reply_control is not None
-    for task in _stream(project, after_id, limit):
-        answer = task.settled_annotation if task.state == Task.State.SETTLED else None
-        reply = reply_of(redacted(answer.result, answer.pii), config) if answer else ""
-        settled = None
-        if answer is not None:
-            label = label_of(answer.result, config) or task.example.label
-            settled = SettledExample(task.pk, task.example, answer, reply, label)
-        reasons = quality_reasons_of(
-            state=task.state, reply=reply if asks_reply and answer else None,
-            searched=answer is None or answer.searched_at is not None,
-        )
-        yield JudgedExample(task.pk, task.example, reasons, settled)
-
-
-def _stream(project: Project, after_id: int, limit: int | None, **filters: Any) -> Iterator[Task]:
-    left = limit
-    while left is None or left > 0:
-        size = CHUNK if left is None else min(CHUNK, left)
-        rows = list(
-            Task.objects.filter(project=project, pk__gt=after_id, **filters)
-            .select_related("example__source", "example__provenance", "settled_annotation")
-            .order_by("pk")[:size]
-        )
-        yield from rows
-        if len(rows) < size:
-            return
-        after_id = rows[-1].pk
-        left = None if left is None else left - len(rows)
 
 
 def quality_reasons(task: Task | None) -> list[Reason]:

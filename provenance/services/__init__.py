@@ -15,7 +15,6 @@ from provenance.services.consent import (
 )
 from provenance.services.records import (
     StoredRecords,
-    record_provenance,
     record_provenance_bulk,
     records_storing,
     subjects_ensure,
@@ -47,7 +46,7 @@ __all__ = [
     "ConsentReport", "RecordDraft", "StoredRecords", "clear_or_refuse", "consent_event_add",
     "consent_import", "consent_record_add", "consent_withdraw", "due_judge", "gate_judge", "lawful_basis_record",
     "lawful_basis_revoke",
-    "record_provenance", "record_provenance_bulk", "records_judge", "records_storing", "records_touch",
+    "record_provenance_bulk", "records_judge", "records_storing", "records_touch",
     "refusal_due",
     "source_retention_change", "source_terms_change", "steward_clear_personal_data", "steward_quarantine",
     "steward_release", "subjects_ensure", "verdicts_expire", "withdrawal_complete",

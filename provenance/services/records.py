@@ -6,10 +6,9 @@ something newer changes the facts and has the record judged again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -40,44 +39,6 @@ LISTS = frozenset({
 CHUNK = 500
 
 Key = tuple[str, str]
-
-
-def record_provenance(
-    *,
-    source_system: str,
-    source_record_id: str,
-    content_sha256: str,
-    captured_at: datetime,
-    captured_by: str,
-    license_spdx: str,
-    copyright: str,
-    intended_purposes: Sequence[str],
-    prohibited_purposes: Sequence[str],
-    origin_geography: str,
-    personal_data: str,
-    classification: Sequence[str],
-    privacy_enhancing: Sequence[dict[str, Any]],
-    subject_refs: Sequence[SubjectRef],
-    retention_until: datetime | None,
-    storage_allowed: Sequence[str],
-    processing_included: Sequence[str],
-    activity_id: str = "",
-    derived_from: Sequence[str] = (),
-) -> ProvenanceRecord:
-    """Record the provenance of one captured thing; see `RecordDraft` for the fields.
-
-    Returns the record, new or as it was. Raises Invalid for a draft without source, identifier or hash.
-    """
-    draft = RecordDraft(
-        source_system=source_system, source_record_id=source_record_id, content_sha256=content_sha256,
-        captured_at=captured_at, captured_by=captured_by, license_spdx=license_spdx, copyright=copyright,
-        intended_purposes=intended_purposes, prohibited_purposes=prohibited_purposes,
-        origin_geography=origin_geography, personal_data=personal_data, classification=classification,
-        privacy_enhancing=privacy_enhancing, subject_refs=subject_refs, retention_until=retention_until,
-        storage_allowed=storage_allowed, processing_included=processing_included, activity_id=activity_id,
-        derived_from=derived_from,
-    )
-    return record_provenance_bulk([draft])[source_record_id]
 
 
 def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, ProvenanceRecord]:

@@ -16,6 +16,7 @@ from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Capture, Example
 from flywheel.core.errors import Forbidden, NotFound, ValidationFailed
+from flywheel.datasets.selectors import settled_chunks
 from flywheel.privacy.detector import PiiSpan
 from flywheel.work.jobs import jobs_drain
 from flywheel.work.models import Job
@@ -180,19 +181,20 @@ def test_the_sweep_asks_once_for_answers_that_nobody_asked_about(project, stock,
     assert tasks.sweep_search() == 0
 
 
-# -- what leaves the house ---------------------------------------------------------------------------------------------
+# -- what snapshots take -----------------------------------------------------------------------------------------------
 def test_an_answer_that_was_not_searched_is_not_good_enough(project, stock, annotator, reviewer, finder):
     (task,) = stock(1)
     given = give(project, annotator, "Write to ann@example.org")
     services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
     task.refresh_from_db()
     assert [reason.rule for reason in selectors.quality_reasons(task)] == ["reply_not_searched"]
-    (judged,) = selectors.judged_examples(project=project)
-    assert [reason.rule for reason in judged.reasons] == ["reply_not_searched"]
+    ((unsearched,),) = settled_chunks(project)
+    assert not unsearched.searched
     assert list(services.project_search(project=project)) == [1]
-    (judged,) = selectors.judged_examples(project=project)
-    assert (judged.reasons, judged.settled.reply) == ([], "Write to <EMAIL_2>")
-    assert [row.reply for row in selectors.settled_examples(project=project)] == ["Write to <EMAIL_2>"]
+    task = Task.objects.get(pk=task.pk)
+    assert selectors.quality_reasons(task) == []
+    ((searched,),) = settled_chunks(project)
+    assert (searched.searched, searched.reply) == (True, "Write to <EMAIL_2>")
 
 
 def test_the_project_is_searched_in_steps_and_passes_over_what_cannot_be_read(
@@ -206,8 +208,8 @@ def test_the_project_is_searched_in_steps_and_passes_over_what_cannot_be_read(
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
     assert sum(1 for _ in services.project_search(project=project)) == 3
     assert list(Annotation.objects.order_by("pk").values_list("searched_at", flat=True)).count(None) == 1
-    rules = [[r.rule for r in judged.reasons] for judged in selectors.judged_examples(project=project)]
-    assert rules == [[], ["reply_not_searched"], [], [], []]
+    (rows,) = settled_chunks(project)
+    assert [row.searched for row in rows] == [True, False, True, True, True]
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from annotation.models import Assignment, Review, Task
 from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
+from flywheel.datasets.selectors import settled_chunks
 from tests.annotation.test_services import overlap, submit
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +30,7 @@ def test_accepting_settles_the_task_and_other_answers_are_not_chosen(
     task.refresh_from_db()
     first.refresh_from_db()
     assert (task.state, task.settled_annotation, first.state) == ("settled", second, "not_chosen")
-    assert [e.reply for e in selectors.settled_examples(project=project)] == [answer[0]["value"]["text"][0]]
+    assert [row.reply for rows in settled_chunks(project) for row in rows] == [answer[0]["value"]["text"][0]]
 
 
 def test_a_task_is_not_judged_before_all_answers_are_in(project, stock, annotator, reviewer, answer):
@@ -52,7 +53,8 @@ def test_a_fix_is_a_new_annotation_of_the_reviewer(project, stock, annotator, re
     assert (task.settled_annotation, fix.parent, fix.author, fix.state) == (fix, given, reviewer, "accepted")
     assert (given.state, given.result) == ("fixed", given.result)
     assert fix.suggestion == suggestion
-    assert next(iter(selectors.settled_examples(project=project))).reply == "Better."
+    ((row,),) = settled_chunks(project)
+    assert row.reply == "Better."
 
 
 @pytest.mark.parametrize(("decision", "kwargs", "says"), [

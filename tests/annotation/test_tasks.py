@@ -11,6 +11,7 @@ from annotation.stats import origins_of, people_of, project_numbers
 from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Example, Suggestion
 from flywheel.core.errors import Conflict
+from flywheel.datasets.selectors import settled_chunks
 from flywheel.stats.models import Gauge
 from flywheel.stats.registry import stats_refresh
 from flywheel.stats.series import gauges_of
@@ -127,28 +128,29 @@ def test_a_withdrawn_task_in_review_cannot_be_settled(project, stock, annotator,
     services.tasks_withdraw(record_ids=[task.example.provenance_id])
     with pytest.raises(Conflict):
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
-    assert list(selectors.settled_examples(project=project)) == []
+    assert list(settled_chunks(project)) == []
 
 
-def test_settled_examples_are_streamed_by_key_without_a_query_each(
-    project, stock, annotator, reviewer, answer, django_assert_max_num_queries
+def test_settled_tasks_are_read_a_chunk_at_a_time_with_one_query_each(
+    project, stock, annotator, reviewer, answer, django_assert_num_queries, monkeypatch
 ):
+    monkeypatch.setattr("flywheel.datasets.selectors.CHUNK", 3)
     stock(6)
     for _ in range(4):
         given = submit(project, annotator, answer)
         services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="accept")
-    Annotation.objects.update(searched_at=timezone.now())
-    with django_assert_max_num_queries(1):
-        rows = list(selectors.settled_examples(project=project))
-        seen = [(r.task_id, r.example.provenance.pk, r.example.source.name, r.annotation.pk, r.label) for r in rows]
-    assert len(seen) == 4
-    assert {label for *_, label in seen} == {"needs_edits"}
-    after = selectors.settled_examples(project=project, after_id=seen[1][0], limit=1)
-    assert [row.task_id for row in after] == [seen[2][0]]
-    judged = list(selectors.judged_examples(project=project))
-    assert [bool(j.settled) for j in judged] == [True] * 4 + [False] * 2
-    assert [[r.rule for r in j.reasons] for j in judged] == [[]] * 4 + [["not_settled"]] * 2
-    assert [r.rule for r in selectors.quality_reasons(Task.objects.last())] == ["not_settled"]
+    with django_assert_num_queries(3):
+        chunks = list(settled_chunks(project))
+    assert [len(rows) for rows in chunks] == [3, 1]
+    rows = [row for chunk in chunks for row in chunk]
+    settled = Task.objects.filter(state="settled").order_by("pk")
+    assert [row.task_id for row in rows] == list(settled.values_list("pk", flat=True))
+    assert {row.label for row in rows} == {"needs_edits"}
+
+
+def test_a_task_that_is_not_settled_has_a_reason_against_it(project, stock):
+    (task,) = stock(1)
+    assert [r.rule for r in selectors.quality_reasons(task)] == ["not_settled"]
     assert [r.rule for r in selectors.quality_reasons(None)] == ["no_task"]
 
 

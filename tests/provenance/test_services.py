@@ -44,13 +44,6 @@ def test_recording_twice_is_one_record_and_one_ledger_entry():
     assert Subject.objects.count() == 2
 
 
-def test_recording_one_takes_every_field_by_name():
-    fields = {name: getattr(draft(1), name) for name in draft(1).__slots__}
-    record = services.record_provenance(**fields)
-    assert record.source_record_id == "t-1"
-    assert [s.external_ref for s in record.subjects.all()] == ["customer-1@example.org"]
-
-
 def test_newer_facts_change_the_record_and_have_it_judged_again(records):
     (record,) = records(1)
     services.due_judge()
