@@ -81,7 +81,7 @@ class WithdrawnOut(serializers.ModelSerializer[Withdrawal]):
 class ReasonOut(serializers.Serializer[Any]):
     rule = serializers.CharField()
     value = serializers.CharField()
-    mend = serializers.CharField()
+    fix = serializers.CharField()
 
 
 class VerdictOut(serializers.Serializer[Any]):
@@ -109,7 +109,7 @@ class Consents(APIView):
     @extend_schema(request=ConsentIn, responses={200: ConsentOut, 201: ConsentOut})
     def post(self, request: AuthenticatedApiRequest) -> Response:
         """Record one consent with its events: 201 when any of it is new, 200 when all of it was held already."""
-        # The service checks the row itself, with messages that name the mend; imports of files go the same way.
+        # The service checks the row itself, with messages that name the fix; imports of files use the same check.
         record, made = services.consent_record_add(row=_object(request), by=request.user)
         return Response(ConsentOut(record).data, status=201 if made else 200)
 
@@ -173,7 +173,7 @@ class RecordVerdict(APIView):
         responses=VerdictOut,
     )
     def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
-        """The verdict as the facts stand now, with every reason and its mend."""
+        """The verdict as the facts stand now, with every reason and its fix."""
         record = access.record_of(uid)
         purpose, region = access.purpose_and_region(request.query_params, default_purpose="")
         commercial = request.query_params.get("commercial", "true").lower() not in ("0", "false", "no")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an example is kept out: the rule's id, the value seen, and the mend. Same shape as provenance's reasons."""
+    """Why an example is kept out: the rule's id, the value seen, and the fix. Same shape as provenance's reasons."""
 
     rule: str
     value: str
-    mend: str
+    fix: str
 
 
 _NOT_SETTLED = {

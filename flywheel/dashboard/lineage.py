@@ -112,9 +112,9 @@ def lineage_of(example: Example, *, user: User) -> Lineage:
 
 
 def reason_text(reason: dict[str, str]) -> str:
-    """A reason of the gate in one line: the rule's words, the value seen, the mend."""
+    """A reason of the gate in one line: the rule's words, the value seen, the fix."""
     rule = reason.get("rule", "")
-    return f"{RULES.get(rule, rule)}: {reason.get('value', '')}. To mend: {reason.get('mend', '')}."
+    return f"{RULES.get(rule, rule)}: {reason.get('value', '')}. To fix: {reason.get('fix', '')}."
 
 
 def _entries(lineage: Lineage, *, all_projects: bool) -> list[LedgerEntry]:

@@ -23,7 +23,7 @@ class StationKind:
     key: str
     name: str
     waits: str
-    mend: str
+    fix: str
 
 
 STATIONS = (

@@ -31,7 +31,7 @@ def frozen_sentence(*, rows: int, refused: Mapping[str, int], root: str) -> str:
         why = "; ".join(f"{RULE_NAMES.get(rule, rule)}: {count:,}" for rule, count in most)
         return (
             f"Nothing was cleared, so the snapshot is empty: all {kept_out:,} settled examples were kept out. {why}. "
-            "Each stands under what was kept out, with its mend."
+            "Each is listed under what was kept out, with its fix."
         )
     return f"Froze {rows:,} rows, kept {kept_out:,} out. Root {root[:12]}."
 
@@ -39,7 +39,7 @@ def frozen_sentence(*, rows: int, refused: Mapping[str, int], root: str) -> str:
 def missing_sentence(*, rows: int, shares: Mapping[str, float], splits: Mapping[str, int]) -> str:
     """What a frozen snapshot lacks for training or measuring on it; "" when nothing."""
     if not rows:
-        return "It holds no row, so nothing can be trained on it. See what was kept out, mend it, and freeze a new one."
+        return "It holds no row, so nothing can be trained on it. See what was kept out, fix it, and freeze a new one."
     empty = [split for split in SPLITS[1:] if shares.get(split, 0) > 0 and not splits.get(split)]
     if not empty:
         return ""

@@ -1,6 +1,6 @@
 """The gate: may one record teach for a purpose in a region? A pure function over plain facts, deny by default.
 
-Every missing fact is a reason to refuse, and a verdict lists all reasons, each with the value seen and the mend.
+Every missing fact is a reason to refuse, and a verdict lists all reasons, each with the value seen and the fix.
 Whether an example was annotated well is another question, asked elsewhere. The rules are listed in docs/provenance.md.
 """
 
@@ -64,15 +64,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a record is refused: the rule's id, the value seen, and what would mend it."""
+    """Why a record is refused: the rule's id, the value seen, and how to fix it."""
 
     rule: str
     value: str
-    mend: str
+    fix: str
 
     def to_json(self) -> dict[str, str]:
         """The reason as JSON values."""
-        return {"rule": self.rule, "value": self.value, "mend": self.mend}
+        return {"rule": self.rule, "value": self.value, "fix": self.fix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,11 +288,11 @@ def _subject(
     if (own or whole_source) and standing.state not in REFUSING_STATES:
         return
     since = f" since {standing.since:%Y-%m-%d}" if standing.since else ""
-    mend = (
-        "only a newer consent of theirs mends this" if standing.state in REFUSING_STATES
+    fix = (
+        "only a newer consent of this person can fix this" if standing.state in REFUSING_STATES
         else f"record consent for {question.purpose!r}, or another lawful basis"
     )
-    yield Reason(CONSENT_RULES.get(standing.state, "consent_unknown"), f"subject {subject.uid}{since}", mend)
+    yield Reason(CONSENT_RULES.get(standing.state, "consent_unknown"), f"subject {subject.uid}{since}", fix)
     if subject.bases and not own and not standing.state:
         yield Reason(
             "basis_not_recorded", f"subject {subject.uid}: no recorded basis holds", "record one that is valid now"

@@ -40,7 +40,7 @@ def test_an_event_changes_the_verdict(api_of, steward, records):
     answer = client.get(url, {"purpose": "sft", "region": "DE"}).json()
     assert answer["cleared"] is False
     assert [reason["rule"] for reason in answer["reasons"]] == ["consent_refused"]
-    assert all(reason["mend"] for reason in answer["reasons"])
+    assert all(reason["fix"] for reason in answer["reasons"])
 
 
 @pytest.mark.parametrize("params", [{}, {"purpose": "selling"}, {"purpose": "sft", "region": "x" * 50}])

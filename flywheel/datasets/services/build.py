@@ -220,19 +220,19 @@ def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
 
 def _reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
     reasons = [
-        {"rule": r.rule, "value": r.value, "mend": r.mend}
+        {"rule": r.rule, "value": r.value, "fix": r.fix}
         for r in quality_reasons_of(state="settled", reply=item.reply, searched=item.searched)
     ]
     if not item.active:
-        reasons.append({"rule": "example_withdrawn", "value": "withdrawn or erased", "mend": "nothing brings it back"})
+        reasons.append({"rule": "example_withdrawn", "value": "withdrawn or erased", "fix": "nothing brings it back"})
     if row is not None and not _is_unicode(row):
         reasons.append({
-            "rule": "not_unicode", "value": "half a surrogate pair", "mend": "deliver the conversation again, clean",
+            "rule": "not_unicode", "value": "half a surrogate pair", "fix": "deliver the conversation again, clean",
         })
     if row is None and not reasons:
         reasons.append({
             "rule": "no_context", "value": "nothing that the customer said stands before the reply",
-            "mend": "such a conversation cannot teach an answer; leave it out",
+            "fix": "such a conversation cannot teach an answer; leave it out",
         })
     return reasons + [reason.to_json() for reason in judged.reasons]
 

@@ -42,4 +42,4 @@ def _rows(name: str) -> Iterator[dict[str, Any]]:
                 try:
                     yield json.loads(line)
                 except ValueError as error:
-                    raise ValueError(f"line {number} is not JSON ({error}); mend it and import again") from error
+                    raise ValueError(f"line {number} is not JSON ({error}); fix it and import again") from error

@@ -47,8 +47,8 @@ def test_a_purpose_that_is_added_helps_what_is_here_as_the_gate_says_and_one_tak
     )
     deliver(source, ticket("T-1"))
     assert (cleared(1, "sft"), cleared(1, "evaluation")) == (True, False)
-    mends = [reason["mend"] for reason in GateVerdict.objects.get(purpose="evaluation").reasons]
-    assert mends == ["add 'evaluation' to the purposes of source 'acme'"]
+    fixes = [reason["fix"] for reason in GateVerdict.objects.get(purpose="evaluation").reasons]
+    assert fixes == ["add 'evaluation' to the purposes of source 'acme'"]
     services.source_change(source=source, by=admin, purposes=["evaluation"])
     assert (cleared(1, "sft"), cleared(1, "evaluation")) == (False, True)
     assert ledger_verify().ok

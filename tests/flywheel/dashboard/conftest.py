@@ -72,7 +72,7 @@ def turn(project: Project, source: Source, annotator: User, reviewer: User, lead
     GateVerdict.objects.create(record=taught.provenance, purpose="sft", region="EU", cleared=True, judged_at=now)
     refused = GateVerdict.objects.create(
         record=waiting.provenance, purpose="sft", region="EU", cleared=False, judged_at=now,
-        reasons=[{"rule": "no_consent", "value": "subject acme/c", "mend": "record one"}],
+        reasons=[{"rule": "no_consent", "value": "subject acme/c", "fix": "record one"}],
     )
     GateReason.objects.create(verdict=refused, purpose="sft", region="EU", rule="no_consent")
     model = model_make(project, taught, answer, lead)

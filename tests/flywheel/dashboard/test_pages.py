@@ -227,7 +227,7 @@ def test_the_chain_escapes_what_customers_wrote_and_chips_what_was_redacted(
 def test_the_chain_of_a_new_example_says_what_is_missing(steward: User, client_of: ClientOf, turn: Turn) -> None:
     page = client_of(steward).get(f"/examples/{turn.waiting.uid}/").content.decode()
     assert "has no answer yet" in page
-    assert "No consent record: subject acme/c. To mend: record one." in page
+    assert "No consent record: subject acme/c. To fix: record one." in page
     assert "station-stopped" in page
     assert "No model has learned from it." in page
 

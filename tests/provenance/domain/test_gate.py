@@ -88,7 +88,7 @@ def test_each_fact_that_is_wrong_is_one_named_reason(spoilt: dict[str, Any], rul
     found = judge(cleared_facts(**spoilt))
     assert not found.cleared
     assert rules(found) == {rule}
-    assert all(reason.mend for reason in found.reasons)
+    assert all(reason.fix for reason in found.reasons)
 
 
 def test_nc_is_for_non_commercial_use_only():

@@ -151,7 +151,7 @@ def test_every_reason_names_rule_value_and_mend_and_nobody(
     for reason in verdict(facts, purpose, region, commercial, NOW).reasons:
         assert reason.rule in RULES
         assert reason.value
-        assert reason.mend
+        assert reason.fix
 
 
 @given(facts_of, st.sampled_from(PURPOSES), st.sampled_from(REGIONS))
