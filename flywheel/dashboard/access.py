@@ -11,21 +11,28 @@ from flywheel.core.access import LEAD, REVIEWER
 from flywheel.core.models import User
 from flywheel.core.permissions import DECIDERS, SIGNED_IN, STEWARDS, Fact, Permission, register, role
 from flywheel.datasets.access import snapshots_for
+from flywheel.runs.access import models_of, runs_of
+from flywheel.runs.models import SuggestionBatch
 from flywheel.work.models import Job
 
-SNAPSHOTS_WATCHED = 200
-"""Of the newest snapshots of the projects that a lead leads, the jobs are shown to the lead."""
+WATCHED = 200
+"""The jobs of this many of the newest snapshots, runs and batches of the projects that a lead leads are shown."""
 
 
 def jobs_for(user: User) -> QuerySet[Job]:
-    """Jobs that the person may see: their own, for a lead those on snapshots of projects led, all for the others."""
+    """Long jobs that the person may see: all for stewards and admins; for others their own, and for a lead also those
+    on snapshots, runs and batches of the projects led."""
     jobs = Job.objects.filter(visible=True).select_related("requested_by")
     if STEWARDS(user):
         return jobs
     mine = Q(requested_by=user)
     if role(LEAD)(user):
-        newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:SNAPSHOTS_WATCHED]
+        newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:WATCHED]
         mine |= Q(object_ref__in=[f"snapshot:{uid}" for uid in newest])
+        # Lists of keys and not joins: each is one bounded query over an index, whatever the table of jobs holds.
+        mine |= Q(pk__in=list(runs_of(user).order_by("-pk").values_list("pk", flat=True)[:WATCHED]))
+        batches = SuggestionBatch.objects.filter(model__in=models_of(user))
+        mine |= Q(pk__in=list(batches.order_by("-pk").values_list("pk", flat=True)[:WATCHED]))
     return jobs.filter(mine)
 
 

@@ -26,13 +26,13 @@ def _cancel(job: Job, by: Actor) -> None:
     services.remote_job_cancel(job=REMOTE_MODELS[job.kind].objects.get(pk=job.pk), by=by)
 
 
-@remote_job_kind("run", title="Training run", link=_run_page, cancel=_cancel)
+@remote_job_kind("run", title="Training run", link=_run_page, cancel=_cancel, cancel_permission="run.cancel")
 def run_send(job: Job) -> None:
     """Send a queued run to the trainers."""
     services.job_send(job=TrainingRun.objects.get(pk=job.pk))
 
 
-@remote_job_kind("suggestions", title="Suggestions", link=_model_page, cancel=_cancel)
+@remote_job_kind("suggestions", title="Suggestions", link=_model_page, cancel=_cancel, cancel_permission="run.cancel")
 def batch_send(job: Job) -> None:
     """Send a queued batch of suggestions to the trainers, its prompts written."""
     services.job_send(job=SuggestionBatch.objects.get(pk=job.pk))

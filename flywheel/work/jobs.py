@@ -77,6 +77,25 @@ def _job_add_once(job: Job) -> Job:
     return found
 
 
+def job_begin(
+    *, kind: str, title: str, payload: dict[str, Any] | None = None, object_ref: str = "",
+    requested_by: User | None = None, total: int | None = None, unit: str = "rows",
+) -> Claim:
+    """Add a job that the calling process does itself, such as a command at the command line, and claim it.
+
+    The caller reports progress and calls `job_end`. If it dies, its claim expires and a worker runs the kind's work,
+    which should then end the job with a sentence about how to go on.
+    """
+    now, token = timezone.now(), token_new()
+    job = Job.objects.create(
+        kind=kind, payload=payload or {}, visible=job_kind_of(kind).visible, title=title[:220], object_ref=object_ref,
+        requested_by=requested_by, total=total, unit=unit, status=Status.RUNNING, claim_sha256=token_hash(token),
+        claimed_by=socket.gethostname()[:200], claim_expires_at=now + claim_length(), heartbeat_at=now, attempts=1,
+        queued_at=now, available_at=now, started_at=now,
+    )
+    return Claim(job, token)
+
+
 def job_enqueue(job: Job) -> None:
     """Queue a row that the caller has locked or is about to insert; the caller saves it. Nudges on commit."""
     now = timezone.now()

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from flywheel.core.permissions import Person, allow
 from flywheel.work.registry import job_kinds
 
 
@@ -103,6 +104,18 @@ class Job(models.Model):
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether a cancel button makes sense now."""
+        """Whether a request to cancel makes sense now."""
         kind = job_kinds().get(self.kind)
         return self.finished_at is None and self.cancel_requested_at is None and (kind is None or kind.cancellable)
+
+    def can_be_cancelled_by(self, user: Person) -> bool:
+        """Whether a person who sees the job may cancel it now."""
+        kind = job_kinds().get(self.kind)
+        needed = kind.cancel_permission if kind is not None else ""
+        return self.can_be_cancelled and (not needed or allow(needed, user, self))
+
+    @property
+    def kind_title(self) -> str:
+        """The kind in words, as the Jobs page shows it."""
+        kind = job_kinds().get(self.kind)
+        return kind.title if kind is not None else self.kind

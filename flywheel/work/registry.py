@@ -39,6 +39,7 @@ class JobKind:
     link: the address of the page of the job's object; "" when it has none.
     cancellable: whether a person may stop it. A withdrawal's walk is a legal duty and runs to its end.
     cancel: called with the job and the person instead of the plain request to stop at the next step.
+    cancel_permission: what the person needs for it besides seeing the job; "" for nothing.
     """
 
     name: str
@@ -48,6 +49,7 @@ class JobKind:
     link: Callable[[Job], str] | None = None
     cancellable: bool = True
     cancel: Callable[[Job, Any], Any] | None = None
+    cancel_permission: str = ""
 
     @property
     def visible(self) -> bool:
@@ -71,12 +73,14 @@ def job_kind(
 
 
 def remote_job_kind(
-    name: str, *, title: str, link: Callable[[Job], str], cancel: Callable[[Job, Any], Any]
+    name: str, *, title: str, link: Callable[[Job], str], cancel: Callable[[Job, Any], Any], cancel_permission: str
 ) -> Callable[[Send], Send]:
     """Register the function that sends jobs of kind `name` to the trainers."""
 
     def register(send: Send) -> Send:
-        _kind_add(JobKind(name, title, send=send, link=link, cancel=cancel), send)
+        _kind_add(JobKind(
+            name, title, send=send, link=link, cancel=cancel, cancel_permission=cancel_permission
+        ), send)
         return send
 
     return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from flywheel.capture.services.ingest import Outcome, capture_bulk
 from flywheel.core.actors import SYSTEM
 from flywheel.core.errors import Conflict, ValidationFailed
 from flywheel.core.models import User
+from flywheel.work.claims import Claim, JobCancelled, JobFailed
+from flywheel.work.jobs import job_begin, job_end
+from flywheel.work.models import Job
 
 BAD_ROWS_KEPT = 1000
+IMPORT_KIND = "capture.import"
 
 
 def file_import(
@@ -80,15 +85,50 @@ def _one(
         before = done.finished_at is not None
         if not before:
             stop = None if limit is None else done.position + limit
-            yield from capture_bulk(
-                source=source, lines=_rows(opened, done, stop), by=by, after_chunk=lambda told: _count(done, told)
+            claim = job_begin(
+                kind=IMPORT_KIND, title=f"Import {path.name}", requested_by=by, object_ref=f"import:{done.pk}",
+                payload={"source": source.name if source else ""},
             )
-            if stop is None or done.position < stop:
-                _end(done, by=by)
+            with _job_shown(claim, done):
+                yield from capture_bulk(
+                    source=source, lines=_rows(opened, done, stop), by=by,
+                    after_chunk=lambda told: _count(done, told, claim),
+                )
+                if stop is None or done.position < stop:
+                    _end(done, by=by)
     except (files.UnreadableFile, OSError, LookupError) as error:
         raise ValidationFailed(str(error), field="path") from None
     if read is not None:
         read(done, before)
+
+
+@contextmanager
+def _job_shown(claim: Claim, done: FileImport) -> Iterator[None]:
+    """End the import's job however the import ends, so that the Jobs page never shows one that is not running."""
+    try:
+        yield
+    except JobCancelled as cancelled:
+        job_end(claim, Job.Status.CANCELLED, f"Cancelled at row {done.position:,}; the same command resumes there.")
+        raise Conflict(
+            f"the import of {Path(done.path).name} was cancelled; the same command resumes it"
+        ) from cancelled
+    except GeneratorExit:
+        # The caller reads no further, for example because it was interrupted.
+        job_end(claim, Job.Status.CANCELLED, f"Stopped at row {done.position:,}; the same command resumes there.")
+        raise
+    except BaseException as error:
+        job_end(claim, Job.Status.FAILED, str(getattr(error, "message", "")) or f"{type(error).__name__}: {error}")
+        raise
+    job_end(
+        claim, Job.Status.DONE,
+        f"Read {done.rows_read:,} rows: {done.rows_captured:,} captured, {done.rows_repeated:,} repeated, "
+        f"{done.rows_bad:,} bad.",
+    )
+
+
+def lost_import_end(claim: Claim) -> str:
+    """End the job of an import whose process died. A worker cannot go on, because the file is on another machine."""
+    raise JobFailed("The process that read the file ended; run the same command again, which resumes it.")
 
 
 def _nobody(reason: str) -> None:
@@ -119,10 +159,11 @@ def _rows(opened: files.Opened, done: FileImport, stop: int | None) -> Iterator[
         yield Row(row.line, row.content)
 
 
-def _count(done: FileImport, outcomes: list[Outcome]) -> None:
+def _count(done: FileImport, outcomes: list[Outcome], claim: Claim) -> None:
     """In the chunk's own transaction: the rows and how far we are become true together.
 
-    Raises Conflict, which takes the chunk back, where another process has gone on with the same file meanwhile.
+    Raises Conflict where another process has gone on with the same file meanwhile, and JobCancelled. Both take the
+    chunk back.
     """
     counts = Counter(outcome.status for outcome in outcomes)
     ours = FileImport.objects.filter(pk=done.pk, position=done.position, finished_at=None)
@@ -140,6 +181,7 @@ def _count(done: FileImport, outcomes: list[Outcome]) -> None:
     room = max(0, BAD_ROWS_KEPT - len(done.bad_rows))
     done.bad_rows = done.bad_rows + [{"line": o.line, "reason": o.reason, "field": o.field} for o in bad[:room]]
     done.save()
+    claim.progress(done.position)
 
 
 def _end(done: FileImport, *, by: User | None) -> None:

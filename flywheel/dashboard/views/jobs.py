@@ -14,20 +14,26 @@ from flywheel.core.paging import keyset_page
 from flywheel.dashboard import access
 from flywheel.work.jobs import job_cancel
 from flywheel.work.models import Job
+from flywheel.work.registry import job_kinds
 
 
 @permitted("job.view")
 @require_GET
 def listing(request: AuthenticatedRequest) -> HttpResponse:
     """Jobs that the person may see, newest first."""
-    search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    search, status, kind = (request.GET.get(name, "").strip() for name in ("q", "status", "kind"))
     jobs = access.jobs_for(request.user)
     if search:
         jobs = jobs.filter(title__icontains=search)
     if status:
         jobs = jobs.filter(status=status)
+    if kind:
+        jobs = jobs.filter(kind=kind)
     page = keyset_page(jobs, request.GET, per_page=30)
-    context = {"page": page, "q": search, "status": status, "statuses": Job.Status.choices}
+    context = {
+        "page": page, "q": search, "status": status, "statuses": Job.Status.choices, "kind": kind,
+        "kinds": sorted((found.name, found.title) for found in job_kinds().values() if found.visible),
+    }
     return render(request, "dashboard/jobs.html", context)
 
 

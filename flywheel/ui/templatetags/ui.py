@@ -67,6 +67,12 @@ def badge(status: str, label: str = "") -> SafeString:
 
 
 @register.filter
+def cancellable_by(job: Any, user: Any) -> bool:
+    """Whether the person may cancel this job now, since a template cannot call a method with an argument."""
+    return bool(job.can_be_cancelled_by(user))
+
+
+@register.filter
 def chips(text: Any) -> SafeString:
     """Escape text and show redaction placeholders such as <EMAIL_1> as chips."""
     return mark_safe(PLACEHOLDER.sub(_chip, conditional_escape(str(text))))  # noqa: S308  escaped on this very line

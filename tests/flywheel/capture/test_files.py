@@ -8,12 +8,15 @@ import zipfile
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from flywheel.capture import services
 from flywheel.capture.connectors import files
 from flywheel.capture.models import Capture, Example, FileImport
-from flywheel.capture.services import ingest
-from flywheel.core.errors import ValidationFailed
+from flywheel.capture.services import importing, ingest
+from flywheel.core.errors import Conflict, ValidationFailed
+from flywheel.work.jobs import jobs_drain
+from flywheel.work.models import Job
 from tests.flywheel.capture.conftest import call, ticket
 
 pytestmark = pytest.mark.django_db
@@ -345,3 +348,37 @@ def test_the_sample_loads_once(admin, capsys):
     assert Capture.objects.count() == 212
     assert Example.objects.exclude(duplicate_of=None).count() >= 5
     assert not Capture.objects.filter(status="dead").exists()
+
+
+# -- as jobs ---------------------------------------------------------------------------------------------------------
+def test_an_import_is_a_job_that_ends_in_a_sentence(write, source):
+    load(write("a.jsonl", lines(ticket(1), ticket(2), "no json")), source)
+    job = Job.objects.get(kind="capture.import")
+    assert (job.status, job.done, job.title) == ("done", 3, "Import a.jsonl")
+    assert job.summary == "Read 3 rows: 2 captured, 0 repeated, 1 bad."
+    assert job.link == f"/sources/{source.name}/"
+
+
+def test_a_cancelled_import_stops_after_its_chunk_and_is_resumed_by_the_same_command(write, source, monkeypatch):
+    monkeypatch.setattr(ingest, "CHUNK_ROWS", 2)
+    path = write("a.jsonl", lines(*(ticket(n) for n in range(6))))
+    outcomes = services.file_import(path=path, source=source, by=None)
+    next(outcomes)
+    Job.objects.filter(kind="capture.import").update(cancel_requested_at=timezone.now())
+    with pytest.raises(Conflict, match="was cancelled"):
+        list(outcomes)
+    first = Job.objects.get(kind="capture.import")
+    assert first.status == "cancelled"
+    assert 0 < Capture.objects.count() < 6
+    load(path, source)
+    assert Capture.objects.count() == 6
+
+
+def test_the_job_of_an_import_whose_process_died_says_how_to_go_on(write, source, monkeypatch):
+    monkeypatch.setattr(importing, "job_end", lambda *args: False)
+    load(write("a.jsonl", lines(ticket(1))), source)
+    Job.objects.filter(kind="capture.import").update(claim_expires_at=timezone.now())
+    jobs_drain()
+    job = Job.objects.get(kind="capture.import")
+    assert job.status == "failed"
+    assert "run the same command again" in job.summary

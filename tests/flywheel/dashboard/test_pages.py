@@ -12,6 +12,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from annotation.models import Project
 from flywheel.capture.models import Capture
 from flywheel.core.models import User
+from flywheel.runs.models import TrainingRun
 from flywheel.ui import navigation
 from flywheel.work.models import Job
 from tests.conftest import make_user
@@ -294,6 +295,37 @@ def test_an_ended_job_cannot_be_cancelled(job: Job, lead: User, client_of: Clien
     answer = client_of(lead).post(f"/jobs/{job.uid}/cancel/")
     assert answer.status_code == 422
     assert "has already ended" in answer.content.decode()
+
+
+def test_a_run_is_listed_with_its_progress_and_cancelled_by_whom_its_rule_allows(
+    turn: Turn, member: Project, lead: User, steward: User, admin: User, client_of: ClientOf
+) -> None:
+    run = turn.model.run
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status="queued", finished_at=None, done=3, total=9, unit="steps", object_ref=f"run:{run.uid}"
+    )
+    address = f"/jobs/{run.uid}/cancel/"
+    for user, may_cancel in ((lead, False), (steward, False), (admin, True)):
+        page = client_of(user).get("/jobs/?kind=run").content.decode()
+        assert "3 of 9 steps" in page
+        assert f'href="/runs/{run.uid}/"' in page
+        assert (address in page) == may_cancel
+    assert client_of(steward).post(address).status_code == 403
+    assert client_of(admin).post(address).status_code == 302
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+
+
+def test_jobs_are_found_by_their_kind(job: Job, lead: User, client_of: ClientOf) -> None:
+    client = client_of(lead)
+    assert f'id="job-{job.uid}"' in client.get("/jobs/?kind=snapshot.build").content.decode()
+    assert f'id="job-{job.uid}"' not in client.get("/jobs/?kind=run").content.decode()
+
+
+def test_follow_up_work_is_not_listed(steward: User, client_of: ClientOf) -> None:
+    job = Job.objects.create(kind="capture.process", requested_by=steward)
+    assert str(job.uid) not in client_of(steward).get("/jobs/").content.decode()
+    assert client_of(steward).get(f"/jobs/{job.uid}/").status_code == 404
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
