@@ -84,7 +84,7 @@ def label_config_of(project: Project) -> LabelConfig:
 
 @lru_cache(maxsize=256)
 def label_config_parse(xml: str) -> LabelConfig:
-    """Parse and validate. Raises Invalid, with what is wrong and the fix, on the field "label_config"."""
+    """Parse and validate. Raises ValidationFailed, with what is wrong and the fix, on the field "label_config"."""
     if len(xml) > MAX_LENGTH:
         raise _invalid(f"the configuration has {len(xml):,} characters; at most {MAX_LENGTH:,} are taken")
     if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():

@@ -41,7 +41,7 @@ def annotation_submit(
     """Answer a task. The same `submission_id` again gives the annotation it made and changes nothing.
 
     A lease that ran out is taken again when a place is free; otherwise Conflict, and the answer is kept as a draft.
-    Raises NotFound, Invalid (the control's name is `field`), Conflict, Refused.
+    Raises NotFound, ValidationFailed (the control's name is `field`), Conflict, Forbidden.
     """
     uid = _uuid(submission_id)
     if done := _already(uid, assignment_id, user):
@@ -58,7 +58,7 @@ def annotation_submit(
 
 
 def result_validated(result: Any, task: Task, config: LabelConfig) -> list[dict[str, Any]]:
-    """The answer in its normal form. Raises Invalid on the control's name."""
+    """The answer in its normal form. Raises ValidationFailed on the control's name."""
     try:
         return result_check(result, config, task_data(task.example))
     except ResultError as error:
@@ -161,7 +161,10 @@ def _keep_as_draft(assignment_id: int, result: list[dict[str, Any]]) -> None:
 
 
 def task_skip(*, assignment_id: int, user: User, reason: str) -> Assignment:
-    """Hand a task back to others, with a reason for the lead. Raises NotFound, Invalid, Conflict once answered."""
+    """Hand a task back to others, with a reason for the lead.
+
+    Raises NotFound, ValidationFailed, Conflict once answered.
+    """
     reason = plain_lines(reason or "").strip()
     if not reason:
         raise ValidationFailed("say why you skip the task; the lead reads the reason", field="reason")

@@ -36,7 +36,8 @@ def task_next(*, project: Project, user: User) -> Assignment | None:
     """The assignment this person should work on now, leased to them, or None when there is nothing for them.
 
     `assignment.why` says why, and `assignment.task` is loaded. Asking again gives the same assignment until it is
-    answered, skipped or left. Raises Refused to people who may not annotate here, Conflict when the project is paused.
+    answered, skipped or left. Raises Forbidden to people who may not annotate here, Conflict when the project is
+    paused.
     """
     membership = _membership(project, user)
     return _held(project, user) or _new(project, user, membership, None)
@@ -265,7 +266,7 @@ def regain(task: Task, assignment: Assignment) -> None:
 def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     """Activity: this and the other leases this person holds in the project last on. Takes a lost place again if free.
 
-    Raises NotFound, Refused to who may no longer annotate here, and Conflict when the place is taken, the task was
+    Raises NotFound, Forbidden to who may no longer annotate here, and Conflict when the place is taken, the task was
     answered, or the project is paused and the place would have to be taken anew.
     """
     assignment = access_assignment(user, assignment_id)
@@ -346,7 +347,8 @@ def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version:
 
     A lost lease does not lose the draft: it is stored, and `held` is False with a message when the place is taken, or
     when the person may no longer annotate here.
-    Drafts are not ledgered: they change no task. Raises NotFound, Invalid, and Conflict once answered or withdrawn.
+    Drafts are not ledgered: they change no task. Raises NotFound, ValidationFailed, and Conflict once answered or
+    withdrawn.
     """
     pk = assignment if isinstance(assignment, int) else assignment.pk
     if not isinstance(draft, list) or len(draft) > MAX_DRAFT_ITEMS:

@@ -31,8 +31,8 @@ DECISIONS = {"return": Flag.State.RETURNED, "close": Flag.State.CLOSED}
 def task_flag(*, task_id: int, user: User, reason: str, comment: str = "") -> Flag:
     """Flag a task that one has, had or may review. Flagging it again while one's flag is open changes nothing.
 
-    An unanswered place is given back and its draft kept; an answer that was given stays. Raises NotFound, Invalid
-    (fields `reason`, `comment`), and Conflict once the task is closed or withdrawn.
+    An unanswered place is given back and its draft kept; an answer that was given stays. Raises NotFound,
+    ValidationFailed (fields `reason`, `comment`), and Conflict once the task is closed or withdrawn.
     """
     comment = _comment(reason, comment)
     task = access_flaggable(user, task_id)
@@ -85,8 +85,8 @@ def flag_resolve(*, flag_id: int, by: User, decision: str, note: str = "") -> Fl
     """Decide about a flagged task; every open flag on it is resolved with the one decision.
 
     return: it goes on where it was, and whoever flagged it may get it again, with the note. close: nobody works on it
-    any more and no snapshot takes it, until somebody opens it again. Raises NotFound, Refused (the project's reviewers
-    and leads decide), Invalid, and Conflict when somebody else was first.
+    any more and no snapshot takes it, until somebody opens it again. Raises NotFound, Forbidden (the project's
+    reviewers and leads decide), ValidationFailed, and Conflict when somebody else was first.
     """
     if decision not in DECISIONS:
         raise ValidationFailed(
@@ -133,7 +133,7 @@ def _resume(task: Task) -> None:
 def task_reopen(*, task_id: int, by: User) -> Task:
     """Take closing a task back: work goes on where it was. Again changes nothing.
 
-    Raises NotFound, Refused (its reviewers and leads only), and Conflict when it is neither closed nor opened again.
+    Raises NotFound, Forbidden (its reviewers and leads only), and Conflict when it is neither closed nor opened again.
     """
     return _reopen(access_task(by, task_id, "task.review"), by)
 

@@ -30,7 +30,10 @@ def project_create(
     *, by: User, name: str, slug: str = "", guidelines: str = "", label_config: str = DEFAULT, overlap: int = 1,
     lease_seconds: int = 15 * 60, sources: Iterable[Source] = (),
 ) -> Project:
-    """Make a project; who makes it is its lead. Raises Refused (leads and admins only), Invalid with the field."""
+    """Make a project; who makes it is its lead.
+
+    Raises Forbidden (leads and admins only), ValidationFailed with the field.
+    """
     require("project.create", by)
     name = _name(name)
     slug = slug or slugify(name)[:100]
@@ -71,7 +74,7 @@ def _free_slug(slug: str) -> None:
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields ready to be stored. Raises Invalid with the field's name."""
+    """The fields ready to be stored. Raises ValidationFailed with the field's name."""
     out = dict(fields)
     if "name" in out:
         out["name"] = _name(out["name"])
@@ -99,7 +102,7 @@ def project_change(
 ) -> Project:
     """Change fields (name, guidelines, label_config, overlap, lease_seconds) and sources. What is None stays.
 
-    A new overlap holds for tasks made from now on. Raises Refused (its leads and admins only), Invalid.
+    A new overlap holds for tasks made from now on. Raises Forbidden (its leads and admins only), ValidationFailed.
     """
     require("project.change", by, project)
     unknown = set(changes) - set(FIELDS)
@@ -137,7 +140,7 @@ def _set_sources(project: Project, sources: Iterable[Source] | None) -> dict[str
 
 
 def project_archive(*, project: Project, by: User, archived: bool) -> Project:
-    """Pause a project, so that no task is given out, or resume it. Reviews go on. Raises Refused."""
+    """Pause a project, so that no task is given out, or resume it. Reviews go on. Raises Forbidden."""
     require("project.change", by, project)
     with transaction.atomic():
         locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
@@ -174,7 +177,7 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
     """Take a role in a project from a person; their answers stay, their leases run out, and what was sent back to
     them is kept for them no longer.
 
-    Raises NotFound, Refused, and Conflict for the last lead.
+    Raises NotFound, Forbidden, and Conflict for the last lead.
     """
     require("project.change", by, project)
     with transaction.atomic():

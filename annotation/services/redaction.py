@@ -151,8 +151,8 @@ def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: i
     """Say that something found in an answer is no personal data, so that it stays; or, with `keep` False, that it is.
 
     The span is named by its control, part and start. Again changes nothing. Frozen snapshots stay as they are. Raises
-    NotFound, Refused (the project's reviewers and leads judge, never what they wrote themselves) and Invalid when there
-    is no such span.
+    NotFound, Forbidden (the project's reviewers and leads judge, never what they wrote themselves) and ValidationFailed
+    when there is no such span.
     """
     annotation = access_annotation(by, annotation_id, "task.review")
     if annotation.author_id == by.pk:

@@ -32,8 +32,8 @@ def review_settle(
     accept: the task is settled with it and other answers are not chosen. fix: the same, with the reviewer's
     `fixed_result` as a new annotation whose parent is the answer. reject (needs a comment): the answer goes back to
     its author, who gets it next with the comment.
-    Raises NotFound, Invalid, Refused (not a reviewer of the project, or answered the task themselves) and Conflict
-    (another reviewer was first).
+    Raises NotFound, ValidationFailed, Forbidden (not a reviewer of the project, or answered the task themselves) and
+    Conflict (another reviewer was first).
     """
     comment = _comment(decision, comment)
     annotation = (

@@ -45,7 +45,7 @@ def password_make() -> str:
 
 @transaction.atomic
 def person_create(*, actor: User, username: str, display_name: str = "", roles: Iterable[str] = ()) -> NewPassword:
-    """Create a person with roles and a one-time password. Raises Invalid for a taken or unusable name."""
+    """Create a person with roles and a one-time password. Raises ValidationFailed for a taken or unusable name."""
     groups = _groups(roles)
     password = password_make()
     user = User(username=User.normalize_username(username.strip()), display_name=display_name.strip())
@@ -98,7 +98,7 @@ def person_update(*, actor: User, user_id: int, display_name: str, roles: Iterab
 
 @transaction.atomic
 def person_deactivate(*, actor: User, user_id: int) -> User:
-    """Sign a person out everywhere and revoke their tokens; their work stays. Refused for oneself."""
+    """Sign a person out everywhere and revoke their tokens; their work stays. Raises Forbidden for oneself."""
     user = _person_lock(actor, user_id)
     if user.pk == actor.pk:
         raise Forbidden("you cannot deactivate yourself; ask another admin")
@@ -176,8 +176,8 @@ class NewToken:
 
 @transaction.atomic
 def token_create(*, actor: User, name: str, expires_days: int | None, scope: str = "all") -> NewToken:
-    """Create an API token of one's own. Raises Invalid for a name, an expiry or a scope that is none, Conflict above
-    the limit."""
+    """Create an API token of one's own. Raises ValidationFailed for a name, an expiry or a scope that is none, Conflict
+    above the limit."""
     name = name.strip()
     if not name or len(name) > 80:
         raise ValidationFailed(

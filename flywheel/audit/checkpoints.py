@@ -79,12 +79,12 @@ def head_store() -> SignedHead | None:
 
 
 def heads_stored() -> list[SignedHead]:
-    """The heads in file storage, in the chain's order. Raises Invalid for a file that is none."""
+    """The heads in file storage, in the chain's order. Raises ValidationFailed for a file that is none."""
     return [_stored(name) for name in sorted(_names())]
 
 
 def heads_read(lines: Iterable[str]) -> Iterator[SignedHead]:
-    """Heads from lines of JSON, such as were kept elsewhere. Raises Invalid naming the line."""
+    """Heads from lines of JSON, such as were kept elsewhere. Raises ValidationFailed naming the line."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield _head(line, f"line {number}")

@@ -24,7 +24,10 @@ class UnsupportedEncoding(UserError):
 
 
 def body_blocks(request: HttpRequest) -> Iterator[bytes]:
-    """The body in blocks, unpacked. Raises UnsupportedEncoding, TooLarge for a bomb and Invalid for a damaged body."""
+    """The body in blocks, unpacked.
+
+    Raises UnsupportedEncoding, TooLarge for a bomb and ValidationFailed for a damaged body.
+    """
     encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     raw = _raw_blocks(request)
     if encoding in ("", "identity"):

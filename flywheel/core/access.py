@@ -13,21 +13,14 @@ ROLES = (ANNOTATOR, REVIEWER, LEAD, STEWARD, ADMIN)
 
 
 def roles_of(user: Any) -> frozenset[str]:
-    """The roles of a person; a superuser has all of them, a stranger or an inactive person none.
-
-    Read once per user object, so that a request asks the database once.
-    """
+    """The roles of a person; a superuser has all, an inactive or anonymous person none."""
     if not getattr(user, "is_authenticated", False) or not user.is_active:
         return frozenset()
     if user.is_superuser:
         return frozenset(ROLES)
+    # Read once per user object, because one request asks many times.
     cached: frozenset[str] | None = getattr(user, "_roles", None)
     if cached is None:
         cached = frozenset(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
         user._roles = cached
     return cached
-
-
-def has_role(user: Any, *roles: str) -> bool:
-    """Whether the person has any of these roles."""
-    return not roles_of(user).isdisjoint(roles)

@@ -1,13 +1,16 @@
-"""Errors that people may read: each names the thing, the value and the mend.
+"""User-facing errors. Each message names the object, the bad value and how to fix it.
 
-Services raise them; the API and the pages decide how they look.
+Services raise them; pages and the API turn them into responses (`core.middleware`, `core.api`).
 """
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Base of every error that is the caller's to mend. `status` is the HTTP status it becomes."""
+    """Base of the errors that the caller can fix.
+
+    status: the HTTP status of the response. code: a stable word for programs. field: the input at fault, if one is.
+    """
 
     status = 400
     code = "error"
@@ -21,7 +24,7 @@ class UserError(Exception):
 
 
 class ValidationFailed(UserError):
-    """The input is not what was asked for."""
+    """The input is malformed or out of range."""
 
     status = 400
     code = "invalid"
@@ -35,14 +38,14 @@ class Forbidden(UserError):
 
 
 class NotFound(UserError):
-    """There is no such thing, or none that this person may see."""
+    """The object does not exist, or the person may not see it."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(UserError):
-    """The thing is in a state that does not allow this."""
+    """The state of the object does not allow this."""
 
     status = 422
     code = "conflict"

@@ -1,4 +1,4 @@
-"""Refuses addresses that no page could look up, and shows a UserError that a page let through as that page's error."""
+"""Refuses addresses with NUL characters, and renders a UserError that a page raised."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flywheel.core.errors import UserError, ValidationFailed
 
 
 class UserErrorMiddleware:
-    """Errors of pages only: the API has its own handler."""
+    """Renders the errors of pages; REST framework's exception handler renders those of the API."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # No name and no search of ours holds NUL, and PostgreSQL breaks on it wherever it is compared.
+        # PostgreSQL raises an error for text with NUL in any comparison, and no valid name or search has one.
         if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            error = ValidationFailed("the address holds a NUL character; leave it out")
+            error = ValidationFailed("the address has a NUL character; remove it")
             if request.path.startswith("/api/"):
                 return JsonResponse(error_body(code=error.code, message=error.message), status=error.status)
             return render(request, "error.html", {"error": error}, status=error.status)

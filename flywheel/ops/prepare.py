@@ -34,7 +34,7 @@ PROJECT_SLUG = "support-replies"
 
 
 def port_check(port: int) -> None:
-    """Raises Invalid when the web could not listen on this port of loopback."""
+    """Raises ValidationFailed when the web could not listen on this port of loopback."""
     mend = "stop what listens there, or choose another port: make run PORT=8001"
     if not 1 <= port <= 65535:
         raise ValidationFailed(f"PORT is {port}; a port is a number from 1 to 65535")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from flywheel.core.access import ROLES, roles_of
@@ -18,11 +19,11 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of `{title, entries: [{label, url, icon, active}]}`; groups without an entry are left out."""
-    roles = _roles(request)
+    user = getattr(request, "user", AnonymousUser())
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in NAVIGATION:
         url = link(entry.key)
-        if url and (not entry.roles or entry.roles & roles):
+        if url and entry.shown_to(user):
             found.setdefault(entry.group, []).append(
                 {"label": entry.label, "url": url, "icon": entry.icon, "active": _active(request.path, entry.key)}
             )

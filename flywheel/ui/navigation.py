@@ -1,4 +1,4 @@
-"""Where home's numbers and the navigation lead. One list, so that a page that moves is changed in one place."""
+"""Addresses of the pages that the home page's numbers and the navigation link to, in one list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from django.urls import Resolver404, resolve
 
-from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD
+from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, roles_of
+from flywheel.core.permissions import Person, allow
 
 PATHS = {
     "annotate": "/annotate/",
@@ -34,40 +35,44 @@ PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One item of the navigation: who sees it, and under which heading."""
+    """One item of the navigation. It is shown to people with its permission and, if roles are named, one of these."""
 
     group: str
     key: str
     label: str
     icon: str
-    roles: frozenset[str] = frozenset()
+    permission: str = ""
+    roles: tuple[str, ...] = ()
+
+    def shown_to(self, user: Person) -> bool:
+        """Whether the item is shown to the person; one without a permission is shown to everyone."""
+        return not self.permission or (
+            allow(self.permission, user) and (not self.roles or not roles_of(user).isdisjoint(self.roles))
+        )
 
 
-def _entry(group: str, key: str, label: str, icon: str, *roles: str) -> Entry:
-    return Entry(group, key, label, icon, frozenset(roles))
-
-
+# Everyone may open the pages with roles here, but only people with these roles regularly find work on them.
 NAVIGATION = (
-    _entry("", "home", "Home", "home"),
-    _entry("", "wheel", "Wheel", "wheel", LEAD, STEWARD, ADMIN),
-    _entry("Work", "annotate", "Annotate", "pen", ANNOTATOR),
-    _entry("Work", "review", "Review", "review", REVIEWER),
-    _entry("Work", "projects", "Projects", "folder", LEAD, ADMIN),
-    _entry("Data", "sources", "Sources", "source", LEAD, STEWARD, ADMIN),
-    _entry("Data", "examples", "Examples", "example", LEAD, STEWARD, ADMIN),
-    _entry("Data", "clearance", "Clearance", "shield", STEWARD, ADMIN),
-    _entry("Data", "subjects", "Subjects", "person", STEWARD, ADMIN),
-    _entry("Data", "ledger", "Ledger", "ledger", STEWARD, ADMIN),
-    _entry("Training", "snapshots", "Snapshots", "box", LEAD, STEWARD, ADMIN),
-    _entry("Training", "runs", "Runs", "run", LEAD, STEWARD, ADMIN),
-    _entry("Training", "models", "Models", "model", LEAD, STEWARD, ADMIN),
-    _entry("Training", "recipes", "Recipes", "gear", LEAD, STEWARD, ADMIN),
-    _entry("Training", "budgets", "Budgets", "budget", ADMIN),
-    _entry("House", "people", "People", "people", ADMIN),
-    _entry("House", "jobs", "Jobs", "jobs", LEAD, STEWARD, ADMIN),
+    Entry("", "home", "Home", "home"),
+    Entry("", "wheel", "Wheel", "wheel", "wheel.view"),
+    Entry("Work", "annotate", "Annotate", "pen", "project.choose", (ANNOTATOR,)),
+    Entry("Work", "review", "Review", "review", "project.choose", (REVIEWER,)),
+    Entry("Work", "projects", "Projects", "folder", "project.view", (LEAD, ADMIN)),
+    Entry("Data", "sources", "Sources", "source", "source.view"),
+    Entry("Data", "examples", "Examples", "example", "example.view"),
+    Entry("Data", "clearance", "Clearance", "shield", "clearance.view"),
+    Entry("Data", "subjects", "Subjects", "person", "subject.view"),
+    Entry("Data", "ledger", "Ledger", "ledger", "ledger.view"),
+    Entry("Training", "snapshots", "Snapshots", "box", "snapshot.view"),
+    Entry("Training", "runs", "Runs", "run", "run.view"),
+    Entry("Training", "models", "Models", "model", "model.view"),
+    Entry("Training", "recipes", "Recipes", "gear", "recipe.view"),
+    Entry("Training", "budgets", "Budgets", "budget", "budget.view"),
+    Entry("House", "people", "People", "people", "person.manage"),
+    Entry("House", "jobs", "Jobs", "jobs", "job.view", (LEAD, STEWARD, ADMIN)),
 )
 
-_ROLES_OF = {entry.key: entry.roles for entry in NAVIGATION}
+_ENTRIES = {entry.key: entry for entry in NAVIGATION}
 
 _known: dict[str, bool] = {}
 
@@ -88,7 +93,7 @@ def link(key: str, *parts: object) -> str:
     return path if _known[kind] else ""
 
 
-def link_for(roles: frozenset[str] | set[str], key: str) -> str:
-    """The address of a page that a person with these roles may open; "" when there is none or it is not for them."""
-    wanted = _ROLES_OF.get(key, frozenset())
-    return link(key) if not wanted or wanted & roles else ""
+def link_for(user: Person, key: str) -> str:
+    """The address of a page for this person; "" if the installation has no such page or the navigation hides it."""
+    entry = _ENTRIES.get(key)
+    return link(key) if entry is None or entry.shown_to(user) else ""

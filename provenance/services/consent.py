@@ -43,7 +43,7 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Actor) -> ConsentRe
 
     A row: namespace, subject_ref, record_id, purposes, lawful_basis, privacy_notice, language, jurisdiction,
     collection_method, events [{event_time, event_type, event_state, entity_id, validity_duration?}]. Committed every
-    500 rows. Raises Invalid naming the row that is wrong, Conflict when a record stands with other terms.
+    500 rows. Raises ValidationFailed naming the row that is wrong, Conflict when a record stands with other terms.
     """
     report = ConsentReport()
     drafts = (_draft(row, where=f"row {number}") for number, row in enumerate(rows, start=1))
@@ -169,8 +169,8 @@ def _events_add(
 def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Actor) -> tuple[ConsentRecord, bool]:
     """Append an event to a consent record; the same event again changes nothing.
 
-    Returns the record, and whether the event was new. Raises NotFound for an unknown record, Invalid for an event that
-    is not of the form, Conflict for one that stands with another end.
+    Returns the record, and whether the event was new. Raises NotFound for an unknown record, ValidationFailed for an
+    event that is not of the form, Conflict for one that stands with another end.
     """
     record = ConsentRecord.objects.select_related("subject").filter(record_id=record_id).first()
     if record is None:
@@ -204,7 +204,7 @@ def lawful_basis_record(
 ) -> LawfulBasis:
     """Record a basis other than consent for a source system, or for one subject within it; `by` reviewed it.
 
-    The same basis for the same purposes and document again is the same row. Raises Invalid for a basis that is
+    The same basis for the same purposes and document again is the same row. Raises ValidationFailed for a basis that is
     consent (that needs a consent record), for unknown purposes, when the document is not named, and when no person
     reviewed it.
     """

@@ -98,8 +98,8 @@ def source_terms_change(
 ) -> int:
     """Change the terms of everything captured from a source: licence, purposes, regions. Returns records changed.
 
-    `terms` are fields of ProvenanceRecord; `among` narrows to some of the source's records. Raises Invalid for one that
-    is no term of a source.
+    `terms` are fields of ProvenanceRecord; `among` narrows to some of the source's records. Raises ValidationFailed for
+    one that is no term of a source.
     """
     unknown = sorted(set(terms) - TERMS)
     if unknown or not terms:

@@ -50,8 +50,8 @@ def withdrawal_ensure(
 
     A consent record that is for these purposes only gets a ConsentWithdrawn event; one that is for others too keeps
     its state, and the withdrawal blocks the purposes named. Withdrawing again, without a newer consent in between,
-    changes nothing and gives the first withdrawal. Returns whether this one is new. Raises Invalid for an unknown
-    purpose.
+    changes nothing and gives the first withdrawal. Returns whether this one is new. Raises ValidationFailed for an
+    unknown purpose.
     """
     wanted = _purposes(purposes)
     if len(reason) > MAX_REASON:

@@ -40,7 +40,7 @@ def file_import(
     its good rows are repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the
     rest waits for the next. `read` is called with the import of each file and whether an earlier call had finished it,
     `skipped` with the reason for each file of a folder or zip that holds no conversations. The iterator has to be read
-    to its end. Raises Invalid for a file that cannot be read.
+    to its end. Raises ValidationFailed for a file that cannot be read.
     """
     taken = found = 0
     for file in _files(path):

@@ -52,8 +52,8 @@ class CaptureResult:
 def capture_one(*, source: Source | None, payload: bytes | str | dict[str, Any], by: User | None) -> CaptureResult:
     """Take one delivery; without a source the payload names its own.
 
-    Raises Invalid for a bad payload, NotFound for an unknown source, Refused for an inactive one, Conflict when this
-    version is already held with other content.
+    Raises ValidationFailed for a bad payload, NotFound for an unknown source, Forbidden for an inactive one, Conflict
+    when this version is already held with other content.
     """
     try:
         delivery = _delivery(payload)

@@ -33,7 +33,7 @@ MAX_RETENTION_DAYS = 36_500
 def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
     """Create a source. `terms` are any of `FIELDS`.
 
-    Raises Invalid naming the field, and Conflict when the name is taken.
+    Raises ValidationFailed naming the field, and Conflict when the name is taken.
     """
     source = Source(name=name, owner=owner)
     _apply(source, terms)
@@ -57,7 +57,7 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
     is captured already too, and have it judged again; a delivery that named its own purposes keeps those. The rest
     counts for what is processed from now on.
 
-    The name stays: it is part of every example's identity. Raises Invalid naming the field.
+    The name stays: it is part of every example's identity. Raises ValidationFailed naming the field.
     """
     with transaction.atomic():
         source = Source.objects.select_for_update().get(pk=source.pk)

@@ -135,14 +135,14 @@ WAITING_LINKS = {
 @permitted("wheel.view")
 def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
-    found, roles = selectors.wheel_now(), roles_of(request.user)
+    found = selectors.wheel_now()
     opened = selectors.models_open_to(request.user, [row.model_id for row in found.generations if row.model_id])
     places = wheel.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
     project = selectors.sole_project(request.user)
 
     def url(links: dict[str, tuple[str, str]], station: str) -> str:
         key, query = links.get(station, ("", ""))
-        page = link_for(roles, key) if key else ""
+        page = link_for(request.user, key) if key else ""
         if key == "projects" and page:
             # With one project its tasks are the list; with more, the projects' own list has their counts.
             return f"{link('projects', project.slug, 'tasks')}{query}" if project else page

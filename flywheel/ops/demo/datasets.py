@@ -41,7 +41,10 @@ class Material(Protocol):
     notes: list[str]
 
     def plan(self, limit: int | None) -> int:
-        """Decide which conversations are taken; returns how many. Raises Invalid for files that cannot be read."""
+        """Decide which conversations are taken; returns how many.
+
+        Raises ValidationFailed for files that cannot be read.
+        """
 
     def capture(self, *, by: User) -> Iterator[Outcome]:
         """Make the sources and capture what was planned; tells what became of each conversation."""
@@ -88,7 +91,7 @@ class SampleMaterial:
 
 
 def plan(material: Material, limit: int | None) -> int:
-    """Have the material decide what is taken. Returns how many; raises Invalid when a turn cannot be made of so few."""
+    """Have the material decide what is taken. Returns how many; raises ValidationFailed for too few to make a turn."""
     count = material.plan(limit)
     if count >= LEAST:
         return count

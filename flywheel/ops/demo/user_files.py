@@ -48,7 +48,7 @@ class FileMaterial:
     """The conversations of a file, or of all files in a folder; each format is a source with terms of its own."""
 
     def __init__(self, path: Path, licence: str = "") -> None:
-        """See what the files hold. Raises Invalid when none holds conversations."""
+        """See what the files hold. Raises ValidationFailed when none holds conversations."""
         path = path.expanduser()
         self.name = str(path)
         self._files = _opened(path)

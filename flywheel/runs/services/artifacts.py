@@ -17,7 +17,7 @@ MODEL_FOLDER = "model/"
 CHUNK = 1024 * 1024
 
 def manifest_of(run: TrainingRun) -> dict[str, Any] | None:
-    """The run's own manifest as it was uploaded, None before that. Raises Invalid when it is not one."""
+    """The run's own manifest as it was uploaded, None before that. Raises ValidationFailed when it is not one."""
     artifact = run.artifacts.filter(path=MANIFEST).first()
     if artifact is None:
         return None

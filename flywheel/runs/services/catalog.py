@@ -67,7 +67,10 @@ def recipe_create(
     base_parameters: int = 0, base_layers: int = 0, base_width: int = 0,
     hyperparameters: dict[str, Any] | None = None, evaluation: dict[str, Any] | None = None, description: str = "",
 ) -> Recipe:
-    """Make a recipe. Raises Refused, Conflict for a taken name, Invalid for what the trainer would refuse."""
+    """Make a recipe.
+
+    Raises Forbidden, Conflict for a taken name, ValidationFailed for what the trainer would refuse.
+    """
     require("recipe.create", by)
     recipe = Recipe(
         name=name.strip(), base_model=base_model, method=method, tuning=tuning, base_revision=base_revision,
@@ -95,7 +98,7 @@ def recipe_create(
 
 
 def recipe_check(recipe: Recipe) -> RunSpec:
-    """The recipe as the trainer would read it. Raises Invalid in the contract's words."""
+    """The recipe as the trainer would read it. Raises ValidationFailed in the contract's words."""
     try:
         return RunSpec.from_json({
             "run_id": "check", "snapshot": {"path": "", "merkle_root": EMPTY_ROOT_HEX}, **selectors.spec_fields(recipe),

@@ -27,7 +27,8 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
     """Make a model the one champion of its project; the one before is retired. Promoting the champion changes nothing.
 
     Raises Conflict when the rule says no and no reason is given, or when the model stands on withdrawn rows, which
-    no reason overrides; Invalid for a reason too short to be one; Refused for anybody but an admin.
+    no reason overrides; ValidationFailed for a reason too short to be one; Forbidden without the permission
+    "model.promote".
     """
     require("model.promote", by, model)
     reason = plain_text(override_reason).strip()

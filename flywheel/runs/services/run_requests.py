@@ -47,7 +47,10 @@ class RunEstimate:
 def run_estimate(
     *, snapshot: Snapshot, recipe: Recipe, device: Device, overrides: dict[str, Any] | None = None
 ) -> RunEstimate:
-    """What a run would take and cost, and why it could not be requested now. Raises Invalid for bad overrides."""
+    """What a run would take and cost, and why it could not be requested now.
+
+    Raises ValidationFailed for bad overrides.
+    """
     spec = spec_build(snapshot=snapshot, recipe=recipe, run_id="estimate", overrides=overrides or {})
     work = selectors.workload_of(snapshot, recipe, spec)
     estimate = domain.estimate_cost(work, selectors.rate_of(device), selectors.past_runs(recipe, device))
@@ -87,7 +90,7 @@ def problems_of(snapshot: Snapshot, recipe: Recipe) -> list[str]:
 
 
 def spec_build(*, snapshot: Snapshot, recipe: Recipe, run_id: str, overrides: dict[str, Any]) -> RunSpec:
-    """The run's specification, its snapshot's path left to the worker. Raises Invalid naming the field."""
+    """The run's specification, its snapshot's path left to the worker. Raises ValidationFailed naming the field."""
     unknown = sorted(set(overrides) - set(OVERRIDES))
     if unknown:
         raise ValidationFailed(f"overrides has {unknown[0]!r}; known are {', '.join(OVERRIDES)}", field="overrides")
@@ -111,7 +114,7 @@ def run_request(
     *, snapshot: Snapshot, recipe: Recipe, device: Device, by: User, name: str = "",
     overrides: dict[str, Any] | None = None,
 ) -> TrainingRun:
-    """Ask for a run; it waits for an admin's approval. Raises Refused, Conflict, Invalid."""
+    """Ask for a run; it waits for an admin's approval. Raises Forbidden, Conflict, ValidationFailed."""
     require("run.request", by, snapshot.project)
     run = TrainingRun(
         kind="run", visible=True, status=TrainingRun.Status.REQUESTED, unit="steps", snapshot=snapshot, recipe=recipe,
@@ -145,7 +148,7 @@ def run_request(
 def run_approve(*, run: TrainingRun, by: User) -> TrainingRun:
     """Approve a requested run: reserves its cost and queues it.
 
-    Above the budget's threshold never one's own. Raises Refused, and Conflict when the budget does not hold it or
+    Above the budget's threshold never one's own. Raises Forbidden, and Conflict when the budget does not hold it or
     the snapshot may no longer be trained on.
     """
     require("run.approve", by, run)
@@ -210,7 +213,7 @@ def _locked(run: TrainingRun) -> TrainingRun:
 def _reservation(estimate: domain.Estimate, spec: RunSpec, device: Device) -> Decimal:
     """What approval sets aside: the requester's own limit, else twice the high estimate, half an hour at least.
 
-    Raises Invalid for an amount that cannot be counted.
+    Raises ValidationFailed for an amount that cannot be counted.
     """
     if spec.limits.max_cost is not None:
         amount = Decimal(str(spec.limits.max_cost))

@@ -54,7 +54,7 @@ def batch_size() -> int:
 def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = None) -> SuggestionBatch | None:
     """Queue the champion's suggestions onto the next open, unannotated tasks that have none from it.
 
-    Returns the batch, the one under way if there is one, or None when no task waits. Raises Refused, and Conflict
+    Returns the batch, the one under way if there is one, or None when no task waits. Raises Forbidden, and Conflict
     for a model that is not champion or a budget that is used up.
     """
     require("suggestions.publish", by, model.project)
@@ -198,7 +198,7 @@ def generate_spec(batch: SuggestionBatch) -> GenerateSpec:
 def suggestions_complete(*, batch: SuggestionBatch, token: str) -> SuggestionBatch:
     """Attach the uploaded suggestions to their examples and end the batch. Twice is the same as once.
 
-    Raises Conflict before the upload, Invalid for lines that answer no prompt, TokenRefused and LeaseLost.
+    Raises Conflict before the upload, ValidationFailed for lines that answer no prompt, TokenRefused and LeaseLost.
     """
     with transaction.atomic():
         job = job_locked(batch, token)

@@ -152,7 +152,8 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
     """Record what becomes of a model that was taught by withdrawn rows: retrain, retire, or documented anonymity.
 
     It stays in need of retraining whatever is decided: nothing here makes it clean. A later decision replaces this
-    one, and both stand in the ledger. Raises Refused, Invalid, and Conflict for a model without withdrawn rows.
+    one, and both stand in the ledger. Raises Forbidden, ValidationFailed, and Conflict for a model without withdrawn
+    rows.
     """
     require("model.decide", by, model)
     if decision not in ModelVersion.Decision.values:

@@ -35,7 +35,7 @@ MAX_COUNT = 2**31
 def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
     """Take events of a leased run; an event with a number that is known already changes nothing.
 
-    Returns the highest number known now. Raises Invalid, TokenRefused and LeaseLost.
+    Returns the highest number known now. Raises ValidationFailed, TokenRefused and LeaseLost.
     """
     found = _events_check(events)
     with transaction.atomic():
@@ -93,8 +93,8 @@ def _take(job: TrainingRun, event: Event) -> None:
 def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
     """End a run with its result: evaluation, a candidate of the next generation, the budget settled.
 
-    Telling it twice is the same as once. Raises Invalid and Conflict for a result that does not fit the run or its
-    uploads, TokenRefused and LeaseLost.
+    Telling it twice is the same as once. Raises ValidationFailed and Conflict for a result that does not fit the run or
+    its uploads, TokenRefused and LeaseLost.
     """
     if run.status in domain.ENDED:
         return _ended(run)
