@@ -33,6 +33,7 @@ REVIEWING = (Membership.Role.REVIEWER, Membership.Role.LEAD)
 
 def roles_in(user: Person, project: Project) -> frozenset[str]:
     """The person's roles in a project; an inactive person has none."""
+    # Deactivated people keep their memberships, so that reactivating restores them.
     if not user.is_active:
         return frozenset()
     return frozenset(
@@ -52,6 +53,7 @@ def member(*roles: str) -> Predicate:
 
 def _worked_on(user: User, task: Task) -> bool:
     """Whether the task was given to the person at some time, and the person is still a member."""
+    # Membership is asked too, because people who left the project must not act on it any more.
     mine = Assignment.objects.filter(task=task, user_id=user.pk, project__memberships__user=user.pk)
     return mine.exists()
 
@@ -100,6 +102,7 @@ def access_project(user: Person, slug: str, name: str = "project.view") -> Proje
     project = Project.objects.filter(slug=slug).first()
     if project is not None and allow(name, user, project):
         return project
+    # Asked only after a refusal, because a permission in the project implies that the person may see it.
     if project is None or not allow("project.view", user, project):
         raise NotFound(f"there is no project '{slug}' that you are a member of; its lead can add you")
     require(name, user, project)
@@ -120,7 +123,8 @@ def access_membership(user: User, project: Project, name: str) -> Membership:
         if held in found and user.is_active:
             return found[held]
     require(name, user, project)
-    raise NotFound(f"the membership of {user} in '{project.name}' ended a moment ago; reload the page")
+    # Between the two queries another request can give the role; the next request then finds the membership.
+    raise NotFound(f"the membership of {user} in '{project.name}' changed a moment ago; reload the page")
 
 
 def access_assignment(user: User, assignment_id: int) -> Assignment:

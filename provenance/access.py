@@ -39,6 +39,7 @@ def subject_asked(user: Person, params: Mapping[str, str]) -> Subject | None:
     text = params.get("subject", "")
     if not text:
         return None
+    # Before the look-up, so that the answer to others never depends on which subjects exist.
     require("subject.view", user)
     try:
         return subject_of(UUID(text))
@@ -68,6 +69,7 @@ def purpose_and_region(params: Mapping[str, str], *, default_purpose: str = "sft
     if purpose not in PURPOSES:
         raise ValidationFailed(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
     region = (params.get("region") or regions()[0]).strip()
+    # The column holds 40 characters, and PostgreSQL raises an error for a longer value.
     if len(region) > 40:
         raise ValidationFailed(
             "the region's name is longer than 40 characters; use a code such as EU or DE", field="region"

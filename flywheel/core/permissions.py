@@ -116,6 +116,7 @@ class _Both(Predicate):
 
 def role(*names: str) -> Predicate:
     """A person with any of these roles. Raises ValueError for an unknown role."""
+    # A misspelt role would refuse its people without any error.
     if unknown := set(names) - set(ROLES):
         raise ValueError(f"role {sorted(unknown)[0]!r} is not known; use one of {', '.join(ROLES)}")
     return Role(names)
@@ -151,6 +152,7 @@ _TABLE: dict[str, Permission] = {}
 
 def register(permissions: Mapping[str, Permission]) -> None:
     """Add an app's permissions to the table. Raises ValueError for a name that another app has taken."""
+    # A silent overwrite could widen another app's permission, depending on the order of imports.
     if taken := _TABLE.keys() & permissions.keys():
         raise ValueError(f"permission {sorted(taken)[0]!r} is registered already; choose another name")
     _TABLE.update(permissions)
@@ -172,6 +174,7 @@ def allow(name: str, by: Actor | AnonymousUser, obj: Any = None) -> bool:
     A process may always, because it carries out what a person or a rule has decided. Raises KeyError for a name that
     is not in the table.
     """
+    # A missing name is a fault in the code: it must fail loudly, because False would hide it and True would be unsafe.
     return isinstance(by, SystemActor) or _TABLE[name].rule(by, obj)
 
 
@@ -189,6 +192,7 @@ def roles_allowed(name: str, *, own: bool) -> frozenset[str]:
     """
     rule = _TABLE[name].rule
 
+    # No person is needed: the predicates are data, so the table can be asked about a role alone.
     def suffices(label: str) -> bool:
         return rule.holds(lambda: frozenset({label} & set(ROLES)), lambda fact: own and fact.about_object)
 

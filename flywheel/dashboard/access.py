@@ -27,6 +27,7 @@ def jobs_for(user: User) -> QuerySet[Job]:
         return jobs
     mine = Q(requested_by=user)
     if role(LEAD)(user):
+        # Bounded, because the uids become one IN list of the query.
         newest = snapshots_for(user).order_by("-pk").values_list("uid", flat=True)[:WATCHED]
         mine |= Q(object_ref__in=[f"snapshot:{uid}" for uid in newest])
         # Lists of keys and not joins: each is one bounded query over an index, whatever the table of jobs holds.

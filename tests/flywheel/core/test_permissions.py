@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
@@ -99,16 +97,3 @@ def test_a_name_is_taken_once_and_unknown_names_and_roles_are_errors(admin: User
 def test_the_ledger_names_a_person_by_key_and_a_process_by_name(admin: User) -> None:
     assert (actor_name(admin), actor_name(SystemActor("withdrawal"))) == (f"user:{admin.pk}", "withdrawal")
     assert (person_of(admin), person_of(SYSTEM)) == (admin, None)
-
-
-def test_an_api_view_without_a_permission_refuses_every_request(admin: User, rf: Any) -> None:
-    from rest_framework.test import force_authenticate
-    from rest_framework.views import APIView
-
-    class Forgotten(APIView):
-        def get(self, request: Any) -> Any:
-            raise AssertionError("this must not be called")
-
-    request = rf.get("/")
-    force_authenticate(request, admin)
-    assert Forgotten.as_view()(request).status_code == 403
