@@ -42,7 +42,7 @@ def model_get(name: str) -> ModelVersion:
     if found is None and (number := whole_number(name)) is not None:
         found = models.filter(pk=number).first()
     if found is None:
-        raise NotFound(f"there is no model {name!r}")
+        raise NotFound(f"model {name!r} does not exist")
     return found
 
 
@@ -52,7 +52,7 @@ def month_of(day: date | None = None) -> date:
 
 
 def budget_now() -> Budget | None:
-    """This month's budget, None when nobody set one."""
+    """This month's budget, None when none is set."""
     return Budget.objects.filter(month=month_of()).first()
 
 
@@ -67,8 +67,8 @@ def figures_of(base_model: str) -> TextFigures:
     try:
         folder = Path(base_model) if Path(base_model).is_dir() else Path(settings.FLYWHEEL["MODELS_DIR"]) / base_model
         with (folder / REVISION_FILE).open("rb") as file:
-            told = json.loads(file.read(MOST_REVISION_BYTES))
-        found = TextFigures.from_json(told.get("text"))
+            written = json.loads(file.read(MOST_REVISION_BYTES))
+        found = TextFigures.from_json(written.get("text"))
     except (OSError, ValueError, AttributeError, RecursionError):
         found = None
     return found or TextFigures()
@@ -176,14 +176,15 @@ def samples_of(run: TrainingRun) -> list[dict[str, Any]]:
     """A run's samples for a page: `latest` messages of role and text, `earlier` ones to unfold, `base_reply`,
     `tuned_reply`, `reference`.
 
-    What a trainer sent in any other shape is shown as text and never breaks the page; no evaluation is no sample.
+    What a trainer sent in any other shape is shown as text and never breaks the page. A run without an evaluation has
+    no samples.
     """
     evaluation = getattr(run, "evaluation", None)
-    told = evaluation.samples if evaluation is not None else []
+    samples = evaluation.samples if evaluation is not None else []
     return [
         _conversation_shown(sample.get("prompt"))
         | {key: str(sample.get(key) or "") for key in ("base_reply", "tuned_reply", "reference")}
-        for sample in told if isinstance(sample, dict)
+        for sample in samples if isinstance(sample, dict)
     ]
 
 

@@ -21,7 +21,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
     """Writes under a name that no reader looks for, and gives the file its own name afterwards."""
 
     def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
-        # The names are Kombu's: readers take them in order and tell the queue by what follows the first dot.
+        # The names are Kombu's: readers take them in order and read the queue's name from what follows the first dot.
         name = f"{round(monotonic() * 1000)}_{uuid4()}.{queue}.msg"
         target = Path(self.data_folder_out) / name
         part = target.with_name(f"{name}.part")

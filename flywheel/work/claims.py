@@ -57,7 +57,7 @@ def token_hash(token: str) -> str:
 def token_fits(job: Job | None, token: str) -> bool:
     """Whether the token is the one of the job's current attempt."""
     stored = job.claim_sha256 if job is not None and job.claim_sha256 else _NO_SUCH_JOB
-    # Compared in constant time, and also when there is no such job, so that timing tells a stranger nothing.
+    # Compared in constant time, and also when there is no such job, so that timing reveals nothing to a stranger.
     return hmac.compare_digest(stored, token_hash(token)) and job is not None
 
 

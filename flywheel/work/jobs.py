@@ -204,7 +204,7 @@ def _job_send(job_id: int, kind: JobKind) -> bool:
     except Exception as error:
         log.exception("job %s (%s) could not be sent to the trainers", job_id, kind.name)
         wait, reason = float(min(2 ** min(job.dispatches + 2, 16), MAX_WAIT)), f"{type(error).__name__}: {error}"[:2000]
-        # An absent broker is no fault of the job: it is tried again for as long as it is queued.
+        # An absent broker is not the job's fault, so it is tried again for as long as it is queued.
         Job.objects.filter(pk=job_id, status=Status.QUEUED).update(error=reason)
     else:
         return True

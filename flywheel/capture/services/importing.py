@@ -33,13 +33,13 @@ def file_import(
     limit: int | None = None, read: Callable[[FileImport, bool], None] | None = None,
     skipped: Callable[[str], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Capture the rows of a file, or of all files in a folder, and tell for each row what became of it.
+    """Capture the rows of a file, or of all files in a folder, and yield for each row what became of it.
 
     Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
     A finished file that had bad rows is read once more, since what made them bad may be mended: an encoding, a source;
     its good rows are repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the
     rest waits for the next. `read` is called with the import of each file and whether an earlier call had finished it,
-    `skipped` with the reason for each file of a folder or zip that holds no conversations. The iterator has to be read
+    `skipped` with the reason for each file of a folder or zip that holds no conversations. The iterator must be read
     to its end. Raises ValidationFailed for a file that cannot be read.
     """
     taken = found = 0
@@ -80,7 +80,8 @@ def _one(
     try:
         opened = files.open_file(path, format=format, encoding=encoding)
         for reason in opened.skipped:
-            (skipped or _nobody)(reason)
+            if skipped is not None:
+                skipped(reason)
         done = _begin(path=path, source=source, by=by, format=opened.format)
         before = done.finished_at is not None
         if not before:
@@ -92,7 +93,7 @@ def _one(
             with _job_shown(claim, done):
                 yield from capture_bulk(
                     source=source, lines=_rows(opened, done, stop), by=by,
-                    after_chunk=lambda told: _count(done, told, claim),
+                    after_chunk=lambda outcomes: _count(done, outcomes, claim),
                 )
                 if stop is None or done.position < stop:
                     _end(done, by=by)
@@ -129,10 +130,6 @@ def _job_shown(claim: Claim, done: FileImport) -> Iterator[None]:
 def lost_import_end(claim: Claim) -> str:
     """End the job of an import whose process died. A worker cannot go on, because the file is on another machine."""
     raise JobFailed("The process that read the file ended; run the same command again, which resumes it.")
-
-
-def _nobody(reason: str) -> None:
-    """Told when nobody asked to be."""
 
 
 def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:

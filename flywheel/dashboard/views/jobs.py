@@ -40,7 +40,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 def _job(request: AuthenticatedRequest, uid: UUID) -> Job:
     job = access.jobs_for(request.user).filter(uid=uid).first()
     if job is None:
-        raise NotFound(f"there is no job {uid} that is open to you")
+        raise NotFound(f"job {uid} does not exist, or is not open to you")
     return job
 
 

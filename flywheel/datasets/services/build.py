@@ -160,48 +160,43 @@ def _attempt(snapshot: Snapshot, claim: Claim, *, last: bool) -> str:
         build.total = 2 * settled_count(snapshot.project)
         spool = Spool(build.folder / "spool.sqlite3")
         try:
-            _read(build, spool)
-            _write(build, spool)
+            _rows_read(build, spool)
+            _rows_write(build, spool)
         finally:
             spool.close()
-        _finish(build)
-        _store(build)
-        _freeze(build, last=last)
+        _documents_write(build)
+        _files_store(build)
+        _snapshot_freeze(build, last=last)
     return " Some rows are under a legal hold." if LEGAL_HOLD in build.flags else ""
 
 
 # -- first pass: read, ask both gates, keep what is cleared -----------------------------------------------------------
-def _read(build: Build, spool: Spool) -> None:
+def _rows_read(build: Build, spool: Spool) -> None:
     # Answers are searched for personal data soon after they are given; here it is done for those that were not yet.
     for _ in project_search(project=build.snapshot.project):
-        _progress(build)
+        _progress_report(build)
     for batch in settled_chunks(build.snapshot.project):
         with transaction.atomic():
             build.claim.lock()
             facts = record_facts([item.record_id for item in batch])
-            kept, refusals = [], []
+            kept, refusals, asked = [], [], build.snapshot
             for item in batch:
                 found = facts[item.record_id]
-                judged = _judge(build, found)
-                row = _row(build, item, found)
-                reasons = _reasons(item, row, judged)
+                judged = verdict(found, asked.purpose, asked.region, asked.commercial, build.now)
+                row = _row_of(build, item, found)
+                reasons = _refusal_reasons(item, row, judged)
                 if row is None or reasons:
                     refusals.append(_refusal(build, item, reasons))
                 else:
                     kept.append(row)
-                    _note(build, item, found, judged)
+                    _row_note(build, item, found, judged)
             SnapshotRefusal.objects.bulk_create(refusals)
         spool.add(kept)
         build.read += len(batch)
-        _progress(build)
+        _progress_report(build)
 
 
-def _judge(build: Build, facts: RecordFacts) -> Verdict:
-    asked = build.snapshot
-    return verdict(facts, asked.purpose, asked.region, asked.commercial, build.now)
-
-
-def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
+def _row_of(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
     messages = messages_build(
         item.redacted, context_length=item.context_length, reply=item.reply,
         system_prompt=build.snapshot.system_prompt, include_notes=item.include_notes,
@@ -218,7 +213,7 @@ def _row(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
     )
 
 
-def _reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
+def _refusal_reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
     reasons = [
         {"rule": r.rule, "value": r.value, "fix": r.fix}
         for r in quality_reasons_of(state="settled", reply=item.reply, searched=item.searched)
@@ -231,7 +226,7 @@ def _reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[s
         })
     if row is None and not reasons:
         reasons.append({
-            "rule": "no_context", "value": "nothing that the customer said stands before the reply",
+            "rule": "no_context", "value": "the customer said nothing before the reply",
             "fix": "such a conversation cannot teach an answer; leave it out",
         })
     return reasons + [reason.to_json() for reason in judged.reasons]
@@ -253,7 +248,7 @@ def _refusal(build: Build, item: Settled, reasons: list[dict[str, str]]) -> Snap
     )
 
 
-def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> None:
+def _row_note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> None:
     near = group_node("near", item.group_key)
     build.groups.join([near, *(group_node("subject", s.uid) for s in facts.subjects)])
     build.flags.update(judged.flags)
@@ -265,7 +260,7 @@ def _note(build: Build, item: Settled, facts: RecordFacts, judged: Verdict) -> N
 
 
 # -- second pass: split, write, hash ----------------------------------------------------------------------------------
-def _write(build: Build, spool: Spool) -> None:
+def _rows_write(build: Build, spool: Spool) -> None:
     roots, sizes = group_sizes(spool, build.groups.root)
     splits = groups_split(sizes, seed=build.snapshot.seed, shares=build.snapshot.shares)
     spool.place(roots, {root: SPLITS.index(split) for root, split in splits.items()})
@@ -280,17 +275,17 @@ def _write(build: Build, spool: Spool) -> None:
                         for placed, (index, leaf) in zip(batch, leaves, strict=True)
                     ])
                     build.read += len(batch)
-                    _progress(build)
+                    _progress_report(build)
     build.counted = writer.facts()
 
 
-def _progress(build: Build) -> None:
+def _progress_report(build: Build) -> None:
     """Report progress, check for cancellation, extend the claim."""
     build.claim.progress(min(build.read, build.total), total=build.total)
 
 
 # -- the end: documents, storage, one freezing transaction -------------------------------------------------------------
-def _finish(build: Build) -> None:
+def _documents_write(build: Build) -> None:
     snapshot = build.snapshot
     request = manifest.Request(
         uid=str(snapshot.uid), name=snapshot.name, project=snapshot.project.slug, purpose=snapshot.purpose,
@@ -307,7 +302,7 @@ def _finish(build: Build) -> None:
     snapshot.manifest = manifest_write(build.folder, snapshot.manifest)
 
 
-def _store(build: Build) -> None:
+def _files_store(build: Build) -> None:
     """Copy the files to storage, the manifest last: a folder with a manifest is whole."""
     # The root in the path keeps two attempts that saw different states apart, should they ever overlap.
     build.snapshot.path = f"snapshots/{build.snapshot.uid}/{build.root[:16]}"
@@ -322,7 +317,7 @@ def _store(build: Build) -> None:
             default_storage.save(target, File(file))
 
 
-def _freeze(build: Build, *, last: bool) -> None:
+def _snapshot_freeze(build: Build, *, last: bool) -> None:
     snapshot = build.snapshot
     with transaction.atomic():
         build.claim.lock()
@@ -340,7 +335,7 @@ def _freeze(build: Build, *, last: bool) -> None:
         gone = _no_longer_cleared(build)
         if gone and not last:
             raise FactsChanged(gone)
-        _freeze_row(locked, build, tainted=bool(gone))
+        _frozen_save(locked, build, tainted=bool(gone))
         if gone:
             rows_taint(record_ids=gone, snapshots=[locked.pk])
 
@@ -362,7 +357,7 @@ def _no_longer_cleared(build: Build) -> list[int]:
     return gone
 
 
-def _freeze_row(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
+def _frozen_save(snapshot: Snapshot, build: Build, *, tainted: bool) -> None:
     now = timezone.now()
     snapshot.status = Status.TAINTED if tainted else Status.FROZEN
     snapshot.tainted_at = now if tainted else None

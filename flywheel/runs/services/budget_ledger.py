@@ -25,7 +25,7 @@ def budget_locked(device: Device) -> Budget:
     if budget is None and budget_carry() is not None:
         budget = Budget.objects.select_for_update().get(month=selectors.month_of())
     if budget is None:
-        raise Conflict(f"there is no budget for {selectors.month_of():%B %Y}; an admin sets one at /budget/")
+        raise Conflict(f"{selectors.month_of():%B %Y} has no budget; an admin sets one at /budget/")
     if budget.currency != device.currency:
         raise Conflict(
             f"device {device.name!r} is priced in {device.currency} and the budget is in {budget.currency}; "

@@ -26,7 +26,7 @@ Status = ModelVersion.Status
 def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -> ModelVersion:
     """Make a model the one champion of its project; the one before is retired. Promoting the champion changes nothing.
 
-    Raises Conflict when the rule says no and no reason is given, or when the model stands on withdrawn rows, which
+    Raises Conflict when the rule says no and no reason is given, or when the model rests on withdrawn rows, which
     no reason overrides; ValidationFailed for a reason too short to be one; Forbidden without the permission
     "model.promote".
     """
@@ -63,7 +63,7 @@ def model_promote(*, model: ModelVersion, by: User, override_reason: str = "") -
 
 
 def _batches_end(before: ModelVersion, champion: ModelVersion) -> None:
-    """What the champion before was still to suggest is nobody's to read any more."""
+    """Cancel the previous champion's pending batches of suggestions."""
     for batch in before.batches.exclude(status__in=domain.ENDED).order_by("pk"):
         # It may have ended meanwhile.
         with suppress(Conflict):

@@ -1,4 +1,4 @@
-"""Asking for a run: estimate, request, approval. What happens once it is queued is left to leases."""
+"""Requesting a run: estimate, request, approval."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LEAST_RESERVED_HOURS = Decimal("0.5")
 
 @dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """An estimate with what it has to be compared with. `managed`: (provider, price, currency) each."""
+    """An estimate with what it should be compared with. `managed`: (provider, price, currency) each."""
 
     estimate: domain.Estimate
     reservation: Decimal

@@ -1,4 +1,4 @@
-"""The champion's suggestions onto tasks that nobody has annotated: batches, their prompts, their results.
+"""The champion's suggestions onto unannotated tasks: batches, their prompts, their results.
 
 A batch covers a bounded number of tasks in the order of their ids; the next goes on where it ended, so that tasks
 made later get theirs too. What annotators do with suggestions is annotation's.
@@ -54,16 +54,15 @@ def batch_size() -> int:
 def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = None) -> SuggestionBatch | None:
     """Queue the champion's suggestions onto the next open, unannotated tasks that have none from it.
 
-    Returns the batch, the one under way if there is one, or None when no task waits. Raises Forbidden, and Conflict
+    Returns the batch, the active one if there is one, or None when no task waits. Raises Forbidden, and Conflict
     for a model that is not champion or a budget that is used up.
     """
     require("suggestions.publish", by, model.project)
     model = selectors.model_get(model.name)
     if model.status != ModelVersion.Status.CHAMPION:
         raise Conflict(f"model {model.name} is {model.get_status_display().lower()}; only the champion suggests")
-    under_way = _under_way(model)
-    if under_way is not None:
-        return under_way
+    if (active := _batch_active(model)) is not None:
+        return active
     after = _looked_at(model)
     task_ids = list(_tasks(model, after).values_list("pk", flat=True)[: limit or batch_size()])
     if not task_ids:
@@ -90,7 +89,7 @@ def suggestions_publish(*, model: ModelVersion, by: Actor, limit: int | None = N
             )
     except IntegrityError:
         # Lost the race: another batch of this model exists already.
-        return _under_way(model)
+        return _batch_active(model)
     return batch
 
 
@@ -100,13 +99,13 @@ def suggestions_continue() -> int:
     champions = ModelVersion.objects.filter(status=ModelVersion.Status.CHAMPION, batches__status=Status.DONE)
     for model in champions.distinct().select_related("run__device"):
         try:
-            made += _under_way(model) is None and suggestions_publish(model=model, by=SYSTEM) is not None
+            made += _batch_active(model) is None and suggestions_publish(model=model, by=SYSTEM) is not None
         except Conflict as error:
             log.info("no further suggestions of %s: %s", model.name, error)
     return made
 
 
-def _under_way(model: ModelVersion) -> SuggestionBatch | None:
+def _batch_active(model: ModelVersion) -> SuggestionBatch | None:
     return model.batches.exclude(status__in=domain.ENDED).first()
 
 

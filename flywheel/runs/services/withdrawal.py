@@ -152,7 +152,7 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
     """Record what becomes of a model that was taught by withdrawn rows: retrain, retire, or documented anonymity.
 
     It stays in need of retraining whatever is decided: nothing here makes it clean. A later decision replaces this
-    one, and both stand in the ledger. Raises Forbidden, ValidationFailed, and Conflict for a model without withdrawn
+    one, and both are in the ledger. Raises Forbidden, ValidationFailed, and Conflict for a model without withdrawn
     rows.
     """
     require("model.decide", by, model)
@@ -165,7 +165,7 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
     with transaction.atomic():
         locked = ModelVersion.objects.select_for_update().get(pk=model.pk)
         if locked.status != ModelVersion.Status.RETRAIN_REQUIRED:
-            raise Conflict(f"model {locked.name} stands on no withdrawn rows; there is nothing to decide")
+            raise Conflict(f"model {locked.name} was trained on no withdrawn rows; there is nothing to decide")
         locked.decision, locked.decision_reason = decision, reason
         locked.decided_by, locked.decided_at = by, timezone.now()
         locked.save(update_fields=["decision", "decision_reason", "decided_by", "decided_at"])

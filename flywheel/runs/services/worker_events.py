@@ -1,4 +1,4 @@
-"""What a worker tells of a run: events as they happen, and the result at the end."""
+"""What a worker reports of a run: events as they happen, and the result at the end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_report(*, run: TrainingRun, token: str, events: Iterable[Any]) -> int:
         fresh = []
         for event in found:
             if event.seq > job.last_seq:
-                _take(job, event)
+                _event_apply(job, event)
                 fresh.append(event)
         job.save(update_fields=["seconds", "heartbeat_at", "cost", "done", "total", "last_seq", "failures"])
         events_publish(job, fresh)
@@ -77,7 +77,7 @@ def _moment(text: str) -> datetime:
     raise ValidationFailed(f"an event's time is {text[:40]!r}; give ISO 8601 with a time zone", field="events")
 
 
-def _take(job: TrainingRun, event: Event) -> None:
+def _event_apply(job: TrainingRun, event: Event) -> None:
     job.last_seq = event.seq
     if event.kind in ("metric", "estimate", "checkpoint"):
         step, total = event.data.get("step"), event.data.get("total_steps")
@@ -93,37 +93,37 @@ def _take(job: TrainingRun, event: Event) -> None:
 def run_complete(*, run: TrainingRun, token: str, result: Any) -> TrainingRun:
     """End a run with its result: evaluation, a candidate of the next generation, the budget settled.
 
-    Telling it twice is the same as once. Raises ValidationFailed and Conflict for a result that does not fit the run or
-    its uploads, TokenRefused and LeaseLost.
+    Reporting it twice is the same as once. Raises ValidationFailed and Conflict for a result that does not fit the run
+    or its uploads, TokenRefused and LeaseLost.
     """
     if run.status in domain.ENDED:
         return _ended(run)
-    told = _result_check(run, result)
+    reported = _result_check(run, result)
     with transaction.atomic():
         job = job_locked(run, token)
         if job.status not in domain.LEASED:
             return _ended(job)
         budget_ledger.meter(job, timezone.now())
-        job.result = told.to_json()
+        job.result = reported.to_json()
         if job.status == Status.CANCELLING:
             job_finish(job, Status.CANCELLED, actor=trainer_of(job), payload={"attempt": job.attempts})
             return job
         lease_check(job)
-        job.done = told.steps or job.done
-        stop_reason = _stop_reason(job, told)
-        job.error = told.error or stop_reason
-        _evaluation_store(job, told)
-        payload = {"attempt": job.attempts, "steps": told.steps, "stop_reason": stop_reason}
-        if told.status != "failed" and (model := _candidate(job)) is not None:
+        job.done = reported.steps or job.done
+        stop_reason = _stop_reason(job, reported)
+        job.error = reported.error or stop_reason
+        _evaluation_store(job, reported)
+        payload = {"attempt": job.attempts, "steps": reported.steps, "stop_reason": stop_reason}
+        if reported.status != "failed" and (model := _candidate(job)) is not None:
             payload["model"] = model.name
-        job_finish(job, told.status, actor=trainer_of(job), payload=payload)
+        job_finish(job, reported.status, actor=trainer_of(job), payload=payload)
     return job
 
 
-def _stop_reason(job: TrainingRun, told: RunResult) -> str:
-    """Why a run was stopped. A trainer that was told to stop knows of the signal only, not of the budget behind it."""
-    ours = reason_to_stop(job) if told.status == "stopped" else ""
-    return ours or told.stop_reason
+def _stop_reason(job: TrainingRun, reported: RunResult) -> str:
+    """Why a run was stopped. The trainer knows of the signal to stop only, not of the budget behind it."""
+    ours = reason_to_stop(job) if reported.status == "stopped" else ""
+    return ours or reported.stop_reason
 
 
 def _ended(run: TrainingRun) -> TrainingRun:
@@ -135,23 +135,23 @@ def _ended(run: TrainingRun) -> TrainingRun:
 
 def _result_check(run: TrainingRun, result: Any) -> RunResult:
     try:
-        told = RunResult.from_json(result)
+        reported = RunResult.from_json(result)
     except ContractError as error:
         raise ValidationFailed(str(error), field="result") from error
     root = run.spec["snapshot"]["merkle_root"]
-    if told.run_id != str(run.uid) or told.snapshot_root != root:
+    if reported.run_id != str(run.uid) or reported.snapshot_root != root:
         raise ValidationFailed(
-            f"the result is of run {told.run_id} on snapshot {told.snapshot_root}, not of {run.uid} on {root}",
+            f"the result is of run {reported.run_id} on snapshot {reported.snapshot_root}, not of {run.uid} on {root}",
             field="result",
         )
-    if not 0 <= told.steps < MAX_COUNT:
-        raise ValidationFailed(f"the result says {told.steps} steps; give 0 to {MAX_COUNT - 1}", field="result")
-    return told
+    if not 0 <= reported.steps < MAX_COUNT:
+        raise ValidationFailed(f"the result says {reported.steps} steps; give 0 to {MAX_COUNT - 1}", field="result")
+    return reported
 
 
-def _evaluation_store(job: TrainingRun, told: RunResult) -> None:
+def _evaluation_store(job: TrainingRun, reported: RunResult) -> None:
     """Keep the evaluation. One without two losses that are numbers is none, and the promotion rule says so."""
-    found = told.evaluation
+    found = reported.evaluation
     if not found or found.get("base_loss") is None or found.get("tuned_loss") is None:
         return
     try:
@@ -182,7 +182,7 @@ def _candidate(job: TrainingRun) -> ModelVersion | None:
         return None
     # Locked like a withdrawal locks it: either the walk finds this model, or the model is born in need of retraining.
     snapshot = Snapshot.objects.select_for_update().get(pk=job.snapshot_id)
-    # The project's row is what two runs that end at once queue on, so that each gets a generation of its own.
+    # Two runs that end at once queue on the project's row, so that each gets its own generation.
     project = Project.objects.select_for_update().get(pk=snapshot.project_id)
     newest = ModelVersion.objects.filter(project=project).aggregate(n=Max("generation"))["n"] or 0
     model, _ = ModelVersion.objects.get_or_create(run=job, defaults={

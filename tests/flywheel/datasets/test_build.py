@@ -161,7 +161,7 @@ def test_building_again_what_is_frozen_changes_nothing(house: House):
     assert not Job.objects.filter(kind="snapshot.build", finished_at=None).exists()
 
 
-@pytest.mark.parametrize("step", ["_read", "_write", "rows_insert", "_finish", "_store", "_freeze_row"])
+@pytest.mark.parametrize("step", ["_rows_read", "_rows_write", "rows_insert", "_documents_write", "_files_store", "_frozen_save"])
 def test_a_build_killed_anywhere_is_repeated_to_the_same_root(
     house: House, folder_of: Folder, monkeypatch: pytest.MonkeyPatch, step: str
 ):
@@ -200,7 +200,7 @@ def test_a_cancelled_build_leaves_nothing_frozen(house: House):
 
 def test_a_build_that_cannot_be_done_fails_with_its_reason(house: House, monkeypatch: pytest.MonkeyPatch):
     house.settle(5)
-    monkeypatch.setattr(build, "_finish", lambda build: 1 / 0)
+    monkeypatch.setattr(build, "_documents_write", lambda build: 1 / 0)
     snapshot = house.freeze()
     assert snapshot.status == "failed"
     assert "ZeroDivisionError" in snapshot.error
@@ -222,7 +222,7 @@ def withdraw_once(monkeypatch: pytest.MonkeyPatch, step: str, *, times: int, by:
     monkeypatch.setattr(build, step, interrupted)
 
 
-@pytest.mark.parametrize("step", ["_read", "_write", "_store"])
+@pytest.mark.parametrize("step", ["_rows_read", "_rows_write", "_files_store"])
 def test_who_withdraws_while_it_is_built_is_not_in_it(
     house: House, folder_of: Folder, monkeypatch: pytest.MonkeyPatch, steward, step: str
 ):
@@ -239,7 +239,7 @@ def test_a_build_that_facts_keep_changing_under_ends_tainted(
     house: House, monkeypatch: pytest.MonkeyPatch, steward
 ):
     house.settle(10)
-    withdraw_once(monkeypatch, "_store", times=3, by=steward)
+    withdraw_once(monkeypatch, "_files_store", times=3, by=steward)
     snapshot = house.request()
     house.build(snapshot)
     assert snapshot.status == "tainted"

@@ -46,7 +46,7 @@ def test_a_closed_task_is_left_out_and_waits_for_nobody(house: House, chief):
     assert unsettled_count(house.project) == 0
 
 
-@pytest.mark.parametrize("step", ["_read", "_write", "_store"])
+@pytest.mark.parametrize("step", ["_rows_read", "_rows_write", "_files_store"])
 def test_what_is_flagged_while_it_is_built_is_not_in_it(house: House, chief, monkeypatch, step: str):
     house.settle(10)
     real, left = getattr(build, step), [1]

@@ -130,7 +130,7 @@ def test_two_workers_that_build_the_same_snapshot_freeze_it_once_and_whole(house
         whole(snapshot, folder_of(snapshot))
 
 
-@pytest.mark.parametrize("step", ["_read", "_write", "_finish", "_store"])
+@pytest.mark.parametrize("step", ["_rows_read", "_rows_write", "_documents_write", "_files_store"])
 def test_a_worker_that_was_paused_and_wakes_up_changes_nothing(house: House, folder_of, monkeypatch, step: str):
     house.settle(60)
     snapshot = house.request()
