@@ -1,4 +1,4 @@
-"""Who may do what in provenance, and fetching records, subjects and withdrawals by their public names."""
+"""Permissions of provenance, and lookups of records, subjects and withdrawals by uid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flywheel.core.errors import NotFound, ValidationFailed
 from flywheel.core.permissions import STEWARDS, Permission, Person, register, require
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
-from provenance.regions import regions
+from provenance.settings import judged_regions
 
 register({
     "clearance.view": Permission("looking at clearance", STEWARDS),
@@ -68,7 +68,7 @@ def purpose_and_region(params: Mapping[str, str], *, default_purpose: str = "sft
     purpose = params.get("purpose") or default_purpose
     if purpose not in PURPOSES:
         raise ValidationFailed(f"purpose {purpose!r} is not known; use one of {', '.join(PURPOSES)}", field="purpose")
-    region = (params.get("region") or regions()[0]).strip()
+    region = (params.get("region") or judged_regions()[0]).strip()
     # The column holds 40 characters, and PostgreSQL raises an error for a longer value.
     if len(region) > 40:
         raise ValidationFailed(

@@ -1,4 +1,4 @@
-"""REST: consent records and events, withdrawal, verdicts, the ledger. Thin over the same services as the pages."""
+"""REST: consent records and events, withdrawals, verdicts."""
 
 from __future__ import annotations
 
@@ -108,21 +108,23 @@ class Consents(APIView):
 
     @extend_schema(request=ConsentIn, responses={200: ConsentOut, 201: ConsentOut})
     def post(self, request: AuthenticatedApiRequest) -> Response:
-        """Record one consent with its events: 201 when any of it is new, 200 when all of it was held already."""
+        """Record one consent with its events: 201 when any of it is new, 200 when all of it was stored before."""
         # The service checks the row itself, with messages that name the fix; imports of files use the same check.
         record, made = services.consent_record_add(row=_object(request), by=request.user)
         return Response(ConsentOut(record).data, status=201 if made else 200)
 
 
 class ConsentEvents(APIView):
-    """Tell what happened to a consent."""
+    """Record an event of a consent."""
 
     permission = "consent.record"
 
     @extend_schema(request=EventIn, responses={200: ConsentOut, 201: ConsentOut})
     def post(self, request: AuthenticatedApiRequest, record_id: str) -> Response:
-        """Append an event, in any order of arrival: 201, or 200 when it was held already. One that refuses is walked
-        like a withdrawal."""
+        """Append an event: 201, or 200 when it was stored before. Events may arrive in any order.
+
+        A refusal is followed like a withdrawal.
+        """
         record, made = services.consent_event_add(record_id=record_id, event=_object(request), by=request.user)
         return Response(ConsentOut(record).data, status=201 if made else 200)
 
@@ -134,10 +136,10 @@ class SubjectWithdraw(APIView):
 
     @extend_schema(request=WithdrawIn, responses={200: WithdrawnOut, 201: WithdrawnOut})
     def post(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
-        """Blocks at once; what was derived is walked by a job, and the receipt fills.
+        """Block use at once; a job then walks derived data and fills the receipt.
 
-        201 for a new withdrawal. 200 and `repeated` when an earlier one says all of it: that one is returned, with its
-        own time and reason, and nothing changes.
+        201 for a new withdrawal. 200 with `repeated` when an earlier one covers all of it: that one is returned, with
+        its time and reason, and nothing changes.
         """
         body = WithdrawIn(data=_object(request))
         body.is_valid(raise_exception=True)
@@ -156,7 +158,7 @@ class WithdrawalDetail(APIView):
 
     @extend_schema(responses=WithdrawalOut)
     def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
-        """What the withdrawal has reached so far; final once `completed_at` is set."""
+        """What the withdrawal has reached so far. It is final once `completed_at` is set."""
         return Response(WithdrawalOut(access.withdrawal_of(uid)).data)
 
 
@@ -173,7 +175,7 @@ class RecordVerdict(APIView):
         responses=VerdictOut,
     )
     def get(self, request: AuthenticatedApiRequest, uid: UUID) -> Response:
-        """The verdict as the facts stand now, with every reason and its fix."""
+        """The verdict on the current facts, with every reason and its fix."""
         record = access.record_of(uid)
         purpose, region = access.purpose_and_region(request.query_params, default_purpose="")
         commercial = request.query_params.get("commercial", "true").lower() not in ("0", "false", "no")

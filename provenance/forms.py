@@ -1,4 +1,4 @@
-"""Forms of the steward's pages. They check shape only; the services decide."""
+"""Forms of the steward's pages. They check shape only; services validate."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 
 
 class WithdrawForm(forms.Form):
-    """Which purposes, why, and the typed confirmation."""
+    """Purposes, reason and the typed confirmation."""
 
     purposes = forms.MultipleChoiceField(
         choices=[(p, PURPOSE_NAMES[p]) for p in PURPOSES], widget=forms.CheckboxSelectMultiple, initial=list(PURPOSES),
         error_messages={"required": "Choose at least one purpose."},
     )
     reason = forms.CharField(
-        max_length=500, required=False, help_text="How the person told us. Kept with the receipt, not in the ledger."
+        max_length=500, required=False,
+        help_text="How the person asked for it. Kept with the receipt, not in the ledger.",
     )
     confirm = forms.CharField(required=False)

@@ -1,7 +1,4 @@
-"""Where data comes from and what it may be used for: subjects, consent, licences and verdicts.
-
-Knows no example, annotation or snapshot: every key points down to here. Rules are in domain, changes in services.
-"""
+"""Tables of provenance: subjects, consent, lawful bases, records, verdicts and withdrawals."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from django.utils import timezone
 
 
 class Subject(models.Model):
-    """A person whose data is held. `external_ref` is what the source system calls them, within `namespace`."""
+    """A person whose data is held. `external_ref` is the source system's name for them within `namespace`."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     namespace = models.CharField(max_length=100)
@@ -55,7 +52,8 @@ class ConsentRecord(models.Model):
 
 
 class ConsentEvent(models.Model):
-    """What happened to a consent record. Append-only; `event_time` is when it happened, not when it was told."""
+    """What happened to a consent record. Append-only. `event_time` is when it happened, which may be long before it
+    was recorded."""
 
     record = models.ForeignKey(ConsentRecord, on_delete=models.PROTECT, related_name="events")
     event_time = models.DateTimeField()
@@ -94,7 +92,7 @@ class LawfulBasis(models.Model):
 
 
 class ProvenanceRecord(models.Model):
-    """Everything the gate needs to know of one example, without knowing the example."""
+    """The facts that the gate reads about one example."""
 
     class PersonalData(models.TextChoices):
         UNKNOWN = "unknown", "Not looked for yet"
@@ -131,7 +129,7 @@ class ProvenanceRecord(models.Model):
     quarantine_reason = models.CharField(max_length=500, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
     subjects = models.ManyToManyField(Subject, related_name="records")
-    # Set by every service that changes a fact the gate reads, cleared once the record has been judged again.
+    # Every service that changes a fact must set this. Judging the record again clears it.
     judge_due = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -149,9 +147,10 @@ class ProvenanceRecord(models.Model):
 
 
 class GateVerdict(models.Model):
-    """The last verdict on a record for a purpose and region, kept so that pages need not judge again.
+    """The last verdict on a record for one purpose and region, for pages.
 
-    Freezing a snapshot never trusts it: the gate is asked again, inside the freezing transaction.
+    A snapshot build must not rely on it. It asks the gate again inside its own transaction, because facts may have
+    changed since.
     """
 
     record = models.ForeignKey(ProvenanceRecord, on_delete=models.CASCADE, related_name="verdicts")
@@ -177,7 +176,7 @@ class GateVerdict(models.Model):
 
 
 class GateReason(models.Model):
-    """One reason of a refusing verdict, a row of its own so that each count opens into its list."""
+    """One reason of a refusal. It has its own row because every count on the clearance page opens a list."""
 
     verdict = models.ForeignKey(GateVerdict, on_delete=models.CASCADE, related_name="reason_rows")
     purpose = models.CharField(max_length=40)
@@ -211,7 +210,7 @@ class StewardReview(models.Model):
 
 
 class Withdrawal(models.Model):
-    """A withdrawal of consent: it blocks at once, a job then walks what was derived, and the receipt lists it."""
+    """A withdrawal of consent. It blocks at once; a job then walks derived data and lists it in the receipt."""
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="withdrawals")
@@ -219,7 +218,8 @@ class Withdrawal(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(auto_now_add=True)
-    # When the subject said so: consent given before no longer holds. Earlier than requested_at when told late.
+    # When the subject withdrew. Consent given before it no longer holds. It is earlier than `requested_at` when the
+    # withdrawal was recorded late.
     effective_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
     receipt = models.JSONField(default=dict)

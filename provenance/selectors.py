@@ -1,4 +1,4 @@
-"""Reading what the gate needs of many records with a fixed number of queries, and what the steward's pages show."""
+"""Queries for the gate, in a fixed number per thousand records, and for the steward's pages."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from provenance.models import (
     Withdrawal,
 )
 from provenance.reach import MAX_RECORDS, Reached, reach_of, stage_records, stage_titles
-from provenance.regions import regions
+from provenance.settings import judged_regions
 from provenance.stats import gate_scope
 
 CHUNK = 1000
-"""Records whose facts are read at once."""
+"""Records per query."""
 
 # SQLite binds at most this many values to one statement in its oldest supported builds.
 _BIND = 5000
@@ -53,7 +53,7 @@ _RECORD_LISTS = (
 
 
 def _as_text(*names: str) -> dict[str, Cast]:
-    # Lists of purposes and regions are few and the same in most rows: read as text, each is decoded once.
+    # Most rows hold the same few lists of purposes and regions. Read as text, each distinct list is decoded once.
     return {f"{name}_text": Cast(name, TextField()) for name in names}
 
 
@@ -68,7 +68,7 @@ def _set(value: str) -> frozenset[str]:
 
 
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
-    """The gate's facts of these records by key: seven queries per thousand records, whatever they hold."""
+    """The gate's facts by record key, with seven queries per thousand records. Unknown keys are left out."""
     facts: dict[int, RecordFacts] = {}
     for batch in batched(dict.fromkeys(record_ids)):
         facts |= _facts(batch)
@@ -140,7 +140,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
 
 
 def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:
-    # A basis that nobody reviewed is no basis.
+    # A basis must have a reviewer; one without is ignored.
     rows = LawfulBasis.objects.filter(condition, reviewed_by__isnull=False).values_list(
         "subject_id", "basis", "purposes", "document", "valid_until", "revoked_at", "source_system"
     )
@@ -156,14 +156,15 @@ def _source_bases(systems: set[str]) -> dict[str, tuple[Basis, ...]]:
 
 
 def ledger_seq() -> int:
-    """The number of the last committed ledger entry: a point in the order in which facts were changed."""
+    """The number of the last committed ledger entry. Facts that change later have a higher one."""
     return LedgerHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
 
 
 def records_changed_since(seq: int) -> Iterator[int]:
-    """Keys of the records whose facts were changed by entries after number `seq`; some may come twice.
+    """Keys of the records whose facts were changed by entries after number `seq`. A key may come more than once.
 
-    Entries are numbered in the order of their commits, so nothing that commits after `seq` was read is missed.
+    Appending locks the head row until commit, so entries are numbered in the order of their commits and every change
+    that commits after `seq` was read has a higher number.
     """
     touched = LedgerSubject.objects.filter(entry__gt=seq, entry__action__in=sorted(CHANGES_FACTS)).order_by()
 
@@ -184,8 +185,8 @@ def records_of_subjects(subject_ids: list[int]) -> Iterator[int]:
 
 
 def records_refused(record_ids: Iterable[int]) -> dict[int, frozenset[str]]:
-    """Of these records, those that somebody in them said no to, each with the purposes that are refused now."""
-    now, places = timezone.now(), regions()
+    """Those of the records that a subject refused some purpose for, each with the purposes refused now."""
+    now, places = timezone.now(), judged_regions()
     return {
         pk: refused for batch in batched(record_ids) for pk, facts in record_facts(batch).items()
         if (refused := purposes_refused(facts, places, now))
@@ -193,8 +194,8 @@ def records_refused(record_ids: Iterable[int]) -> dict[int, frozenset[str]]:
 
 
 def records_spent(record_ids: Iterable[int]) -> list[int]:
-    """Of these records, those that somebody said no to and that no use is left for."""
-    now, places = timezone.now(), regions()
+    """Those of the records that a subject refused and that may not be used for any purpose now."""
+    now, places = timezone.now(), judged_regions()
     return [
         pk for batch in batched(record_ids) for pk, facts in record_facts(batch).items()
         if nothing_left(facts, places, now)
@@ -202,9 +203,9 @@ def records_spent(record_ids: Iterable[int]) -> list[int]:
 
 
 def subject_refuses(subject_id: int) -> frozenset[str]:
-    """Purposes that a person said no to, in any region kept, with no newer consent since."""
+    """Purposes that a person refused in any judged region, without a newer consent."""
     facts = RecordFacts("", subjects=tuple(_subjects({subject_id}).values()))
-    return purposes_refused(facts, regions(), timezone.now())
+    return purposes_refused(facts, judged_regions(), timezone.now())
 
 
 # -- what the steward's pages show -------------------------------------------------------------------------------------
@@ -212,8 +213,8 @@ def subject_refuses(subject_id: int) -> frozenset[str]:
 class ClearanceCounts:
     """The funnel of one purpose and region in records, counted by jobs.
 
-    stages: (name, title, records) from captured on, None where a stage was not counted yet. rules: those that refuse
-    something, the most first. judged: whether verdicts are kept for this purpose and region at all.
+    stages: (name, title, records) from "captured" on; None where a stage was not counted yet. rules: (rule, records)
+    for rules that refuse something, largest first. judged: whether verdicts are kept for this purpose and region.
     """
 
     stages: list[tuple[str, str, int | None]]
@@ -234,7 +235,7 @@ CAPTURED = "captured"
 
 
 def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
-    """Gauges only: no request counts rows."""
+    """The funnel from gauges, because counting rows in a request grows with the data."""
     scope = gate_scope(purpose, region)
     found = gauges_read([scope, "gate"])
     gate, captured = found[scope], found["gate"]
@@ -256,23 +257,23 @@ def stage_of(name: str, purpose: str, region: str) -> QuerySet[ProvenanceRecord]
 
 
 def verdicts_of(records: Sequence[ProvenanceRecord], purpose: str, region: str) -> dict[int, GateVerdict]:
-    """The kept verdicts on these records, by the record's key."""
+    """Stored verdicts on these records, by record key."""
     found = GateVerdict.objects.filter(record__in=records, purpose=purpose, region=region)
     return {verdict.record_id: verdict for verdict in found}
 
 
 def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
-    """(purpose, region, what holds now) for each purpose and region kept, from consent and withdrawals alone."""
+    """(purpose, region, what holds now) for every purpose and judged region, from consent and withdrawals only."""
     facts, now = _subjects({subject.pk})[subject.pk], timezone.now()
     return [
         (purpose, region, subject_standing(facts.consents, facts.withdrawals, purpose=purpose, region=region, now=now))
-        for purpose in PURPOSES for region in regions()
+        for purpose in PURPOSES for region in judged_regions()
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class ReachPreview:
-    """What a withdrawal will reach. `at_least`: the person has more records than were looked at."""
+    """What a withdrawal will reach. `at_least`: the person has more records than were counted."""
 
     reached: list[Reached]
     at_least: bool

@@ -1,4 +1,4 @@
-"""Work of provenance that follows a commit or the clock. The work itself is in services."""
+"""Background work of provenance. Each job calls one service."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def gauges(claim: Claim) -> None:
 
 @job_kind("consent.refusal_due")
 def refusal_due(claim: Claim) -> None:
-    """Follow a refusal whose time has come."""
+    """Follow a refusal whose event time has come."""
     services.refusal_due(**claim.payload)
 
 
 @shared_task(name="provenance.expire", ignore_result=True)
 def expire() -> None:
-    """Have records judged again whose verdict time has run out for, and those whose message was lost."""
+    """Judge records again whose verdicts have expired, and records whose job was lost."""
     services.verdicts_expire()
     services.due_judge()

@@ -21,7 +21,7 @@ from provenance.domain.gate import RULES
 from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 from provenance.forms import WithdrawForm
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord, Subject, Withdrawal
-from provenance.regions import regions
+from provenance.settings import judged_regions
 
 OUTCOMES = {"cleared": "Cleared", "refused": "Refused"}
 STAGES = {selectors.CAPTURED: "Captured"}
@@ -43,7 +43,7 @@ def clearance(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _selection(purpose: str, region: str) -> dict[str, Any]:
-    kept = regions()
+    kept = judged_regions()
     return {
         "purpose": purpose, "region": region, "purposes": [(p, PURPOSE_NAMES[p]) for p in PURPOSES],
         "purpose_name": PURPOSE_NAMES[purpose], "regions": kept if region in kept else [*kept, region],
@@ -94,7 +94,7 @@ def record_page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     record = access.record_of(uid)
     verdicts = [
         (PURPOSE_NAMES[purpose], region, services.gate_judge([record.pk], purpose=purpose, region=region)[record.pk])
-        for purpose in PURPOSES for region in regions()
+        for purpose in PURPOSES for region in judged_regions()
     ]
     return render(request, "provenance/record.html", {
         "record": record, "verdicts": verdicts, "subjects": record.subjects.order_by("pk")[:50],

@@ -1,7 +1,7 @@
-"""Every act that the ledger records. A service can append no other, because `ledger_append` takes this enum.
+"""Every action that the ledger records. `ledger_append` takes this enum, so a service cannot append another one.
 
-An action that may change a verdict is in `CHANGES_FACTS`: a snapshot that is being built reads those entries, and
-leaves out records whose facts changed since it read them.
+An action that may change a verdict must be in `CHANGES_FACTS`, because a snapshot build reads those entries and leaves
+out records whose facts changed after it read them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """The act, as the ledger stores it."""
+    """The action, as the ledger stores it."""
 
     # People, tokens and projects.
     PERSON_CREATE = "person.create"

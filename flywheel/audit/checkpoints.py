@@ -1,8 +1,8 @@
-"""Signed heads of the ledger: what the chain's length and last hash were at a moment, kept outside the database.
+"""Signed checkpoints of the ledger: the chain's length and last hash at a moment, kept outside the database.
 
-A chain alone cannot tell that its end was cut off and its head row set back. A signed head (Ed25519) can: one is
-written to file storage by a job, and any can be anchored elsewhere and given back to `ledger_verify`. Reading the
-chain is the ledger's.
+A hash chain alone cannot show that its newest entries were deleted and its head row set back. A signed checkpoint
+(Ed25519; C2SP tlog-checkpoint calls it that, RFC 9162 a signed tree head) can. A job writes one to file storage each
+day, and any can be kept elsewhere and given back to `ledger_verify`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class SignedHead:
-    """The chain had `seq` entries at `at` (ISO 8601, UTC), the last with this hash. Key and signature in hex."""
+class Checkpoint:
+    """The chain had `seq` entries at `at` (ISO 8601, UTC), the last with this hash. Key and signature are hex."""
 
     seq: int
     entry_sha256: str
@@ -42,56 +42,55 @@ class SignedHead:
     schema: str = SCHEMA
 
     def signed_bytes(self) -> bytes:
-        """What the signature is over: everything else, as canonical JSON (RFC 8785)."""
+        """The bytes that are signed: every field except the signature, as canonical JSON (RFC 8785)."""
         return rfc8785.dumps({name: value for name, value in asdict(self).items() if name != "signature"})
 
     def line(self) -> str:
-        """The head as one line of JSON, to be kept elsewhere."""
+        """The checkpoint as one line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def head_sign() -> SignedHead | None:
-    """Sign the chain as it stands; None while it has no entry."""
+def checkpoint_sign() -> Checkpoint | None:
+    """Sign the chain's current end. None while the chain has no entry."""
     head = LedgerHead.objects.filter(pk=1, seq__gt=0).first()
     if head is None:
         return None
     key = _key()
-    unsigned = SignedHead(
+    unsigned = Checkpoint(
         seq=head.seq, entry_sha256=head.entry_sha256, public_key=_public(key),
         at=timezone.now().astimezone(UTC).isoformat(timespec="seconds"),
     )
-    return SignedHead(**asdict(unsigned) | {"signature": key.sign(unsigned.signed_bytes()).hex()})
+    return Checkpoint(**asdict(unsigned) | {"signature": key.sign(unsigned.signed_bytes()).hex()})
 
 
-def head_store() -> SignedHead | None:
-    """Write a signed head to file storage, once a day at most; None when there is nothing new to sign.
-
-    Its name says its place in the chain, so that repeating it changes nothing.
-    """
+def checkpoint_store() -> Checkpoint | None:
+    """Write a checkpoint to file storage, at most once a day. None when there is nothing new to sign."""
     newest = max(_names(), default="")
     held = LedgerHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
     if newest and (newest >= _name(held) or _written_today(newest)):
         return None
-    head = head_sign()
+    head = checkpoint_sign()
+    # The file's name is the chain's length, so a job that runs twice writes the same file once.
     if head is not None and not default_storage.exists(f"{FOLDER}/{_name(head.seq)}"):
         default_storage.save(f"{FOLDER}/{_name(head.seq)}", ContentFile(head.line().encode()))
     return head
 
 
-def heads_stored() -> list[SignedHead]:
-    """The heads in file storage, in the chain's order. Raises ValidationFailed for a file that is none."""
+def checkpoints_stored() -> list[Checkpoint]:
+    """The checkpoints in file storage, in the chain's order. Raises ValidationFailed for a file that cannot be read."""
     return [_stored(name) for name in sorted(_names())]
 
 
-def heads_read(lines: Iterable[str]) -> Iterator[SignedHead]:
-    """Heads from lines of JSON, such as were kept elsewhere. Raises ValidationFailed naming the line."""
+def checkpoints_read(lines: Iterable[str]) -> Iterator[Checkpoint]:
+    """Checkpoints from lines of JSON that were kept elsewhere. Raises ValidationFailed naming the line."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield _head(line, f"line {number}")
 
 
-def head_fault(head: SignedHead) -> str:
-    """What is wrong with a head's signature; "" when a key that is trusted here made it."""
+def checkpoint_fault(head: Checkpoint) -> str:
+    """What is wrong with a checkpoint's signature. "" when a key that this installation trusts made it."""
+    # Keys that were replaced stay trusted, because their checkpoints still prove the older part of the chain.
     trusted = {_public(_key()), *(name.lower() for name in settings.FLYWHEEL["LEDGER_PUBLIC_KEYS"])}
     if head.public_key.lower() not in trusted:
         return f"the head of entry {head.seq} is signed by key {head.public_key[:16]}…, which is not trusted here"
@@ -104,11 +103,12 @@ def head_fault(head: SignedHead) -> str:
 
 
 def public_key() -> str:
-    """The key that this installation's heads are checked with, in hex."""
+    """The public key (hex) of this installation's checkpoints."""
     return _public(_key())
 
 
 def _key() -> Ed25519PrivateKey:
+    # An Ed25519 key is 32 bytes, so the secret is hashed. The prefix separates this key from other uses of the secret.
     secret = settings.FLYWHEEL["LEDGER_KEY"] or settings.SECRET_KEY
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"ledger head\x00" + secret.encode()).digest())
 
@@ -121,10 +121,12 @@ def _names() -> list[str]:
     try:
         return [name for name in default_storage.listdir(FOLDER)[1] if name.endswith(".json")]
     except FileNotFoundError:
+        # Local storage has no folder before the first checkpoint.
         return []
 
 
 def _name(seq: int) -> str:
+    # Padded, because names must sort like numbers.
     return f"{seq:016d}.json"
 
 
@@ -132,20 +134,20 @@ def _written_today(name: str) -> bool:
     return datetime.fromisoformat(_stored(name).at).date() >= timezone.now().astimezone(UTC).date()
 
 
-def _stored(name: str) -> SignedHead:
+def _stored(name: str) -> Checkpoint:
     with default_storage.open(f"{FOLDER}/{name}") as file:
         return _head(file.read(MOST_BYTES), f"{FOLDER}/{name}")
 
 
-def _head(text: str | bytes, where: str) -> SignedHead:
+def _head(text: str | bytes, where: str) -> Checkpoint:
     try:
         value: dict[str, Any] = json.loads(text)
-        head = SignedHead(**value)
+        head = Checkpoint(**value)
         datetime.fromisoformat(head.at)
     except (ValueError, TypeError, RecursionError):
-        raise ValidationFailed(f"{where} is no signed head of a ledger; take it back from where it was kept") from None
+        raise ValidationFailed(f"{where} is not a signed head of a ledger; copy it again from its keeper") from None
     if head.schema != SCHEMA or not isinstance(head.seq, int) or not all(
         isinstance(text, str) for text in (head.entry_sha256, head.public_key, head.signature)
     ):
-        raise ValidationFailed(f"{where} is no head of schema {SCHEMA!r}")
+        raise ValidationFailed(f"{where} is not a signed head of schema {SCHEMA!r}; copy it again from its keeper")
     return head

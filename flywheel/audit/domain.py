@@ -1,4 +1,4 @@
-"""The hash chain's arithmetic, on plain values."""
+"""Hashing of the ledger's chain, on plain values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import rfc8785
 GENESIS = "0" * 64
 """The `previous` of the first entry."""
 
-# RFC 8785 numbers are IEEE doubles: larger whole numbers would lose digits.
+# RFC 8785 writes numbers as IEEE doubles, so larger integers would lose digits. They become text.
 _SAFE_INTEGER = 2**53 - 1
 
 
 def json_safe(value: Any) -> Any:
-    """The value as JSON that canonicalises: dates, identifiers and decimals become text, tuples and sets lists."""
+    """The value as JSON with a canonical form: dates, identifiers and decimals become text, tuples and sets lists."""
     if isinstance(value, dict):
         return {str(k): json_safe(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -41,13 +41,14 @@ def payload_hash(payload: Any) -> str:
 
 
 def subjects_of(touched: Mapping[str, Iterable[object]]) -> list[tuple[str, str]]:
-    """(kind, ident) of everything an act touched, sorted and each once. None among the identifiers is left out."""
+    """Sorted, distinct (kind, ident) pairs of everything an act touched. An identifier of None is left out."""
     return sorted({(kind, str(ident)) for kind, idents in touched.items() for ident in idents if ident is not None})
 
 
 def subjects_hash(subjects: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 (hex) of an entry's sorted subjects. Kinds and identifiers hold no line break."""
+    """SHA-256 (hex) of an entry's sorted subjects."""
     digest = hashlib.sha256()
+    # Unambiguous without escaping, because kinds hold no colon and neither part holds a line break.
     for kind, ident in subjects:
         digest.update(f"{kind}:{ident}\n".encode())
     return digest.hexdigest()

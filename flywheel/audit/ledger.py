@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from flywheel.audit import domain as chain
 from flywheel.audit.actions import Action
-from flywheel.audit.checkpoints import SignedHead, head_fault, heads_stored
+from flywheel.audit.checkpoints import Checkpoint, checkpoint_fault, checkpoints_stored
 from flywheel.audit.models import LedgerEntry, LedgerHead, LedgerSubject
 from flywheel.core.actors import Actor, actor_name
 from flywheel.core.errors import ValidationFailed
@@ -66,16 +66,13 @@ def entries_of(touched: Mapping[str, Iterable[object]]) -> QuerySet[LedgerEntry]
 
 
 def entry_hash(entry: LedgerEntry) -> str:
-    """The hash that the next entry names as its previous."""
+    """The entry's hash, which the next entry stores as its previous."""
+    # In UTC, because a hash must not depend on the installation's time zone setting.
+    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     return chain.entry_hash(
-        seq=entry.seq, at=_stamp(entry.at), actor=entry.actor, action=entry.action, object=entry.object,
+        seq=entry.seq, at=at, actor=entry.actor, action=entry.action, object=entry.object,
         payload_sha256=entry.payload_sha256, subjects_sha256=entry.subjects_sha256, previous=entry.previous,
     )
-
-
-def _stamp(at: datetime) -> str:
-    # In UTC whatever zone the installation shows times in, so that a hash never depends on a setting.
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _locked_head() -> LedgerHead:
@@ -88,7 +85,7 @@ def _locked_head() -> LedgerHead:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """What verifying found: entries and signed heads read, and the first broken entry with the reason, if any."""
+    """Entries and checkpoints that were verified, and the first broken entry with the reason, if any."""
 
     entries: int
     broken_seq: int | None = None
@@ -100,32 +97,33 @@ class LedgerReport:
         return self.broken_seq is None
 
 
-def ledger_verify(*, anchored: Iterable[SignedHead] = ()) -> LedgerReport:
-    """Read the whole chain once, in constant memory, and name the first entry that does not fit.
+def ledger_verify(*, anchored: Iterable[Checkpoint] = ()) -> LedgerReport:
+    """Read the whole chain once, in constant memory, and name the first broken entry.
 
-    It has to fit the head row, every signed head in file storage, and those that were `anchored` elsewhere. Entries
-    that are appended meanwhile are left to the next time.
+    The chain must match the head row, every checkpoint in file storage, and the `anchored` ones that were kept
+    elsewhere. Entries that are appended while it reads are not verified.
     """
     try:
-        signed = [*heads_stored(), *anchored]
+        signed = [*checkpoints_stored(), *anchored]
     except ValidationFailed as error:
         return LedgerReport(entries=0, broken_seq=0, reason=error.message)
-    heads = {head.seq: head for head in signed}
+    checkpoints = {head.seq: head for head in signed}
     for head in signed:
-        if fault := head_fault(head):
+        if fault := checkpoint_fault(head):
             return LedgerReport(entries=0, broken_seq=head.seq, reason=fault)
-        if heads[head.seq].entry_sha256 != head.entry_sha256:
+        if checkpoints[head.seq].entry_sha256 != head.entry_sha256:
             return LedgerReport(entries=0, broken_seq=head.seq, reason=f"two signed heads of entry {head.seq} differ")
-    # In this order: an entry that is seen before the head is read is counted in the head, unless it was put there.
+    # The newest entry is read before the head row: an entry that commits in between is then counted by the head only,
+    # and a newest entry beyond the head is always a forged one.
     newest = LedgerEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
     end = LedgerHead.objects.filter(pk=1).first() or LedgerHead(seq=0, entry_sha256=chain.GENESIS)
     previous, expected = chain.GENESIS, 1
     for entry, subjects_sha256 in _entries_with_subjects(end.seq):
-        reason = _fault(entry, expected, previous, subjects_sha256) or _head_fault(entry, heads)
+        reason = _entry_fault(entry, expected, previous, subjects_sha256) or _checkpoint_mismatch(entry, checkpoints)
         if reason:
             return LedgerReport(entries=expected - 1, broken_seq=min(entry.seq, expected), reason=reason)
         previous, expected = entry.entry_sha256, expected + 1
-    if reason := _end_fault(newest, expected - 1, previous, end, heads):
+    if reason := _end_fault(newest, expected - 1, previous, end, checkpoints):
         return LedgerReport(entries=expected - 1, broken_seq=expected, reason=reason)
     return LedgerReport(entries=expected - 1, heads=len(signed))
 
@@ -147,9 +145,10 @@ def _entries_with_subjects(last: int) -> Iterator[tuple[LedgerEntry, str]]:
         yield entry, waiting[1] if waiting is not None and waiting[0] == entry.seq else chain.subjects_hash([])
 
 
-def _fault(entry: LedgerEntry, expected: int, previous: str, subjects_sha256: str) -> str:
+def _entry_fault(entry: LedgerEntry, expected: int, previous: str, subjects_sha256: str) -> str:
     if entry.seq != expected:
-        return f"entry {expected} is missing" if entry.seq > expected else f"entry {entry.seq} is none of the chain"
+        missing = entry.seq > expected
+        return f"entry {expected} is missing" if missing else f"entry {entry.seq} does not belong to the chain"
     if entry.previous != previous:
         return f"entry {entry.seq} does not continue entry {expected - 1}"
     if subjects_sha256 != entry.subjects_sha256:
@@ -165,21 +164,21 @@ def _payload_fits(entry: LedgerEntry) -> bool:
     try:
         return chain.payload_hash(entry.payload) == entry.payload_sha256
     except (ValueError, RecursionError):
-        # What was written always has a canonical form; a number beyond it was put there later.
+        # `ledger_append` writes only payloads with a canonical form, so one without was changed later.
         return False
 
 
-def _head_fault(entry: LedgerEntry, heads: dict[int, SignedHead]) -> str:
-    head = heads.get(entry.seq)
+def _checkpoint_mismatch(entry: LedgerEntry, checkpoints: dict[int, Checkpoint]) -> str:
+    head = checkpoints.get(entry.seq)
     if head is None or head.entry_sha256 == entry.entry_sha256:
         return ""
-    return f"entry {entry.seq} is not the one that was signed on {head.at}: the chain was written anew"
+    return f"entry {entry.seq} is not the one that was signed on {head.at}: the chain was rewritten"
 
 
-def _end_fault(newest: int, length: int, last: str, end: LedgerHead, heads: dict[int, SignedHead]) -> str:
+def _end_fault(newest: int, length: int, last: str, end: LedgerHead, checkpoints: dict[int, Checkpoint]) -> str:
     if end.seq != length or end.entry_sha256 != last or newest > end.seq:
         return f"the head says {end.seq} entries, the chain has {max(newest, length)}"
-    beyond = max((signed for signed in heads.values() if signed.seq > length), key=lambda h: h.seq, default=None)
+    beyond = max((signed for signed in checkpoints.values() if signed.seq > length), key=lambda h: h.seq, default=None)
     if beyond is not None:
         return (
             f"a head signed on {beyond.at} counts {beyond.seq} entries, the chain has {length}: its end was cut off, "

@@ -1,4 +1,4 @@
-"""The ledger: one hash chain over every change of state."""
+"""Tables of the ledger: entries, the subjects they touched, and the head row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LedgerHead(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """One link of the hash chain over every change of state. The database refuses to change or delete one."""
+    """One link of the hash chain over every change of state. Triggers reject updates and deletes."""
 
     seq = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()
@@ -39,8 +39,9 @@ class LedgerEntry(models.Model):
 
 
 class LedgerSubject(models.Model):
-    """One thing that an act touched. An act on 10,000 tasks has 10,000 of these, so that each thing's history is one
-    indexed query. `ident` is the thing's primary key as text, whatever its kind."""
+    """One thing that an act touched. `ident` is its primary key as text, for every kind."""
+
+    # An act on 10,000 tasks has 10,000 rows here, because the history of each task must be one indexed query.
 
     entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="subjects", db_index=False)
     kind = models.CharField(max_length=20)

@@ -1,4 +1,4 @@
-"""Verifying the ledger as a job that people watch."""
+"""Verification of the ledger as a job on the Jobs page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OBJECT = "ledger"
 
 
 def ledger_verify_request(*, by: User) -> Job:
-    """Ask for the whole chain to be read. While one waits or runs, that one is returned."""
+    """Request a verification of the whole chain. Returns the waiting or running job if there is one."""
     return job_add(
         kind=VERIFY_KIND, dedupe_key=OBJECT, title="Verify the ledger", requested_by=by, object_ref=OBJECT,
         unit="entries",
@@ -21,8 +21,8 @@ def ledger_verify_request(*, by: User) -> Job:
 
 
 def ledger_verify_run(claim: Claim) -> str:
-    """Read the chain. Returns what was found; raises JobFailed when the chain is broken, and JobCancelled."""
-    # The reading has no steps, so a cancel counts before it only.
+    """Verify the chain and return the result as a sentence. Raises JobFailed for a broken chain, and JobCancelled."""
+    # Verification has no steps, so it can be cancelled only before it starts.
     claim.cancel_check()
     report = ledger_verify()
     if not report.ok:

@@ -1,4 +1,4 @@
-"""The ledger's page: entries, newest first, and the last verification."""
+"""The ledger page: entries, newest first, and the last verification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flywheel.work.models import Job
 @require_GET
 @permitted("ledger.view")
 def ledger(request: AuthenticatedRequest) -> HttpResponse:
-    """The chain, newest first, and what verifying it said last."""
+    """Entries, newest first, and the result of the last verification."""
     action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
     entries = LedgerEntry.objects.all()
     if thing:
@@ -33,6 +33,6 @@ def ledger(request: AuthenticatedRequest) -> HttpResponse:
 @require_POST
 @permitted("ledger.verify")
 def verify(request: AuthenticatedRequest) -> HttpResponse:
-    """Have the chain verified by a job."""
+    """Request a verification of the chain."""
     ledger_verify_request(by=request.user)
     return redirect("audit:ledger")

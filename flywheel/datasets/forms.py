@@ -8,7 +8,7 @@ from django import forms
 
 from annotation.models import Project
 from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
-from provenance.regions import regions
+from provenance.settings import judged_regions
 from training.contract.snapshot import MAX_SHARE
 
 
@@ -37,7 +37,7 @@ class SnapshotForm(forms.Form):
     def __init__(self, *args: Any, projects: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["project"].queryset = projects  # type: ignore[attr-defined]
-        self.fields["region"].initial = regions()[0]
+        self.fields["region"].initial = judged_regions()[0]
 
     def request_fields(self) -> dict[str, Any]:
         """The service's arguments."""

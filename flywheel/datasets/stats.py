@@ -11,7 +11,7 @@ from flywheel.datasets.selectors import STAGES
 from flywheel.stats.registry import Counted, counter
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateVerdict
-from provenance.regions import regions
+from provenance.settings import judged_regions
 
 
 @counter("datasets.settled")
@@ -21,7 +21,7 @@ def settled_cleared_count(now: datetime) -> Counted:
     settled = Task.objects.filter(state=Task.State.SETTLED)
     by_project = dict(settled.order_by().values_list("project_id").annotate(n=Count("pk")))
     for purpose in JUDGED_PURPOSES:
-        for region in regions():
+        for region in judged_regions():
             cleared = GateVerdict.objects.filter(purpose=purpose, region=region, cleared=True)
             ready = dict(
                 settled.filter(example__provenance_id__in=cleared.values("record_id"))

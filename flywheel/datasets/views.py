@@ -22,7 +22,7 @@ from flywheel.datasets.refusal_text import RULE_NAMES, missing_sentence
 from flywheel.stats.series import gauges_read
 from provenance.access import subject_asked
 from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
-from provenance.regions import regions
+from provenance.settings import judged_regions
 from provenance.stats import gate_scope
 
 
@@ -61,7 +61,7 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
 
 def _estimate(projects: list[Any]) -> dict[str, Any]:
     """Rows that are settled and cleared now, by project and purpose, as a job counted them."""
-    region = regions()[0]
+    region = judged_regions()[0]
     scopes = {purpose: gate_scope(purpose, region) for purpose in JUDGED_PURPOSES}
     gauges = gauges_read(scopes.values(), prefix="settled")
 

@@ -1,1 +1,1 @@
-"""Pure rules of provenance: no Django, no torch."""
+"""Pure rules of provenance, without Django and torch."""

@@ -1,6 +1,6 @@
-"""What a subject's consent records and other lawful bases say at a moment, whatever order their events arrived in.
+"""What consent records and other lawful bases allow at a moment. The order in which events arrived has no effect.
 
-Times are aware datetimes. Which records a person's consent covers, and the rest of the gate, is left to `gate`.
+Times are aware datetimes. Consent records follow ISO/IEC TS 27560, states follow W3C DPV.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from provenance.domain.vocabulary import LIVE_STATES, REFUSING_STATES, is_consen
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One consent event: when it happened, the state it brought, and for how many seconds it holds (None: no end)."""
+    """One consent event: when it happened, the state it brought, and its validity in seconds (None: without end)."""
 
     at: datetime
     state: str
@@ -57,8 +57,8 @@ class Withdrawn:
 class Standing:
     """What holds at a moment.
 
-    state: the DPV state ("" when nothing was ever said). since: when it began to hold. until: when it ends by itself
-    or by an event that is already recorded for later; None for never.
+    state: the DPV state, "" without any record. since: when it began. until: when it ends by itself or through an event
+    that is recorded for later; None for never.
     """
 
     state: str
@@ -75,7 +75,7 @@ def record_standing(events: Iterable[Event], now: datetime) -> Standing:
     """The state of one consent record at `now`.
 
     The newest event that has happened decides. Of several at the same instant a blocking one wins, and of several
-    grants the one that ends first, so that the order in which events were told never matters.
+    grants the one that ends first, because the order of arrival must not matter.
     """
     known = list(events)
     past = [event for event in known if event.at <= now]
@@ -97,6 +97,7 @@ def _decides(event: Event) -> tuple[datetime, bool, float, str]:
 def _end(event: Event) -> datetime | None:
     if event.state not in LIVE_STATES or event.validity_seconds is None:
         return None
+    # A validity beyond year 9999 cannot be represented; it counts as without end.
     try:
         return event.at + timedelta(seconds=event.validity_seconds)
     except OverflowError:
@@ -110,10 +111,10 @@ def _earliest(*moments: datetime | None) -> datetime | None:
 def subject_standing(
     consents: Iterable[Consent], withdrawals: Iterable[Withdrawn], *, purpose: str, region: str, now: datetime
 ) -> Standing:
-    """What a person's records and withdrawals together say of one purpose in one region at `now`.
+    """What a person's records and withdrawals together allow for one purpose in one region at `now`.
 
     A refusal (withdrawn, revoked, refused, invalidated) in any record covering the purpose beats every grant that is
-    not newer. Otherwise one live record suffices. A record whose basis is not consent says nothing here.
+    not newer. Otherwise one live record suffices. A record whose basis is not consent is ignored.
     """
     relevant = [c for c in consents if purpose in c.purposes and is_consent_basis(c.lawful_basis)]
     standings = [(consent, record_standing(consent.events, now)) for consent in relevant]
@@ -142,7 +143,7 @@ def _after(standing: Standing, refusal: Standing) -> bool:
 def _latest_refusal(
     consents: Iterable[Consent], withdrawals: Iterable[Withdrawn], purpose: str, now: datetime
 ) -> Standing | None:
-    # An event says more exactly what was said than the withdrawal that it led to, so it comes last at the same time.
+    # At the same instant the event's state is preferred to the withdrawal it caused, because it is more exact.
     refusals = [
         (event.at, 1, event.state) for c in consents for event in c.events
         if event.at <= now and event.state in REFUSING_STATES
@@ -166,5 +167,5 @@ def basis_holds(basis: Basis, source_system: str, purpose: str, now: datetime) -
 
 
 def basis_end(basis: Basis, now: datetime) -> datetime | None:
-    """When a basis that holds now will cease to by itself."""
+    """When a basis that holds now ends by itself. None for never."""
     return _earliest(*(m for m in (basis.valid_until, basis.revoked_at) if m is not None and m > now))

@@ -1,4 +1,4 @@
-"""Consent as it is told from outside, checked: what is wrong is named with its field and the mend."""
+"""Validation of consent records from outside. Errors name the field, the value and the fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provenance.domain.vocabulary import CONSENT_STATES, PURPOSES, is_consent_ba
 
 
 class DraftError(ValueError):
-    """Something told from outside is not of the form; `field` names where."""
+    """Input is not a valid consent record. `field` names the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class DraftError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """One consent event. `at` is aware; `validity_seconds` None means without an end."""
+    """One consent event. `at` is aware; `validity_seconds` None means without end."""
 
     at: datetime
     state: str
@@ -33,7 +33,7 @@ class EventDraft:
 
 @dataclass(frozen=True, slots=True)
 class ConsentDraft:
-    """One consent record with events. `details` are the optional fields of the model, checked for type only."""
+    """One consent record with events. `details` are the model's optional fields, of which only the type is checked."""
 
     namespace: str
     subject_ref: str
@@ -55,7 +55,7 @@ _KNOWN = {"namespace", "subject_ref", "record_id", "purposes", "lawful_basis", "
 def consent_draft(row: Any) -> ConsentDraft:
     """Check one consent record. Raises DraftError."""
     if not isinstance(row, Mapping):
-        raise DraftError("", f"it is {type(row).__name__}; give an object")
+        raise DraftError("", f"the row is {type(row).__name__}; give an object")
     unknown = sorted(set(row) - _KNOWN)
     if unknown:
         raise DraftError(str(unknown[0]), f"{unknown[0]!r} is not a field of a consent record; leave it out")
@@ -120,7 +120,7 @@ def _text(row: Mapping[str, Any], name: str, most: int, *, default: str | None =
     if len(value) > most:
         raise DraftError(name, f"{name} has {len(value)} characters; {most} are allowed")
     if not is_plain(value):
-        raise DraftError(name, f"{name} holds NUL or half a surrogate pair; leave it out")
+        raise DraftError(name, f"{name} contains NUL or half a surrogate pair; remove it")
     return value
 
 

@@ -15,11 +15,11 @@ _DURATION = re.compile(
 def duration_seconds(text: str, *, start: datetime) -> int:
     """Seconds from `start` until the duration has passed; the 31st plus a month is the month's last day.
 
-    Raises ValueError for anything that is no whole, positive ISO 8601 duration.
+    Raises ValueError for text that is not a whole, positive ISO 8601 duration.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no ISO 8601 duration; write for example P1Y, P6M or P30D")
+        raise ValueError(f"{text!r} is not an ISO 8601 duration; write for example P1Y, P6M or P30D")
     part = {name: int(value or 0) for name, value in match.groupdict().items()}
     try:
         end = _months_later(start, part["years"] * 12 + part["months"]) + timedelta(
@@ -27,10 +27,10 @@ def duration_seconds(text: str, *, start: datetime) -> int:
             seconds=part["seconds"],
         )
     except (OverflowError, ValueError):
-        raise ValueError(f"{text!r} from {start:%Y-%m-%d} lies beyond the calendar; give a shorter one") from None
+        raise ValueError(f"{text!r} from {start:%Y-%m-%d} ends after year 9999; give a shorter duration") from None
     seconds = int((end - start).total_seconds())
     if seconds <= 0:
-        raise ValueError(f"{text!r} lasts no time at all; give a longer one, or none for consent without an end")
+        raise ValueError(f"{text!r} has no length; give a longer duration, or none for consent without end")
     return seconds
 
 

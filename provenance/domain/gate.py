@@ -1,7 +1,7 @@
-"""The gate: may one record teach for a purpose in a region? A pure function over plain facts, deny by default.
+"""The gate: may a record be used for a purpose in a region? A pure function over plain facts. It denies by default.
 
-Every missing fact is a reason to refuse, and a verdict lists all reasons, each with the value seen and the fix.
-Whether an example was annotated well is another question, asked elsewhere. The rules are listed in docs/provenance.md.
+Every missing fact is a reason to refuse. A verdict lists all reasons, each with the value seen and the fix.
+docs/provenance.md lists the rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from provenance.domain.vocabulary import PURPOSES, REFUSING_STATES
 
 @dataclass(frozen=True, slots=True)
 class SubjectFacts:
-    """A person whose data it is, by identifier; what the source calls them never enters a verdict."""
+    """A person whose data it is. Only the uid may appear in a verdict, because pages and exports show verdicts."""
 
     uid: str
     consents: tuple[Consent, ...] = ()
@@ -28,7 +28,7 @@ class SubjectFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordFacts:
-    """All the gate needs to know of a record. `bases` are those recorded for the whole source system."""
+    """The facts of one record. `bases` are those recorded for its whole source system."""
 
     uid: str
     source_system: str = ""
@@ -54,7 +54,7 @@ class RecordFacts:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: may it teach for this purpose, in this region, commercially or not, at this moment?"""
+    """What is asked: the purpose, the region, whether use is commercial, and the moment."""
 
     purpose: str
     region: str
@@ -77,7 +77,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Cleared when there is no reason against. expires_at: when time alone may change the answer; None for never."""
+    """Cleared without reasons. expires_at: when time alone may change the answer; None for never."""
 
     cleared: bool
     reasons: tuple[Reason, ...]
@@ -96,7 +96,7 @@ CONSENT_RULES = {
     "ConsentRequestDeferred": "consent_deferred", "ConsentUnknown": "consent_unknown",
     "OutsideRegion": "consent_outside_region", "": "no_consent",
 }
-"""The rule that a consent state which is not live runs into."""
+"""The rule that refuses for each consent state that is not live."""
 
 RULES: dict[str, str] = {
     "origin_unknown": "Origin is not known",
@@ -123,11 +123,11 @@ RULES: dict[str, str] = {
     "quarantined": "Quarantined by a steward",
     "erased": "Erased",
 }
-"""Every rule of the gate with its name for people, in the order in which reasons are listed."""
+"""Every rule with its display name, in the order in which reasons are listed."""
 
 
 def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> Verdict:
-    """Judge one record. Never raises: a purpose or region that is not known is a reason to refuse."""
+    """Judge one record. Never raises: an unknown purpose or region is a reason to refuse."""
     question = Question(purpose, region, commercial, now)
     standings = [(s, _standing(s, purpose, region, now)) for s in facts.subjects]
     terms = _best_terms(facts.license_spdx, commercial)
@@ -144,9 +144,10 @@ MOST_ENDS = 32
 
 
 def cleared_until(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> datetime | None:
-    """When a record that is cleared now ceases to be by itself; None for never, `now` when it is refused.
+    """When a record that is cleared now stops being cleared by itself. None for never, `now` when it is refused.
 
-    One of several consents may end and another go on, so each moment at which time may change the answer is tried.
+    One of several consents may end while another continues, so each moment at which time may change the answer is
+    tried, up to `MOST_ENDS` of them.
     """
     at: datetime | None = now
     for _ in range(MOST_ENDS):
@@ -179,7 +180,7 @@ def _origin(facts: RecordFacts, question: Question) -> Iterator[Reason]:
         if not getattr(facts, name)
     ]
     if missing:
-        yield Reason("origin_unknown", f"no {', no '.join(missing)}", "record where it comes from at its source")
+        yield Reason("origin_unknown", f"no {', no '.join(missing)}", "record these fields at its source")
 
 
 def _purpose(facts: RecordFacts, question: Question) -> Iterator[Reason]:
@@ -212,7 +213,7 @@ def _personal_data(facts: RecordFacts, question: Question) -> Iterator[Reason]:
     if facts.personal_data == "present":
         yield Reason("personal_data_unredacted", "present", "redact it, or have a steward clear its use")
     elif facts.personal_data not in ("none", "redacted", "cleared"):
-        yield Reason("personal_data_unknown", facts.personal_data, "have it looked for")
+        yield Reason("personal_data_unknown", facts.personal_data, "run the search for personal data")
 
 
 def _keeping(facts: RecordFacts, question: Question) -> Iterator[Reason]:
@@ -222,7 +223,7 @@ def _keeping(facts: RecordFacts, question: Question) -> Iterator[Reason]:
     if facts.quarantined:
         yield Reason("quarantined", facts.quarantine_reason or "no reason given", "a steward may release it")
     if facts.erased:
-        yield Reason("erased", "its content is gone", "nothing brings it back")
+        yield Reason("erased", "its content is gone", "none; the content cannot be restored")
 
 
 _RULES: tuple[Callable[[RecordFacts, Question], Iterator[Reason]], ...] = (
@@ -231,7 +232,7 @@ _RULES: tuple[Callable[[RecordFacts, Question], Iterator[Reason]], ...] = (
 
 
 def _best_terms(spdx: str, commercial: bool) -> Terms | None:
-    """Of an expression's alternatives, one that permits the use if there is one, with the fewest duties."""
+    """The alternative of an SPDX expression that permits the use, if any, with the fewest duties."""
     options = licence_terms(spdx)
     if not options:
         return None
@@ -284,7 +285,7 @@ def _subject(
 ) -> Iterator[Reason]:
     if standing.live:
         return
-    # Somebody who said no is not overruled by a basis that was recorded about them.
+    # Another basis must not overrule a person's refusal.
     if (own or whole_source) and standing.state not in REFUSING_STATES:
         return
     since = f" since {standing.since:%Y-%m-%d}" if standing.since else ""
@@ -312,7 +313,7 @@ def _expiry(
 
 # -- what a refusal leaves ---------------------------------------------------------------------------------------------
 def purposes_refused(facts: RecordFacts, regions: Iterable[str], now: datetime) -> frozenset[str]:
-    """Purposes that somebody in this record said no to, in any of these regions, with no newer consent since."""
+    """Purposes that a subject of this record refused in any of these regions, without a newer consent."""
     places = tuple(regions)
     return frozenset(
         purpose for purpose in PURPOSES for region in places for subject in facts.subjects
@@ -321,9 +322,9 @@ def purposes_refused(facts: RecordFacts, regions: Iterable[str], now: datetime) 
 
 
 def nothing_left(facts: RecordFacts, regions: Iterable[str], now: datetime) -> bool:
-    """Whether somebody said no and no use is left: consent or another basis allows no purpose it was meant for.
+    """Whether a subject refused and no use remains: no consent or other basis allows any intended purpose.
 
-    Asked for these regions and for those that a consent in it is restricted to.
+    Checked for these regions and for those that a consent of the record is restricted to.
     """
     places = dict.fromkeys([*regions, *(r for s in facts.subjects for c in s.consents for r in c.regions)])
     if not purposes_refused(facts, places, now):

@@ -18,7 +18,7 @@ class Terms:
     """What a licence says of use as training data.
 
     commercial: commercial use is allowed. derivatives: adapted material may be made. share_alike: what is derived
-    carries the same terms. attribution: the author has to be named. own_terms: the purposes are listed elsewhere.
+    carries the same terms. attribution: the author must be named. own_terms: the record lists the purposes.
     """
 
     commercial: bool = True
@@ -108,14 +108,14 @@ class _Parser:
         options = [self._all_of()]
         while self._next_is("OR"):
             options.append(self._all_of())
-        # One may choose the alternative that is known.
+        # The user of a dual licence may choose, so a known alternative is enough.
         return [terms for option in options if option for terms in option] or None
 
     def _all_of(self) -> list[Terms] | None:
         parts = self._part()
         while self._next_is("AND"):
             more = self._part()
-            # Each combination once: there are few distinct ones, however long the expression is.
+            # Distinct combinations only, because a hostile expression would otherwise double the list at each AND.
             parts = list({_both(a, b): None for a in parts for b in more}) if parts and more else None
         return parts
 

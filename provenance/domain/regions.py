@@ -23,7 +23,7 @@ _REGION = re.compile(r"\*|EEA|[A-Za-z]{2}(?:-[A-Za-z0-9]{1,3})?")
 
 
 def is_region(text: str) -> bool:
-    """Whether this is written as a region: `EU`, `EEA`, a country such as `DE`, a part such as `US-CA`, or `*`."""
+    """Whether the text is a valid region: `EU`, `EEA`, a country such as `DE`, a part such as `US-CA`, or `*`."""
     return _REGION.fullmatch(text) is not None
 
 

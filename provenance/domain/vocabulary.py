@@ -1,4 +1,4 @@
-"""The words of provenance: purposes, consent states, lawful bases, and drafts of what is to be recorded."""
+"""Vocabulary of provenance: purposes, consent states, lawful bases, and the draft of a record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PURPOSE_NAMES = {
     "sft": "Fine-tuning", "preference": "Preference training", "continued_pretraining": "Continued pretraining",
     "evaluation": "Evaluation",
 }
-"""What people read for a purpose."""
+"""Display names of purposes."""
 
 JUDGED_PURPOSES = ("sft", "continued_pretraining", "evaluation")
 """Purposes for which every record's verdict is kept up to date."""
@@ -23,7 +23,7 @@ LIVE_STATES = frozenset({"ConsentGiven", "RenewedConsentGiven"})
 """States that allow use, and only until they expire (W3C DPV)."""
 
 REFUSING_STATES = frozenset({"ConsentWithdrawn", "ConsentRevoked", "ConsentRefused", "ConsentInvalidated"})
-"""States in which somebody said no: they outlast every older grant and every basis other than a newer consent."""
+"""States of refusal. Only a newer consent overrules them; older grants and other bases do not."""
 
 BLOCKING_STATES = REFUSING_STATES | {
     "ConsentUnknown", "ConsentRequested", "ConsentExpired", "ConsentRequestDeferred",
@@ -36,7 +36,7 @@ STATE_NAMES = {
     "ConsentUnknown": "Unknown", "ConsentRequested": "Asked for", "ConsentExpired": "Expired",
     "ConsentRequestDeferred": "Deferred",
 }
-"""What people read for a consent state."""
+"""Display names of consent states."""
 
 CONSENT_BASES = ("eu-gdpr:A6-1-a", "eu-gdpr:A9-2-a", "dpv:Consent", "dpv:ExplicitConsent", "dpv:InformedConsent")
 """Lawful bases that are consent; a sub-form such as `eu-gdpr:A6-1-a-explicit-consent` counts too."""
@@ -48,14 +48,14 @@ def is_consent_basis(basis: str) -> bool:
 
 
 SubjectRef = tuple[str, str]
-"""(namespace, external_ref): what the source system calls a person."""
+"""(namespace, external_ref): the source system's name for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDraft:
-    """What is known of one source record when it is captured.
+    """The facts of one source record at capture.
 
-    Lists of purposes and regions say what is allowed: an empty list allows nothing. `personal_data` is one of
+    Lists of purposes and regions name what is allowed; an empty list allows nothing. `personal_data` is one of
     `unknown, none, redacted, cleared, present`. `subject_refs` names the people whose data it is.
     """
 

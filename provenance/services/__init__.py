@@ -1,8 +1,4 @@
-"""Changes of state in provenance, one function each.
-
-recording: records and subjects; consenting: consent records, events, other lawful bases; judging: verdicts;
-stewarding: a steward's decisions; withdrawing: withdrawal of consent and its receipt; counting: gauges.
-"""
+"""Changes of state in provenance, one function each."""
 
 from provenance.domain.vocabulary import RecordDraft
 from provenance.services.consent import (

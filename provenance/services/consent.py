@@ -1,6 +1,6 @@
-"""Consent records with their events, and other lawful bases. Withdrawal has a module of its own.
+"""Consent records with their events, and other lawful bases.
 
-A record's terms never change: other terms are a new record. Events are append-only and may arrive in any order.
+A record's terms never change: other terms need a new record. Events are append-only and may arrive in any order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHUNK = 500
 
 @dataclass(slots=True)
 class ConsentReport:
-    """What an import did: rows read, records and events that were new."""
+    """Result of an import: rows read, and records and events that were new."""
 
     rows: int = 0
     records: int = 0
@@ -39,11 +39,11 @@ class ConsentReport:
 
 
 def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Actor) -> ConsentReport:
-    """Import consent records with their events; repeating it changes nothing.
+    """Import consent records with their events. Idempotent.
 
     A row: namespace, subject_ref, record_id, purposes, lawful_basis, privacy_notice, language, jurisdiction,
     collection_method, events [{event_time, event_type, event_state, entity_id, validity_duration?}]. Committed every
-    500 rows. Raises ValidationFailed naming the row that is wrong, Conflict when a record stands with other terms.
+    500 rows. Raises ValidationFailed naming the bad row, and Conflict when a record is stored with other terms.
     """
     report = ConsentReport()
     drafts = (_draft(row, where=f"row {number}") for number, row in enumerate(rows, start=1))
@@ -53,9 +53,9 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Actor) -> ConsentRe
 
 
 def consent_record_add(*, row: Mapping[str, Any], by: Actor) -> tuple[ConsentRecord, bool]:
-    """Record one consent with its events, in the import's form; repeating it changes nothing.
+    """Record one consent with its events, in the form of an import row. Idempotent.
 
-    Returns the record, and whether anything of it was new.
+    Returns the record, and whether any part of it was new.
     """
     draft, report = _draft(row, where="the consent record"), ConsentReport()
     _import([draft], by, report)
@@ -108,28 +108,28 @@ def _record(draft: ConsentDraft, subjects: dict[tuple[str, str], int]) -> Consen
 
 def _same_terms(draft: ConsentDraft, record: ConsentRecord, subjects: dict[tuple[str, str], int]) -> None:
     if record.subject_id != subjects[draft.namespace, draft.subject_ref]:
-        raise Conflict(f"consent record {draft.record_id!r} is of another subject; give this one another identifier")
+        raise Conflict(f"consent record {draft.record_id!r} belongs to another subject; use another record_id")
     _same_term(draft, record.purposes, draft.purposes)
     _same_term(draft, [record.lawful_basis], [draft.lawful_basis])
-    # Told again without its regions, a record keeps those that it has.
+    # A row without regions says nothing about them, so the stored regions stay.
     if regions := draft.details.get("geographic_restrictions"):
         _same_term(draft, record.geographic_restrictions, regions)
 
 
-def _same_term(draft: ConsentDraft, stands: Iterable[str], told: Iterable[str]) -> None:
-    if sorted(set(stands)) != sorted(set(told)):
+def _same_term(draft: ConsentDraft, stored: Iterable[str], given: Iterable[str]) -> None:
+    if sorted(set(stored)) != sorted(set(given)):
         raise Conflict(
-            f"consent record {draft.record_id!r} is for {', '.join(stands) or 'every region'} and not for "
-            f"{', '.join(told)}; other terms are a new record with an identifier of its own"
+            f"consent record {draft.record_id!r} is for {', '.join(stored) or 'every region'}, not for "
+            f"{', '.join(given)}; record other terms under a new record_id"
         )
 
 
-def _same_end(record_id: str, event: EventDraft, stands: int | None) -> None:
-    """Two tellings of one event that end differently: which of them came first must not decide."""
-    if event.state in LIVE_STATES and stands != event.validity_seconds:
+def _same_end(record_id: str, event: EventDraft, stored: int | None) -> None:
+    """Raise Conflict when an event is stored with another end, because the order of arrival must not decide."""
+    if event.state in LIVE_STATES and stored != event.validity_seconds:
         raise Conflict(
-            f"event {event.state} at {event.at.isoformat()} of consent record {record_id!r} stands with another "
-            "validity; tell what is true now as an event of its own time"
+            f"event {event.state} at {event.at.isoformat()} of consent record {record_id!r} is stored with "
+            "another validity; record the change as an event with its own time"
         )
 
 
@@ -139,7 +139,7 @@ EventKey = tuple[int, datetime, str]
 def _events_add(
     drafts: list[ConsentDraft], stored: dict[str, ConsentRecord]
 ) -> tuple[list[tuple[str, str, datetime]], set[int]]:
-    """Insert the events that are new. Returns them as (record, state, time) and the subjects they are about."""
+    """Insert new events. Returns them as (record_id, state, time), and the keys of their subjects."""
     held: dict[EventKey, int | None] = {
         (record, at, state): validity for record, at, state, validity in
         ConsentEvent.objects.filter(record__in=[r.pk for r in stored.values()])
@@ -162,15 +162,15 @@ def _events_add(
         ],
         ignore_conflicts=True,
     )
-    told = [(d.record_id, e.state, e.at) for d, e in new.values()]
-    return told, {stored[d.record_id].subject_id for d, _ in new.values()}
+    added = [(d.record_id, e.state, e.at) for d, e in new.values()]
+    return added, {stored[d.record_id].subject_id for d, _ in new.values()}
 
 
 def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Actor) -> tuple[ConsentRecord, bool]:
-    """Append an event to a consent record; the same event again changes nothing.
+    """Append an event to a consent record. Idempotent.
 
-    Returns the record, and whether the event was new. Raises NotFound for an unknown record, ValidationFailed for an
-    event that is not of the form, Conflict for one that stands with another end.
+    Returns the record, and whether the event was new. Raises NotFound for an unknown record, ValidationFailed for a
+    malformed event, and Conflict for an event that is stored with another end.
     """
     record = ConsentRecord.objects.select_related("subject").filter(record_id=record_id).first()
     if record is None:
@@ -202,11 +202,10 @@ def lawful_basis_record(
     *, source_system: str, basis: str, purposes: Iterable[str], document: str, by: Actor,
     subject: Subject | None = None, valid_until: datetime | None = None, reviewed_at: datetime | None = None,
 ) -> LawfulBasis:
-    """Record a basis other than consent for a source system, or for one subject within it; `by` reviewed it.
+    """Record a basis other than consent for a source system, or for one subject within it. `by` is its reviewer.
 
-    The same basis for the same purposes and document again is the same row. Raises ValidationFailed for a basis that is
-    consent (that needs a consent record), for unknown purposes, when the document is not named, and when no person
-    reviewed it.
+    Idempotent on basis, purposes, document and end. Raises ValidationFailed for a basis that is consent (record a
+    consent instead), for unknown purposes, without a document, and when the reviewer is a process.
     """
     wanted = sorted(set(purposes))
     _basis_check(source_system, basis, wanted, document)
@@ -235,17 +234,17 @@ def _basis_check(source_system: str, basis: str, purposes: list[str], document: 
         raise ValidationFailed("a lawful basis names its source system; give one", field="source_system")
     if not basis or is_consent_basis(basis):
         raise ValidationFailed(
-            f"basis {basis!r} is consent; record it as a consent record of each subject", field="basis"
+            f"basis {basis!r} is consent; add a consent record for each subject", field="basis"
         )
     if not document.strip():
-        raise ValidationFailed(f"basis {basis!r} for {source_system!r} names no document; name it", field="document")
+        raise ValidationFailed(f"basis {basis!r} for {source_system!r} has no document; name it", field="document")
     unknown = [p for p in purposes if p not in PURPOSES]
     if unknown or not purposes:
         raise ValidationFailed(f"purposes {unknown or 'none'}: use some of {', '.join(PURPOSES)}", field="purposes")
 
 
 def lawful_basis_revoke(*, basis: LawfulBasis, by: Actor) -> None:
-    """End a recorded basis now. Revoking twice changes nothing."""
+    """End a recorded basis now. Idempotent."""
     with transaction.atomic():
         if LawfulBasis.objects.filter(pk=basis.pk, revoked_at=None).update(revoked_at=timezone.now()):
             _basis_changed(basis, by, Action.BASIS_REVOKE)

@@ -1,7 +1,7 @@
-"""Recording where a captured thing comes from. Whether it may teach is judged later, by a job.
+"""Provenance records and their subjects. A job judges them later.
 
-Records are idempotent on (source_system, source_record_id): telling the same again changes nothing, telling
-something newer changes the facts and has the record judged again.
+Idempotent on (source_system, source_record_id): the same facts again are a no-op, newer facts change the record and
+have it judged again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FACTS = (
     "prohibited_purposes", "origin_geography", "personal_data", "classification", "privacy_enhancing",
     "retention_until", "storage_allowed", "processing_included", "activity_id", "derived_from",
 )
-# A later delivery of the same content is no change, whenever and by whom it was delivered.
+# A difference in these alone is not a change: the same content was delivered again, later or by another person.
 DELIVERY_FACTS = frozenset({"captured_at", "captured_by", "activity_id"})
 LISTS = frozenset({
     "intended_purposes", "prohibited_purposes", "classification", "privacy_enhancing", "storage_allowed",
@@ -42,9 +42,10 @@ Key = tuple[str, str]
 
 
 def record_provenance_bulk(records: Iterable[RecordDraft]) -> dict[str, ProvenanceRecord]:
-    """Record many; all of one source system. Returns the records by source_record_id.
+    """Store records of one source system with one ledger entry. Returns the records by source_record_id.
 
-    A draft that stands twice counts as its last. One ledger entry names all that were made or changed.
+    Of several drafts for one record the last counts. Raises ValidationFailed for a draft without source, identifier or
+    hash, and for drafts of several source systems.
     """
     with transaction.atomic(), records_storing([records]) as (stored,):
         return stored.found
@@ -80,7 +81,7 @@ def _records_store(records: Iterable[RecordDraft]) -> StoredRecords:
         existing = _existing(chunk)
         new = [d for d in chunk if d.source_record_id not in existing]
         fresh = _create(new)
-        # Another transaction may have made some of them in between: those are treated as existing.
+        # Lost the race for some of them: another transaction inserted those first, so they are updated instead.
         existing |= {k: v for k, v in fresh.items() if v.judge_due is False}
         stored.made += [record.pk for key, record in fresh.items() if key not in existing]
         stored.changed += _update([d for d in chunk if d.source_record_id in existing], existing)
@@ -134,7 +135,7 @@ def _fields(draft: RecordDraft) -> dict[str, Any]:
 
 
 def _create(drafts: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
-    """Make the records that are missing; one that another transaction made first comes back with judge_due False."""
+    """Insert missing records. One that another transaction inserted first is returned with judge_due False."""
     if not drafts:
         return {}
     rows = [
@@ -162,7 +163,7 @@ def _link(pairs: list[tuple[int, int]]) -> None:
 
 
 def _update(drafts: list[RecordDraft], existing: dict[str, ProvenanceRecord]) -> list[int]:
-    """Change what differs. Returns the keys of records whose facts changed."""
+    """Update records that differ. Returns the keys of records whose facts changed."""
     if not drafts:
         return []
     subjects = subjects_ensure([ref for d in drafts for ref in d.subject_refs])
@@ -195,7 +196,7 @@ def _linked(record_ids: list[int]) -> dict[int, set[int]]:
 def _apply(record: ProvenanceRecord, draft: RecordDraft) -> bool:
     fields = _fields(draft)
     if record.content_sha256 == draft.content_sha256 and record.personal_data == "cleared":
-        # A steward has cleared exactly this content; detecting the same again does not undo that.
+        # A steward cleared exactly this content, so detecting the same personal data again must not undo that.
         fields.pop("personal_data")
     differs = {name for name, value in fields.items() if getattr(record, name) != value}
     if differs <= DELIVERY_FACTS:
@@ -206,7 +207,10 @@ def _apply(record: ProvenanceRecord, draft: RecordDraft) -> bool:
 
 
 def subjects_ensure(refs: Iterable[SubjectRef]) -> dict[SubjectRef, int]:
-    """The subjects' keys by (namespace, external_ref), made where missing, in the caller's transaction."""
+    """Subject keys by (namespace, external_ref). Missing subjects are inserted in the caller's transaction.
+
+    Raises ValidationFailed for a reference that is empty or longer than 300 characters.
+    """
     wanted = list(dict.fromkeys((str(n), str(r)) for n, r in refs))
     for namespace, external_ref in wanted:
         if not external_ref or len(external_ref) > 300:
@@ -217,6 +221,7 @@ def subjects_ensure(refs: Iterable[SubjectRef]) -> dict[SubjectRef, int]:
     known = _subjects_known(wanted)
     missing = [ref for ref in wanted if ref not in known]
     if missing:
+        # Conflicts are ignored because another transaction may insert the same person; the query after it finds both.
         Subject.objects.bulk_create(
             [Subject(namespace=n, external_ref=r) for n, r in missing], ignore_conflicts=True
         )

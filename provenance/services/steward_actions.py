@@ -1,4 +1,7 @@
-"""A steward's decisions on a record, and changed terms of a source. Each has the gate ask again at once or soon."""
+"""A steward's decisions on a record, and changed terms of a source.
+
+A decision judges the record in the same transaction; changed terms queue judging.
+"""
 
 from __future__ import annotations
 
@@ -28,28 +31,28 @@ PersonalData = ProvenanceRecord.PersonalData
 
 
 def steward_quarantine(*, record: ProvenanceRecord, reason: str, by: User) -> StewardReview:
-    """Keep a record from teaching until it is released. Raises Conflict when it is quarantined already."""
+    """Block a record until it is released. Raises Conflict when it is quarantined already."""
     with transaction.atomic():
         locked = _locked(record)
         if locked.quarantined_at is not None:
-            raise Conflict(f"record {locked.uid} is quarantined since {locked.quarantined_at:%Y-%m-%d}")
+            raise Conflict(f"record {locked.uid} is quarantined since {locked.quarantined_at:%Y-%m-%d}; release it")
         fields = {"quarantined_at": timezone.now(), "quarantine_reason": _reason(reason)}
         return _decide(locked, Decision.QUARANTINE, reason, by, fields)
 
 
 def steward_release(*, record: ProvenanceRecord, reason: str, by: User) -> StewardReview:
-    """End a quarantine. Raises Conflict when there is none."""
+    """End a quarantine. Raises Conflict when the record is not quarantined."""
     with transaction.atomic():
         locked = _locked(record)
         if locked.quarantined_at is None:
-            raise Conflict(f"record {locked.uid} is not quarantined")
+            raise Conflict(f"record {locked.uid} is not quarantined; nothing to release")
         return _decide(locked, Decision.RELEASE, reason, by, {"quarantined_at": None, "quarantine_reason": ""})
 
 
 def steward_clear_personal_data(*, record: ProvenanceRecord, reason: str, by: User) -> StewardReview:
-    """Allow the use of a record's personal data. Holds for this content only.
+    """Allow the use of a record's personal data. The decision holds for this content only.
 
-    Raises Conflict when there is nothing to clear: none was found, it is redacted, or it is cleared already.
+    Raises Conflict when there is nothing to clear: no personal data was found, it is redacted, or it is cleared.
     """
     with transaction.atomic():
         locked = _locked(record)
@@ -78,7 +81,7 @@ def _decide(
     )
     ProvenanceRecord.objects.filter(pk=record.pk).update(**fields, changed_at=timezone.now())
     records_judge([record.pk])
-    # The reason is a person's own words and stays out of the chain, from which nothing can be erased.
+    # The reason is free text and may name people. It must stay out of the chain, because nothing can be erased there.
     ledger_append(
         actor=by, action=Action(f"steward.{decision}"), object=f"record:{record.uid}",
         touched={"record": [record.pk]},
@@ -96,10 +99,10 @@ TERMS = frozenset({
 def source_terms_change(
     *, source_system: str, by: Actor, among: QuerySet[ProvenanceRecord] | None = None, **terms: str | Sequence[str]
 ) -> int:
-    """Change the terms of everything captured from a source: licence, purposes, regions. Returns records changed.
+    """Change licence, purposes or regions of all records of a source. Returns the number of records changed.
 
-    `terms` are fields of ProvenanceRecord; `among` narrows to some of the source's records. Raises ValidationFailed for
-    one that is no term of a source.
+    terms: fields of ProvenanceRecord. among: limits it to some of the source's records. Raises ValidationFailed for a
+    field that is not a term of a source.
     """
     unknown = sorted(set(terms) - TERMS)
     if unknown or not terms:
@@ -109,8 +112,10 @@ def source_terms_change(
 
 
 def source_retention_change(*, source_system: str, by: Actor, days: int | None, since: Combinable) -> int:
-    """Keep everything captured from a source for `days` from `since`, an expression over records; None is without an
-    end. Returns records changed."""
+    """Keep all records of a source for `days` after `since`, an expression over records; None means no end.
+
+    Returns the number of records changed.
+    """
     until = None if days is None else ExpressionWrapper(since + timedelta(days=days), output_field=DateTimeField())
     return _records_change(
         None, source_system=source_system, by=by, values={"retention_until": until}, told={"retention_days": days}

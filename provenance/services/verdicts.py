@@ -1,6 +1,6 @@
-"""Asking the gate about stored records, and keeping its last verdicts for the pages.
+"""Asking the gate about stored records, and storing its last verdicts for pages.
 
-`gate_judge` only asks; `clear_or_refuse` also stores. What is stored is never trusted when a snapshot is frozen.
+`gate_judge` only asks; `clear_or_refuse` also stores. A snapshot build must not rely on stored verdicts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from flywheel.work.jobs import job_add
 from provenance.domain.gate import RecordFacts, Verdict, verdict
 from provenance.domain.vocabulary import JUDGED_PURPOSES
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord
-from provenance.regions import regions
 from provenance.selectors import record_facts
+from provenance.settings import judged_regions
 
 BATCH = 500
 Pair = tuple[str, str]
@@ -33,9 +33,9 @@ GAUGES_TOPIC = "provenance.gauges"
 def gate_judge(
     record_ids: Sequence[int], *, purpose: str, region: str, commercial: bool = True, now: datetime | None = None
 ) -> dict[int, Verdict]:
-    """Ask the gate about these records as they stand now; changes nothing. Records that are not there are left out.
+    """The gate's verdicts on the current facts by record key, without storing them. Unknown keys are left out.
 
-    The number of queries does not depend on what the records hold. Inside a transaction it sees that transaction.
+    Seven queries per thousand records. Inside a transaction it sees that transaction's changes.
     """
     at = now or timezone.now()
     return {
@@ -44,7 +44,7 @@ def gate_judge(
 
 
 def clear_or_refuse(record_ids: Iterable[int], *, purpose: str, region: str) -> dict[int, Verdict]:
-    """Judge records for (commercial) use and store the verdicts with their reasons. Twice is the same as once."""
+    """Judge records for commercial use and store verdicts with reasons. Idempotent."""
     verdicts: dict[int, Verdict] = {}
     for batch in batched(record_ids, BATCH):
         with transaction.atomic():
@@ -54,9 +54,9 @@ def clear_or_refuse(record_ids: Iterable[int], *, purpose: str, region: str) -> 
 
 
 def due_judge() -> int:
-    """Judge again every record whose facts changed, for each purpose and region kept. Returns how many there were.
+    """Judge every due record for each judged purpose and region. Returns the number of records.
 
-    Safe to kill and to repeat: a record stays due until the transaction that stored its verdicts has committed.
+    Safe to kill and to repeat, because a record stays due until the transaction that stores its verdicts commits.
     """
     done, last = 0, 0
     while batch := list(
@@ -71,7 +71,7 @@ def due_judge() -> int:
 
 
 def records_judge(record_ids: list[int]) -> None:
-    """Judge and store for every purpose and region kept, in the caller's transaction, and mark them as judged."""
+    """Judge and store for every judged purpose and region, in the caller's transaction, and mark as judged."""
     for batch in batched(record_ids, BATCH):
         _lock(batch)
         facts = record_facts(batch)
@@ -81,7 +81,7 @@ def records_judge(record_ids: list[int]) -> None:
 
 
 def verdicts_expire(*, now: datetime | None = None) -> int:
-    """Have every record judged again that a verdict's time has run out for. Returns how many there were."""
+    """Mark records with an expired verdict as due. Returns the number of records."""
     expired = GateVerdict.objects.filter(expires_at__lte=now or timezone.now())
     count = 0
     for batch in batched(expired.values_list("record_id", flat=True).distinct().iterator(), BATCH):
@@ -91,7 +91,7 @@ def verdicts_expire(*, now: datetime | None = None) -> int:
 
 
 def records_touch(record_ids: Sequence[int]) -> int:
-    """Mark records as to be judged again and ask for it, in the caller's transaction."""
+    """Mark records as due and queue judging, in the caller's transaction. Returns the number of records."""
     touched = 0
     for batch in batched(record_ids, BATCH):
         touched += ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=True, changed_at=timezone.now())
@@ -101,14 +101,15 @@ def records_touch(record_ids: Sequence[int]) -> int:
 
 
 def _pairs(record_ids: list[int]) -> list[Pair]:
-    """The purposes and regions kept for all, and those that somebody has asked about for one of these."""
-    kept = [(purpose, region) for purpose in JUDGED_PURPOSES for region in regions()]
+    """The purposes and regions judged for every record, and those with a stored verdict on one of these records."""
+    kept = [(purpose, region) for purpose in JUDGED_PURPOSES for region in judged_regions()]
     asked = GateVerdict.objects.filter(record_id__in=record_ids).values_list("purpose", "region").distinct()
     return list(dict.fromkeys([*kept, *asked]))
 
 
 def _lock(record_ids: list[int]) -> None:
-    # Whoever changes a record's facts waits for this, so a verdict on old facts is never stored over newer ones.
+    # A service that changes a record's facts waits for this lock, so a verdict on old facts cannot overwrite one on
+    # newer facts. Locked in order of keys, because two transactions that lock in different orders deadlock.
     list(
         ProvenanceRecord.objects.select_for_update(no_key=True).filter(pk__in=record_ids).order_by("pk")
         .values_list("pk", flat=True)
@@ -124,10 +125,10 @@ def _judge(
         row.record_id: row
         for row in GateVerdict.objects.filter(record_id__in=record_ids, purpose=purpose, region=region)
     }
-    rows = {pk: _row(pk, found, purpose, region, now) for pk, found in verdicts.items()}
+    rows = {pk: _verdict_row(pk, found, purpose, region, now) for pk, found in verdicts.items()}
     changed = [row for pk, row in rows.items() if pk not in stored or _differs(row, stored[pk])]
     if changed:
-        _store(changed)
+        _verdicts_store(changed)
         ledger_append(
             actor=SYSTEM, action=Action.GATE_JUDGE, object=f"gate:{purpose}:{region}",
             touched={"record": [row.record_id for row in changed]},
@@ -139,7 +140,7 @@ def _judge(
     return verdicts
 
 
-def _row(record_id: int, found: Verdict, purpose: str, region: str, now: datetime) -> GateVerdict:
+def _verdict_row(record_id: int, found: Verdict, purpose: str, region: str, now: datetime) -> GateVerdict:
     return GateVerdict(
         record_id=record_id, purpose=purpose, region=region, cleared=found.cleared, flags=list(found.flags),
         reasons=[reason.to_json() for reason in found.reasons], judged_at=now, expires_at=found.expires_at,
@@ -150,7 +151,7 @@ def _differs(new: GateVerdict, old: GateVerdict) -> bool:
     return any(getattr(new, f) != getattr(old, f) for f in ("cleared", "flags", "reasons", "expires_at"))
 
 
-def _store(rows: list[GateVerdict]) -> None:
+def _verdicts_store(rows: list[GateVerdict]) -> None:
     saved = GateVerdict.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["record", "purpose", "region"],
         update_fields=["cleared", "flags", "reasons", "judged_at", "expires_at"],

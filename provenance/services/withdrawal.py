@@ -1,6 +1,6 @@
-"""Withdrawal of consent: it blocks in its own transaction; what was derived is then walked from the top down.
+"""Withdrawal of consent. It blocks in its own transaction; a job then walks derived data from the top app down.
 
-The walk belongs to the topmost app (topic `withdrawal.walk`), which reports each thing reached to the receipt here.
+`flywheel.runs` runs the walk (job kind `withdrawal.walk`) and reports what it reached to the receipt here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def consent_withdraw(
     *, subject: Subject, by: Actor, purposes: Iterable[str] | None = None, reason: str = "",
     effective_at: datetime | None = None,
 ) -> Withdrawal:
-    """See `withdrawal_ensure`; returns the withdrawal that holds, be it this one or an earlier one."""
+    """As `withdrawal_ensure`. Returns only the withdrawal that holds: this one or an earlier one."""
     return withdrawal_ensure(
         subject=subject, by=by, purposes=purposes, reason=reason, effective_at=effective_at
     )[0]
@@ -46,18 +46,18 @@ def withdrawal_ensure(
     *, subject: Subject, by: Actor, purposes: Iterable[str] | None = None, reason: str = "",
     effective_at: datetime | None = None,
 ) -> tuple[Withdrawal, bool]:
-    """Withdraw a person's consent for some purposes (None: every one). From this commit on no gate clears it.
+    """Withdraw a person's consent for some purposes (None: all). From this commit on the gate refuses these purposes.
 
-    A consent record that is for these purposes only gets a ConsentWithdrawn event; one that is for others too keeps
-    its state, and the withdrawal blocks the purposes named. Withdrawing again, without a newer consent in between,
-    changes nothing and gives the first withdrawal. Returns whether this one is new. Raises ValidationFailed for an
+    A consent record for these purposes only gets a ConsentWithdrawn event. One that also covers others keeps its
+    state, because the withdrawal itself blocks the purposes named. Withdrawing again without a newer consent in
+    between changes nothing. Returns the withdrawal that holds, and whether it is new. Raises ValidationFailed for an
     unknown purpose.
     """
     wanted = _purposes(purposes)
     if len(reason) > MAX_REASON:
         raise ValidationFailed(f"the reason has {len(reason):,} characters; {MAX_REASON} are allowed", field="reason")
     with transaction.atomic():
-        # Two withdrawals of one person queue here. The time is read after, so that the later one sees the first.
+        # This lock serialises withdrawals of one person. The time is read after it, so the later one sees the first.
         locked = Subject.objects.select_for_update(no_key=True).get(pk=subject.pk)
         at = effective_at or timezone.now()
         held = _still_holding(locked, wanted)
@@ -97,9 +97,9 @@ def _purposes(purposes: Iterable[str] | None) -> list[str]:
 
 
 def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
-    """An earlier withdrawal that already says all of this, unless consent to any of it was given again since.
+    """An earlier withdrawal that covers all these purposes, unless consent to one of them was given again since.
 
-    Consent that is told ahead of its time is not given yet.
+    Consent with a time in the future does not count yet.
     """
     for held in subject.withdrawals.order_by("-effective_at", "-pk"):
         if set(purposes) <= set(held.purposes):
@@ -131,10 +131,10 @@ def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Actor) 
 
 
 def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by: Actor) -> None:
-    """Walk what was derived for refusals that arrived as consent events, in the caller's transaction.
+    """Start withdrawals for refusals that arrived as consent events, in the caller's transaction.
 
-    An event that refuses blocks by itself; snapshots and models made before it still have to be reached. One that is
-    told ahead of its time is looked at again when it has come.
+    A refusing event blocks by itself, but snapshots and models that were made before it must be reached too. One with
+    a time in the future is queued until then.
     """
     for record, state, at in events:
         if state not in REFUSING_STATES:
@@ -146,31 +146,31 @@ def refusals_follow(*, events: Iterable[tuple[ConsentRecord, str, datetime]], by
         elif purposes := _refuses_something(record):
             consent_withdraw(
                 subject=record.subject, purposes=purposes, by=by, effective_at=at,
-                reason=f"told as {state} of consent record {record.record_id}",
+                reason=f"recorded as {state} of consent record {record.record_id}",
             )
 
 
 def refusal_due(*, record_id: str, state: str, at: str) -> None:
-    """Follow a refusal that was told ahead of its time. Twice is the same as once."""
+    """Follow a refusal whose time was in the future when it was recorded. Idempotent."""
     record = ConsentRecord.objects.select_related("subject").get(record_id=record_id)
     with transaction.atomic():
         refusals_follow(events=[(record, state, datetime.fromisoformat(at))], by=SYSTEM)
 
 
 def _refuses_something(record: ConsentRecord) -> list[str]:
-    """Purposes of this record that are refused now, when any data of the person is here to be reached."""
+    """Purposes of this consent record that are refused now. Empty while no data of the person is stored."""
     if next(records_of_subjects([record.subject_id]), None) is None:
-        # Data that comes later is withdrawn as it comes: see `late_follow`.
+        # Data that arrives later is withdrawn when it arrives: see `late_follow`.
         return []
     refused = subject_refuses(record.subject_id)
     return [purpose for purpose in record.purposes if purpose in refused]
 
 
 def late_follow(*, record_ids: Iterable[int]) -> None:
-    """Have data withdrawn that came after somebody in it had said no, in the caller's transaction.
+    """Queue the withdrawal of records that arrived after one of their subjects refused, in the caller's transaction.
 
-    To be called once the transaction holds the ledger's lock: a withdrawal is then either committed and seen here, or
-    comes after this transaction, and then its own walk finds these records.
+    Must be called while the transaction holds the ledger's lock. A withdrawal then either has committed and is seen
+    here, or commits after this transaction and its own walk finds these records.
     """
     for batch in batched(record_ids):
         through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=batch)
@@ -184,7 +184,7 @@ def late_follow(*, record_ids: Iterable[int]) -> None:
 
 
 def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:
-    """Write what the walk reached in one part of the house. The same section again replaces it."""
+    """Write what the walk reached in one app. Writing a section again replaces it."""
     with transaction.atomic():
         withdrawal = _locked(withdrawal_uid)
         withdrawal.receipt = withdrawal.receipt | {section: json_safe(dict(data))}
@@ -192,7 +192,7 @@ def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[s
 
 
 def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
-    """End the walk; the receipt is then final and its hash stands in the ledger. Twice is the same as once."""
+    """End the walk. The receipt is then final and the ledger holds its hash. Idempotent."""
     with transaction.atomic():
         withdrawal = _locked(withdrawal_uid)
         if withdrawal.completed_at is None:

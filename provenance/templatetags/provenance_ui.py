@@ -1,4 +1,4 @@
-"""Names for people of purposes and of the gates' rules."""
+"""Display names of purposes, consent states and rules."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ register = template.Library()
 
 @register.filter
 def rule_name(rule: str) -> str:
-    """A rule of the gate by its name for people; one that is not the gate's own in words."""
+    """The display name of a rule. A rule of another gate becomes words."""
     return RULES.get(rule) or rule.replace("_", " ").capitalize()
 
 
 @register.filter
 def purpose_name(purpose: str) -> str:
-    """A purpose by its name for people."""
+    """The display name of a purpose."""
     return PURPOSE_NAMES.get(purpose, purpose)
 
 
 @register.filter
 def purpose_names(purposes: list[str]) -> str:
-    """Several purposes by their names."""
+    """Display names of several purposes."""
     return ", ".join(purpose_name(p) for p in purposes)
 
 
 @register.filter
 def state_name(state: str) -> str:
-    """A consent state by its name for people."""
+    """The display name of a consent state."""
     return STATE_NAMES.get(state, state)

@@ -1,4 +1,4 @@
-"""The database refuses to change, delete or truncate ledger entries."""
+"""Triggers that make ledger entries and their subjects append-only."""
 
 from django.db import migrations
 
@@ -11,7 +11,7 @@ CREATE TRIGGER ledger_subject_no_change BEFORE UPDATE OR DELETE ON audit_ledgers
 FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only();
 """
 
-# Row triggers do not see TRUNCATE. These two are apart because tests, which empty tables, take them off.
+# Row triggers do not fire on TRUNCATE. These two are separate because tests truncate tables and drop them first.
 POSTGRESQL_TRUNCATE = """
 CREATE TRIGGER ledger_no_truncate BEFORE TRUNCATE ON audit_ledgerentry
 FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();

@@ -1,4 +1,4 @@
-"""Signed heads: what a chain alone cannot tell, that its end was cut off or that it was written anew."""
+"""Checkpoints show what a chain alone cannot: that its newest entries were deleted, or that it was rewritten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from flywheel.audit.actions import Action
-from flywheel.audit.checkpoints import FOLDER, SignedHead, head_fault, head_sign, head_store, heads_stored, public_key
+from flywheel.audit.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    checkpoint_fault,
+    checkpoint_sign,
+    checkpoint_store,
+    checkpoints_stored,
+    public_key,
+)
 from flywheel.audit.ledger import ledger_append, ledger_verify
 from flywheel.audit.models import LedgerEntry, LedgerHead
 from flywheel.core.actors import SYSTEM
@@ -23,8 +31,8 @@ from tests.flywheel.audit.test_ledger import _tamper, _three
 pytestmark = pytest.mark.django_db
 
 
-def stored() -> SignedHead:
-    head = head_store()
+def stored() -> Checkpoint:
+    head = checkpoint_store()
     assert head is not None
     return head
 
@@ -57,7 +65,7 @@ def test_a_chain_that_was_written_anew_is_noticed() -> None:
                 actor=SYSTEM, action=Action.TASK_SUBMIT, object=f"thing:{n}"
             )
     report = ledger_verify()
-    assert (report.broken_seq, "written anew" in report.reason) == (3, True)
+    assert (report.broken_seq, "rewritten" in report.reason) == (3, True)
 
 
 def test_a_chain_that_grew_fits_its_older_heads() -> None:
@@ -128,25 +136,25 @@ def test_a_head_of_a_key_of_before_is_good_while_that_key_is_named(settings: Any
     _three()
     head, old = stored(), public_key()
     settings.FLYWHEEL = settings.FLYWHEEL | {"LEDGER_KEY": "another secret"}
-    assert "not trusted" in head_fault(head)
+    assert "not trusted" in checkpoint_fault(head)
     settings.FLYWHEEL = settings.FLYWHEEL | {"LEDGER_PUBLIC_KEYS": [old.upper()]}
-    assert head_fault(head) == ""
+    assert checkpoint_fault(head) == ""
     assert ledger_verify().ok
 
 
 # -- when they are written -------------------------------------------------------------------------------------------
 def test_one_is_written_a_day_and_none_when_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert head_store() is None, "there is nothing to sign yet"
-    assert head_sign() is None
+    assert checkpoint_store() is None, "there is nothing to sign yet"
+    assert checkpoint_sign() is None
     _three()
     assert stored().seq == 3
     _three()
-    assert head_store() is None, "today has one"
+    assert checkpoint_store() is None, "today has one"
     monkeypatch.setattr(timezone, "now", lambda: NOW + timedelta(days=1))
     assert stored().seq == 6
     monkeypatch.setattr(timezone, "now", lambda: NOW + timedelta(days=2))
-    assert head_store() is None, "nothing is new"
-    assert [head.seq for head in heads_stored()] == [3, 6]
+    assert checkpoint_store() is None, "nothing is new"
+    assert [head.seq for head in checkpoints_stored()] == [3, 6]
 
 
 def test_beat_writes_them() -> None:
@@ -156,7 +164,7 @@ def test_beat_writes_them() -> None:
     assert "audit.checkpoint" in {entry["task"] for entry in app.conf.beat_schedule.values()}
     _three()
     app.tasks["audit.checkpoint"]()
-    assert len(heads_stored()) == 1
+    assert len(checkpoints_stored()) == 1
 
 
 @pytest.mark.postgres

@@ -1,4 +1,4 @@
-"""manage.py ledger_head: the chain's head, signed, as one line of JSON to be kept elsewhere."""
+"""manage.py ledger_head: print a signed checkpoint of the chain as one line of JSON, to keep elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from flywheel.audit.checkpoints import head_sign
+from flywheel.audit.checkpoints import checkpoint_sign
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sign."""
-        head = head_sign()
+        head = checkpoint_sign()
         if head is None:
-            raise CommandError("the ledger has no entry yet, so there is nothing to sign")
+            raise CommandError("the ledger has no entry yet; sign it after the first change of state")
         self.stdout.write(head.line())

@@ -1,4 +1,4 @@
-"""manage.py ledger_verify: read the whole chain; exit 1 and name the first entry that does not fit."""
+"""manage.py ledger_verify: verify the whole chain. Exits 1 and names the first broken entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from flywheel.audit.checkpoints import SignedHead, heads_read
+from flywheel.audit.checkpoints import Checkpoint, checkpoints_read
 from flywheel.audit.ledger import ledger_verify
 from flywheel.core.errors import ValidationFailed
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Verify the ledger's hash chain; exits 1 naming the first broken entry."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Heads from elsewhere."""
+        """The file with checkpoints that were kept elsewhere."""
         parser.add_argument("--heads", metavar="FILE", help="signed heads that were kept elsewhere")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,8 +32,8 @@ class Command(BaseCommand):
         self.stdout.write(f"ok: {report.entries} entries, {report.heads} signed heads")
 
 
-def _anchored(name: str | None) -> list[SignedHead]:
+def _anchored(name: str | None) -> list[Checkpoint]:
     if not name:
         return []
     with Path(name).open(encoding="utf-8") as file:
-        return list(heads_read(file))
+        return list(checkpoints_read(file))

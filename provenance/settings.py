@@ -1,11 +1,11 @@
-"""Which regions this installation keeps verdicts for."""
+"""Settings of provenance."""
 
 from __future__ import annotations
 
 from django.conf import settings
 
 
-def regions() -> list[str]:
-    """The regions for which every record's verdict is kept up to date, the installation's own first."""
+def judged_regions() -> list[str]:
+    """The regions for which every record's verdict is kept up to date. The installation's own region comes first."""
     own: str = settings.FLYWHEEL["REGION"]
     return [own, *(r for r in settings.FLYWHEEL.get("REGIONS", []) if r != own)]
