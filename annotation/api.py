@@ -179,7 +179,7 @@ class ProjectDetail(APIView):
 
 
 class Next(APIView):
-    """The task to work on now, leased to the person asking; `assignment` is null when there is none."""
+    """The task to work on now, leased to the person asking; `assignment` is null without one."""
 
     permission = "task.annotate"
     @extend_schema(request=None, responses=_NEXT)
@@ -205,7 +205,9 @@ class Tasks(ListAPIView[Task]):
         tasks = Task.objects.filter(project=project).select_related("example")
         state = self.request.query_params.get("state", "")
         if state and state not in Task.State.values:
-            raise ValidationFailed(f"'{state}' is no state; there are: {', '.join(Task.State.values)}", field="state")
+            raise ValidationFailed(
+                f"'{state}' is not a state; there are: {', '.join(Task.State.values)}", field="state"
+            )
         return tasks.filter(state=state) if state else tasks
 
 
@@ -325,7 +327,9 @@ class Flags(ListAPIView[Flag]):
         known = {"state": Flag.State.values, "reason": Flag.Reason.values}
         for name, value in asked.items():
             if value and value not in known[name]:
-                raise ValidationFailed(f"'{value[:80]}' is no {name}; there are: {', '.join(known[name])}", field=name)
+                raise ValidationFailed(
+                    f"'{value[:80]}' is not a {name}; there are: {', '.join(known[name])}", field=name
+                )
         return selectors.flags_listed(project=project, **asked)
 
 
@@ -360,7 +364,7 @@ class ReviewAnnotation(APIView):
 
 
 class KeepSpan(APIView):
-    """Say that something found in an answer is no personal data (`keep`), or that it is after all."""
+    """Record that something found in an answer is not personal data (`keep`), or that it is after all."""
 
     permission = "task.review"
     @extend_schema(request=SpanIn, responses=AnnotationOut)

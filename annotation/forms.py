@@ -1,4 +1,4 @@
-"""Forms of the projects' pages. What may stand in a field is judged by the services; forms only carry it."""
+"""Forms of the projects' pages. The services validate; forms only carry values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flywheel.capture.models import Source
 
 
 class SourcesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """Sources by key; a number that no key can be is no choice, where a database would choke on it."""
+    """Sources by key; a number too large for a key is refused here, because the database would fail on it."""
 
     def clean(self, value: Any) -> Any:
         for key in value or ():
@@ -30,7 +30,7 @@ class ProjectForm(forms.Form):
     name = forms.CharField(max_length=200)
     slug = forms.SlugField(
         max_length=100, required=False, label="Address",
-        help_text="What stands in the address; made from the name when left empty. It cannot be changed later.",
+        help_text="Part of the address; made from the name when left empty. It cannot be changed later.",
     )
     sources = SourcesField(
         Source.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple,
@@ -77,5 +77,5 @@ class MemberForm(forms.Form):
         name = self.cleaned_data["username"]
         user = get_user_model().objects.filter(username=name, is_active=True).first()
         if user is None:
-            raise forms.ValidationError(f"There is nobody called '{name}'; an admin makes accounts on the People page.")
+            raise forms.ValidationError(f"No account is called '{name}'; an admin makes accounts on the People page.")
         return user

@@ -56,9 +56,9 @@ right. A model will learn to write as you do, so every reply should be one you w
 
 ## Personal data
 
-Chips such as `<EMAIL_1>` stand for personal data that was taken out. Keep a chip where the reply needs it, written
+Chips such as `<EMAIL_1>` replace personal data that was taken out. Keep a chip where the reply needs it, written
 exactly like that. Never write a real name, address or number, also when you can guess it. When you see some that were
-missed, flag the task: nobody else gets it, and it teaches nothing, until somebody has looked.
+missed, flag the task: it is not given out, and it teaches nothing, until a lead or reviewer has looked.
 
 ## Judging the agent's reply
 
@@ -69,9 +69,9 @@ missed, flag the task: nobody else gets it, and it teaches nothing, until somebo
 ## When to skip, when to flag
 
 Skip what is not for you: the conversation is not understandable, is in a language you do not read, or needs knowledge
-you do not have. Say which: the reason goes to the lead, and the task to somebody else.
+you do not have. Say which: the reason goes to the lead, and the task to another annotator.
 
-Flag what is wrong for everybody: personal data left in the text, a case these guidelines do not cover, unsafe content.
+Flag what is wrong for all: personal data left in the text, a case these guidelines do not cover, unsafe content.
 """
 
 
@@ -164,7 +164,7 @@ _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def _titled(root: ElementTree.Element) -> list[tuple[ElementTree.Element, str]]:
-    """What is shown and what is asked, in order, each with the Headers that stand between it and the one before."""
+    """What is shown and what is asked, in order, each with the Headers between it and the one before."""
     found: list[tuple[ElementTree.Element, str]] = []
     headers: list[str] = []
     for element in root.iter():

@@ -240,7 +240,7 @@ class Review(models.Model):
 
 
 class Flag(models.Model):
-    """Somebody says that something is wrong with a task. While one is open the task is `flagged`.
+    """A person's report that something is wrong with a task. While one is open the task is `flagged`.
 
     `note` is what the lead or reviewer who decided has to say to the person who flagged.
     """

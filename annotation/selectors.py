@@ -31,7 +31,7 @@ def task_data(example: Example) -> TaskData:
 
 
 def suggestions_of(example_id: int) -> list[Suggestion]:
-    """Suggestions to show, the best first: the newest model's, then the agent's own reply. A blank one is none."""
+    """Suggestions to show, the best first: the newest model's, then the agent's own reply. Blank ones do not count."""
     found = list(Suggestion.objects.filter(example_id=example_id, withdrawn_at=None).order_by("-pk")[:10])
     found = [suggestion for suggestion in found if suggestion.text.strip()]
     return sorted(found, key=lambda suggestion: suggestion.origin != Suggestion.Origin.MODEL)
@@ -46,7 +46,7 @@ def rejection_of(task: Task, user: User) -> Review | None:
 
 
 def flag_returned_of(task: Task) -> Flag | None:
-    """The last flag on the task that was sent back to work, whose note is shown to whoever works on it next."""
+    """The last flag on the task that was sent back to work, whose note is shown to the next annotator."""
     returned = Flag.objects.filter(task=task, state=Flag.State.RETURNED).select_related("raised_by", "resolved_by")
     return returned.order_by("-pk").first()
 

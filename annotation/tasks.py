@@ -47,6 +47,6 @@ def search(claim: Claim) -> None:
 
 @shared_task(name="annotation.sweep_search", ignore_result=True)
 def sweep_search() -> int:
-    """Have answers searched that nobody asked about."""
+    """Queue a search of answers whose job was lost."""
     return services.search_sweep()
 

@@ -1,6 +1,6 @@
 """Tasks and answers as pages show them: controls with their values and keys, guidelines as HTML, forms as results.
 
-No queries of its own but through selectors; nothing is changed here.
+Queries only through selectors; nothing is changed here.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def documents_of(config: LabelConfig, data: TaskData) -> list[DocumentView]:
 def controls_of(
     config: LabelConfig, values: dict[str, Any], *, error: str = "", error_field: str = ""
 ) -> list[ControlView]:
-    """The controls with their values; digits 1 to 9 are given to options in the order they stand."""
+    """The controls with their values; digits 1 to 9 are given to options in their order."""
     keys, reply = keys_of(config), config.reply_control
     return [
         ControlView(
@@ -213,7 +213,7 @@ def result_posted(config: LabelConfig, post: QueryDict) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class FoundView:
-    """Personal data that was found in an answer: the text itself, what stands in its place, and in which control, ""
+    """Personal data that was found in an answer: the text itself, its placeholder, and in which control, ""
     for the reply."""
 
     span: Span
@@ -261,7 +261,7 @@ def answer_view(
 ) -> AnswerView:
     """An answer with its difference from the suggestion that was shown, and its other controls in words.
 
-    `posted` are the values of a fix that was refused, so that they stand in its form again.
+    `posted` are the values of a fix that was refused, so that its form has them again.
     """
     config = label_config_of(project)
     values = values_of(annotation.result, config)

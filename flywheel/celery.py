@@ -1,6 +1,6 @@
 """The Celery application of web and worker: finds every app's jobs and holds the beat schedule.
 
-The trainer has an application of its own, in training/worker/main.py, because it must start without Django.
+The trainer has its own application, in training/worker/main.py, because it must start without Django.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_kee
 
 @pytest.fixture(autouse=True)
 def _roles_survive_flushes(request: pytest.FixtureRequest) -> None:
-    """A transactional test empties every table after it; the roles come from a migration and have to be there."""
+    """A transactional test empties every table after it; the roles come from a migration and must be there."""
     wanted = next((name for name in ("transactional_db", "db") if name in request.fixturenames), None)
     if wanted is not None:
         request.getfixturevalue(wanted)

@@ -167,7 +167,7 @@ def trained(lead: Person, uid: str) -> dict[str, Any]:
 
 
 def suggestion_met(annotator: Person, model: str) -> dict[str, Any]:
-    """Go through the tasks until one shows a suggestion of the model; the task under way has none yet."""
+    """Go through the tasks until one shows a suggestion of the model; the current task has none yet."""
     for _ in range(12):
         assignment = annotator.post(f"projects/{PROJECT}/next/")["assignment"]
         assert assignment, "there was no task left to show a suggestion on"

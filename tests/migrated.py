@@ -26,7 +26,7 @@ def kept_at() -> Path:
 
 
 def take(database: Path) -> bool:
-    """Put a copy where the tests' database is wanted; False when there is none, or none that is ours, yet."""
+    """Put a copy where the tests' database is wanted; False without one that is ours."""
     kept = kept_at()
     if not kept.is_file() or kept.is_symlink() or kept.stat().st_uid != os.getuid():
         return False

@@ -116,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=["lint", "unit", "integration"])
     only = parser.parse_args().only
-    # Dozens of processes import the same modules: where nobody keeps what was compiled, each compiles all of them anew.
+    # Dozens of processes import the same modules: unless the compiled files are kept, each compiles all of them anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     tally = Tally()
     absent = [name for name, here in servers.available().items() if not here]

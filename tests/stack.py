@@ -51,7 +51,7 @@ class Stack:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -90,7 +90,7 @@ def postgres_database() -> Iterator[str]:
 
 @contextlib.contextmanager
 def redis_queues() -> Iterator[dict[str, str]]:
-    """The settings of a broker in Redis whose keys nobody else uses; they are deleted afterwards."""
+    """The settings of a broker in Redis with its own keys; they are deleted afterwards."""
     import redis
 
     prefix = f"stack-{uuid.uuid4().hex[:8]}."
@@ -100,7 +100,7 @@ def redis_queues() -> Iterator[dict[str, str]]:
             "CELERY_BROKER_URL": servers.REDIS_URL, "FLYWHEEL_CACHE_URL": servers.REDIS_URL,
             "FLYWHEEL_QUEUE_PREFIX": prefix,
         }
-        assert any(b"_kombu.binding" in key for key in client.scan_iter(f"{prefix}*")), "nobody used these queues"
+        assert any(b"_kombu.binding" in key for key in client.scan_iter(f"{prefix}*")), "these queues were not used"
     finally:
         if keys := list(client.scan_iter(f"{prefix}*")):
             client.delete(*keys)
@@ -109,7 +109,7 @@ def redis_queues() -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def rabbitmq_queues() -> Iterator[dict[str, str]]:
-    """The settings of a broker in RabbitMQ whose queues nobody else uses; they are deleted afterwards."""
+    """The settings of a broker in RabbitMQ with its own queues; they are deleted afterwards."""
     from kombu import Connection
 
     prefix = f"stack-{uuid.uuid4().hex[:8]}."
@@ -119,7 +119,7 @@ def rabbitmq_queues() -> Iterator[dict[str, str]]:
         try:
             yield {"CELERY_BROKER_URL": servers.RABBITMQ_URL, "FLYWHEEL_QUEUE_PREFIX": prefix}
             for name in names:
-                # Raises when there is no such queue: then nobody used it.
+                # Raises for a queue that does not exist, because then it was not used.
                 channel.queue_declare(queue=name, passive=True)
         finally:
             with connection.channel() as broom:

@@ -34,7 +34,7 @@ def resolve(name: str) -> object:
             assert hasattr(found, part), f"{'.'.join(parts[:cut])} has no {part}"
             found = getattr(found, part)
         return found
-    raise AssertionError("there is no such module")
+    raise AssertionError("such a module does not exist")
 
 
 def test_every_function_in_the_life_of_an_example_exists() -> None:

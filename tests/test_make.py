@@ -1,4 +1,4 @@
-"""The Makefile's own logic: what it hands to the programs it starts. The programs are stand-ins that print it."""
+"""The Makefile's own logic: what it hands to the programs it starts. The programs are replaced by ones that print it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_closed_terminal_ends_everything_though_nothing_can_be_written_any_mor
             seen += os.read(master, 1000)
         os.close(master)
         os.killpg(make_run.pid, signal.SIGHUP)  # as the shell does whose terminal it was
-    # Told twice, make itself waits for nobody.
+    # On the second signal, make itself does not wait.
     while not told.exists() or not told.read_text():
         time.sleep(0.05)
     assert told.read_text() == "stopped\n"

@@ -1,7 +1,7 @@
 """What every control can do: be read from its tag, judge a value, become a result and come back from one.
 
 Names and shapes are Label Studio's: a result is a list of items `{id, from_name, to_name, type, value}`, and a control
-speaks of the `value` of its own items, called body here. Pure: no Django.
+handles the `value` of its own items, called body here. Pure: no Django.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Control:
 
     @classmethod
     def attributes(cls, element: Element) -> dict[str, Any]:
-        """Fields of its own from the tag's attributes. Raises ConfigError."""
+        """Further fields from the tag's attributes. Raises ConfigError."""
         return {}
 
     def document_problem(self, tag: str, name: str) -> str:
@@ -201,7 +201,7 @@ def one_line(words: str, what: str) -> None:
 
 
 def options_of(element: Element, child: str) -> tuple[Option, ...]:
-    """The options inside a tag. Raises ConfigError when there are none, or two of one value."""
+    """The options inside a tag. Raises ConfigError without any, or for two of one value."""
     found = []
     for part in element:
         if part.tag != child:

@@ -49,7 +49,7 @@ class Number(Control):
             raise self.error(f" is {value:g}; it must be {self.limits}")
         if self.step is not None:
             steps = (value - (self.low or 0)) / self.step
-            # 0.3 is no exact multiple of 0.1 in binary, so a step is met within rounding.
+            # 0.3 is not an exact multiple of 0.1 in binary, so a step is met within rounding.
             if not math.isclose(steps, round(steps), abs_tol=1e-9):
                 raise self.error(f" is {value:g}; it must be a multiple of {self.step:g} from {self.low or 0:g}")
         return {"number": int(value) if float(value).is_integer() else value}

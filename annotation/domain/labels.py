@@ -111,8 +111,8 @@ class TaskData:
 def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
     """The key of each option by (control, value): its hotkey where that is one free key, else the next free digit.
 
-    Label Studio's combinations such as "ctrl+a" are none, nor is a blank, which presses buttons; the first of several
-    that want the same key has it.
+    Label Studio's combinations such as "ctrl+a" do not count, nor does a blank, which presses buttons; of several
+    that want the same key, the first has it.
     """
     places = [(control.name, option) for control in config.controls for option in control.options]
     keys: dict[tuple[str, str], str] = {}
@@ -128,7 +128,7 @@ def keys_of(config: LabelConfig) -> dict[tuple[str, str], str]:
 
 
 def reply_of(result: list[dict[str, Any]], config: LabelConfig) -> str:
-    """The corrected reply: the text of the first TextArea control, "" when there is none."""
+    """The corrected reply: the text of the first TextArea control, "" without one."""
     control = config.reply_control
     return "\n\n".join(control.words(bodies_of(result, control))) if control else ""
 

@@ -2,7 +2,7 @@
 
 Finding it is flywheel.privacy.detector's, the placeholders are flywheel.capture.domain.redaction's. A span is
 `{control, part, start, end, type, score, placeholder}` with offsets in characters into the control's part, and
-`kept: true` when a reviewer has said that it is no personal data.
+`kept: true` when a reviewer has said that it is not personal data.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def spans_of(texts: Sequence[Written], found: Sequence[dict[str, Any]]) -> list[
 
 
 def redacted(result: Result, spans: Sequence[Span]) -> Result:
-    """The answer as it may leave the house: spans replaced by their placeholders, but for those that are kept.
+    """The answer as it may be exported: spans replaced by their placeholders, but for those that are kept.
 
     The same object when there is nothing to replace. Spans of one text never overlap.
     """

@@ -51,7 +51,7 @@ def give_back(slots: Slots) -> Slots:
 def submit(slots: Slots) -> Slots:
     """A person who holds a place answers; the last answer sends the task to review.
 
-    Who held a place when somebody else flagged the task may still answer; the task stays flagged.
+    An annotator who held a place when another flagged the task may still answer; the task stays flagged.
     """
     if slots.state not in (OPEN, FLAGGED) or slots.submitted >= slots.taken:
         raise WrongState("no unanswered place is held")
@@ -66,7 +66,7 @@ def _working(slots: Slots) -> str:
 def take_back(slots: Slots) -> Slots:
     """An answer is undone or rejected; its author keeps the place."""
     if slots.state not in (OPEN, IN_REVIEW, FLAGGED) or slots.submitted < 1:
-        raise WrongState("there is no answer to take back")
+        raise WrongState("no answer can be taken back")
     return replace(slots, submitted=slots.submitted - 1, state=FLAGGED if slots.state == FLAGGED else OPEN)
 
 
@@ -78,10 +78,10 @@ def settle(slots: Slots) -> Slots:
 
 
 def flag(slots: Slots) -> Slots:
-    """Somebody says that something is wrong with the task: it is given to nobody and settled by nobody until a
-    decision. What was settled already teaches nobody while the flag is open."""
+    """A person reports that something is wrong with the task: it is neither assigned nor settled until a
+    decision. What was settled already goes into no snapshot while the flag is open."""
     if slots.state in (CLOSED, WITHDRAWN):
-        raise WrongState("nobody works on it any more")
+        raise WrongState("it is not worked on any more")
     return replace(slots, state=FLAGGED)
 
 

@@ -71,7 +71,7 @@ def _uuid(value: UUID | str | None) -> UUID:
     try:
         return value if isinstance(value, UUID) else UUID(str(value))
     except ValueError as error:
-        raise ValidationFailed(f"submission_id '{value}' is no UUID; make a new one for each answer",
+        raise ValidationFailed(f"submission_id '{value}' is not a UUID; make a new one for each answer",
                       field="submission_id") from error
 
 
@@ -198,7 +198,7 @@ def _skip(assignment: Assignment, user: User, reason: str) -> Assignment:
 def annotation_undo(*, project: Project, user: User) -> Assignment:
     """Take back one's last answer in the project; its text is the draft again, and the task is one's own again.
 
-    Raises NotFound when there is none, Conflict when a reviewer has judged it.
+    Raises NotFound without one, Conflict when a reviewer has judged it.
     """
     access_membership(user, project, "task.annotate")
     last = last_answer(project, user)

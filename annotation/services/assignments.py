@@ -117,7 +117,7 @@ def _new(project: Project, user: User, membership: Membership, current_id: int |
 
 def _search(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
     # Another person may take the very task found; each try then looks again. Usually another task is free, so the
-    # first look waits for nobody; the next one waits, since the last task may be shared.
+    # first look does not wait for locks; the next one does, since the last task may be shared.
     for attempt in range(60):
         found, contended = _try(project, user, membership, current_id, wait=attempt % 2 == 1)
         if found is not None or not contended:
@@ -149,7 +149,7 @@ def _try(
         _advance(membership, place, first)
         if first is None:
             continue
-        # Whoever waits holds no other task and waits for one row only, so that waiting is never part of a deadlock.
+        # A waiting transaction holds no other task and waits for one row only, so waiting never deadlocks.
         task = (
             ids.filter(pk=first[0]).select_for_update(of=("self",)).first() if wait
             else ids.select_for_update(skip_locked=True, of=("self",)).first()
@@ -176,9 +176,9 @@ def _places(project: Project, user: User, membership: Membership) -> list[_Place
 
 
 def _advance(membership: Membership, place: _Place, first: tuple[int, datetime | None] | None) -> None:
-    """Remember how far the search has come: all before the first task found is no work for this person.
+    """Remember how far the search has come: all before the first task found cannot be given to this person.
 
-    The first task found stays ahead of the cursor, whoever gets it: with more than one place it may be free again.
+    The first task found stays ahead of the cursor, even if another gets it: with several places it may be free again.
     """
     if place.handed_back:
         _advance_returned(membership, first)
@@ -244,9 +244,9 @@ def assignment_open(*, user: User, assignment_id: int) -> Assignment:
 _NOT_NOW: dict[str, str] = {
     Task.State.WITHDRAWN: "was withdrawn, so that its data may not be used",
     Task.State.FLAGGED: "is flagged and waits for a lead's decision; what you wrote is kept as a draft",
-    Task.State.CLOSED: "was closed after somebody flagged it; what you wrote is kept as a draft",
+    Task.State.CLOSED: "was closed after a flag; what you wrote is kept as a draft",
 }
-"""Why nobody may take a place on a task in this state."""
+"""Why no one can be assigned a task in this state."""
 
 
 def regain(task: Task, assignment: Assignment) -> None:
@@ -256,7 +256,7 @@ def regain(task: Task, assignment: Assignment) -> None:
     if not task.available:
         raise Conflict(
             f"your lease on task {task.pk} ran out at {assignment.expires_at:%H:%M} UTC and its place was taken by "
-            "somebody else; what you wrote is kept as a draft, go on with the next task",
+            "another annotator; what you wrote is kept as a draft, go on with the next task",
             code="lease_lost",
         )
     step(task, states.take)
@@ -267,7 +267,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     """Activity: this and the other leases this person holds in the project last on. Takes a lost place again if free.
 
     Raises NotFound, Forbidden to who may no longer annotate here, and Conflict when the place is taken, the task was
-    answered, or the project is paused and the place would have to be taken anew.
+    answered, or the project is paused and the place must be taken anew.
     """
     assignment = access_assignment(user, assignment_id)
     access_membership(user, assignment.project, "task.annotate")

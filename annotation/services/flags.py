@@ -1,6 +1,6 @@
-"""Flags: somebody says that something is wrong with a task, and a reviewer or lead decides what becomes of it.
+"""Flags: a person reports that something is wrong with a task, and a reviewer or lead decides what becomes of it.
 
-A flagged task is given to nobody and settled by nobody. What the flag and the decision say in free text may quote
+A flagged task is neither assigned nor settled. What the flag and the decision say in free text may quote
 personal data, so the ledger gets its hash and not the text.
 """
 
@@ -42,7 +42,7 @@ def task_flag(*, task_id: int, user: User, reason: str, comment: str = "") -> Fl
 def _comment(reason: str, comment: str) -> str:
     if reason not in Flag.Reason.values:
         raise ValidationFailed(
-            f"'{str(reason)[:80]}' is no reason; there are: {', '.join(Flag.Reason.values)}", field="reason"
+            f"'{str(reason)[:80]}' is not a reason; there are: {', '.join(Flag.Reason.values)}", field="reason"
         )
     comment = _text(comment, "comment")
     if reason == Flag.Reason.OTHER and not comment:
@@ -84,13 +84,14 @@ def _flag(task: Task, user: User, reason: str, comment: str) -> Flag:
 def flag_resolve(*, flag_id: int, by: User, decision: str, note: str = "") -> Flag:
     """Decide about a flagged task; every open flag on it is resolved with the one decision.
 
-    return: it goes on where it was, and whoever flagged it may get it again, with the note. close: nobody works on it
-    any more and no snapshot takes it, until somebody opens it again. Raises NotFound, Forbidden (the project's
-    reviewers and leads decide), ValidationFailed, and Conflict when somebody else was first.
+    return: it goes on where it was, and the person who flagged it may get it again, with the note. close: it is not
+    assigned
+    any more and no snapshot takes it, until it is opened again. Raises NotFound, Forbidden (the project's
+    reviewers and leads decide), ValidationFailed, and Conflict when another was first.
     """
     if decision not in DECISIONS:
         raise ValidationFailed(
-            f"'{str(decision)[:80]}' is no decision; there are: {', '.join(DECISIONS)}", field="decision"
+            f"'{str(decision)[:80]}' is not a decision; there are: {', '.join(DECISIONS)}", field="decision"
         )
     note = _text(note, "note")
     return _resolve(access_flag(by, flag_id), by, decision, note)
@@ -229,7 +230,7 @@ def _undone_words(task: Task, assignment: Assignment | None) -> str:
         return "Your flag is taken back and the task is yours again."
     words = f"Your flag on task {task.pk} is taken back"
     if task.state == Task.State.FLAGGED:
-        return f"{words}; somebody else has flagged it too, so it waits for a decision."
+        return f"{words}; another person has flagged it too, so it waits for a decision."
     if Annotation.objects.filter(task=task).exists():
-        return f"{words}; its answers stand."
-    return f"{words}; its place was taken by somebody else meanwhile."
+        return f"{words}; its answers are kept."
+    return f"{words}; its place was taken by another annotator meanwhile."

@@ -24,7 +24,7 @@ def task_locked(task_id: int) -> Task:
     """The task's row, locked until commit (SQLite holds its one write lock anyway)."""
     task = Task.objects.select_for_update(of=("self",)).filter(pk=task_id).first()
     if task is None:
-        raise NotFound(f"there is no task {task_id}")
+        raise NotFound(f"task {task_id} does not exist")
     return task
 
 
@@ -34,7 +34,7 @@ def slots_of(task: Task) -> Slots:
 
 
 def step(task: Task, transition: Callable[[Slots], Slots], **extra: Any) -> None:
-    """Take one step of the state machine and store it, with `extra` fields. The task has to be locked.
+    """Take one step of the state machine and store it, with `extra` fields. The task must be locked.
 
     Raises Conflict when the task's state does not allow the step.
     """

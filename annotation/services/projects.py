@@ -67,7 +67,7 @@ def _name(name: str) -> str:
 def _free_slug(slug: str) -> None:
     if not slug or slug != slugify(slug) or slug in RESERVED_SLUGS or len(slug) > 100:
         raise ValidationFailed(
-            f"'{slug}' cannot stand in an address; use lower-case letters, digits and hyphens", field="slug"
+            f"'{slug}' cannot be part of an address; use lower-case letters, digits and hyphens", field="slug"
         )
     if Project.objects.filter(slug=slug).exists():
         raise ValidationFailed(f"there is a project '{slug}' already; choose another address", field="slug")
@@ -93,7 +93,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _between(value: int, low: int, high: int, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValidationFailed(f"{field} is {value!r}; it has to be a whole number from {low} to {high}", field=field)
+        raise ValidationFailed(f"{field} is {value!r}; it must be a whole number from {low} to {high}", field=field)
     return value
 
 
@@ -159,7 +159,7 @@ def project_archive(*, project: Project, by: User, archived: bool) -> Project:
 def membership_set(*, project: Project, user: User, role: str, by: User | None = None) -> Membership:
     """Give a person a role in a project; again changes nothing. `by` None is the system (command line, demo)."""
     if role not in Membership.Role.values:
-        raise ValidationFailed(f"'{role}' is no role; there are: {', '.join(Membership.Role.values)}", field="role")
+        raise ValidationFailed(f"'{role}' is not a role; there are: {', '.join(Membership.Role.values)}", field="role")
     if by is not None:
         require("project.change", by, project)
     with transaction.atomic():
@@ -203,7 +203,7 @@ def default_project_ensure(
     *, by: User, sources: Iterable[Source], name: str = "Support replies", slug: str = "support-replies",
     overlap: int = 1,
 ) -> Project:
-    """The project that a first run and the demo work in, made when there is none: default labels and guidelines.
+    """The project that a first run and the demo work in, made when it is missing: default labels and guidelines.
 
     Sources are added to those it has, never taken away.
     """

@@ -1,6 +1,6 @@
 """Personal data in answers: found by a job after the answer, kept beside it, judged by reviewers.
 
-The answer itself is never changed. What leaves the house is made of both (annotation.domain.redaction): snapshots take
+The answer itself is never changed. Exports are made of both (annotation.domain.redaction): snapshots take
 the redacted reply, and an answer that was not searched is not cleared. The policy is that of captured text: the same
 detector, the same known names and products, the placeholders that the conversation has.
 """
@@ -114,7 +114,7 @@ def _store(found: list[Found]) -> int:
 def project_search(*, project: Project) -> Iterator[int]:
     """Search the settled answers of a project that were not searched yet, in bounded steps; yields after each.
 
-    An answer that cannot be searched is passed over, so that it keeps nobody else's from a snapshot.
+    An answer that cannot be searched is passed over, so that it keeps no other from a snapshot.
     """
     after = 0
     while True:
@@ -148,11 +148,11 @@ def search_sweep(*, limit: int = 1_000) -> int:
 
 
 def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: int, keep: bool) -> Annotation:
-    """Say that something found in an answer is no personal data, so that it stays; or, with `keep` False, that it is.
+    """Record that a part found in an answer is not personal data, so it is kept; or, with `keep` False, that it is.
 
     The span is named by its control, part and start. Again changes nothing. Frozen snapshots stay as they are. Raises
     NotFound, Forbidden (the project's reviewers and leads judge, never what they wrote themselves) and ValidationFailed
-    when there is no such span.
+    when there does not exist.
     """
     annotation = access_annotation(by, annotation_id, "task.review")
     if annotation.author_id == by.pk:

@@ -40,7 +40,7 @@ def review_settle(
         Annotation.objects.select_related("task", "task__example", "project").filter(pk=annotation_id).first()
     )
     if annotation is None:
-        raise NotFound(f"there is no annotation {annotation_id}")
+        raise NotFound(f"annotation {annotation_id} does not exist")
     access_membership(reviewer, annotation.project, "task.review")
     result = _fixed(annotation, decision, fixed_result)
     return _settle(annotation, reviewer, decision, comment, result)
@@ -49,7 +49,7 @@ def review_settle(
 def _comment(decision: str, comment: str) -> str:
     if decision not in Review.Decision.values:
         raise ValidationFailed(
-            f"'{decision}' is no decision; there are: {', '.join(Review.Decision.values)}", field="decision"
+            f"'{decision}' is not a decision; there are: {', '.join(Review.Decision.values)}", field="decision"
         )
     comment = plain_lines(comment or "").strip()
     if decision == Review.Decision.REJECT and not comment:
@@ -115,7 +115,7 @@ def _send_back(task: Task, annotation: Annotation) -> None:
     Annotation.objects.filter(pk=annotation.pk).update(state=Annotation.State.REJECTED)
     held = Assignment.objects.select_for_update(of=("self",)).get(task=task, user_id=annotation.author_id)
     held.status = Assignment.Status.RETURNED
-    # For who has left the project it is not kept: it is anybody's at once.
+    # For who has left the project it is not kept: it is free for anyone at once.
     may_annotate = allow("task.annotate", annotation.author, annotation.project)
     held.expires_at = now + RETURN_HOLD if may_annotate else now
     held.draft, held.draft_saved_at, held.draft_version = annotation.result, now, held.draft_version + 1

@@ -27,7 +27,8 @@ RECONCILE_CHUNK = 5_000
 def tasks_make(*, project: Project, limit: int = 1000) -> int:
     """Make tasks of new examples of the project's sources, oldest first, at most `limit`. Returns how many.
 
-    Only active examples that are no duplicate become tasks, each once per project. Safe to call at any time and from
+    Only active examples without an earlier duplicate become tasks, each once per project. Safe to call at any time and
+    from
     several processes: the project's row is locked, so that tasks become visible in the order of their numbers.
     """
     with transaction.atomic():
@@ -108,7 +109,7 @@ def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
 @transaction.atomic
 def _sweep_some(due: list[tuple[int, int]]) -> int:
     freed: list[dict[str, int]] = []
-    # Rows that somebody works on are left to the next sweep: one that never waits can be part of no deadlock.
+    # Locked rows wait for the next sweep, because a sweep that never waits cannot be part of a deadlock.
     for pk, task_id in sorted(due, key=lambda row: row[1]):
         task = Task.objects.select_for_update(of=("self",), skip_locked=True).filter(pk=task_id).first()
         now = timezone.now()
@@ -139,7 +140,7 @@ class Withdrawn:
     changed: int
 
     def receipt(self) -> dict[str, Any]:
-        """As it stands in a withdrawal's receipt."""
+        """As a withdrawal's receipt has it."""
         return {"tasks": self.task_ids, "annotations": self.annotation_ids}
 
 

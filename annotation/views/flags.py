@@ -48,7 +48,7 @@ def flag(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
 def _flaggable(request: AuthenticatedRequest, slug: str, pk: int) -> Task:
     task = access.access_flaggable(request.user, pk)
     if task.project.slug != slug:
-        raise NotFound(f"there is no task {pk} in '{slug}'")
+        raise NotFound(f"task {pk} is not in '{slug}'")
     return task
 
 
@@ -101,7 +101,7 @@ def resolve(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
 
 def _of_project(project: Project, pk: int) -> None:
     if not Flag.objects.filter(pk=pk, project=project).exists():
-        raise NotFound(f"there is no flag {pk} in '{project.name}'")
+        raise NotFound(f"flag {pk} is not in '{project.name}'")
 
 
 def _list(request: AuthenticatedRequest, project: Project) -> str:
@@ -117,7 +117,7 @@ def reopen(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Take the closing of a task back."""
     project = access.access_project(request.user, slug, "task.review")
     if not Task.objects.filter(pk=pk, project=project).exists():
-        raise NotFound(f"there is no task {pk} in '{project.name}'")
+        raise NotFound(f"task {pk} is not in '{project.name}'")
     try:
         task = services.task_reopen(task_id=pk, by=request.user)
     except UserError as error:

@@ -209,7 +209,7 @@ def task_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRespon
     project = access.access_project(request.user, slug, "project.read")
     task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
     if task is None:
-        raise NotFound(f"there is no task {pk} in '{project.name}'")
+        raise NotFound(f"task {pk} is not in '{project.name}'")
     answers = Annotation.objects.filter(task=task).select_related("author", "suggestion").order_by("pk")
     return render(request, "annotation/task.html", {
         "project": project, "task": task, "data": selectors.task_data(task.example),

@@ -59,7 +59,7 @@ def review_task(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRespon
     project = access.access_project(request.user, slug, "task.review")
     task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
     if task is None:
-        raise NotFound(f"there is no task {pk} in '{project.name}'")
+        raise NotFound(f"task {pk} is not in '{project.name}'")
     if request.method == "POST":
         return _decide(request, project, task)
     _load_answers(task)
@@ -140,7 +140,7 @@ def span(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     project = access.access_project(request.user, slug, "task.review")
     answer = Annotation.objects.filter(pk=pk, project=project).first()
     if answer is None:
-        raise NotFound(f"there is no answer {pk} in '{project.name}'")
+        raise NotFound(f"answer {pk} is not in '{project.name}'")
     try:
         services.span_keep(
             annotation_id=pk, by=request.user, control=request.POST.get("control", ""),

@@ -125,7 +125,7 @@ def task_fragment(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @permitted("task.annotate")
 @require_POST
 def ahead_fragment(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    """The task after the current one, leased ahead; 204 when there is none."""
+    """The task after the current one, leased ahead; 204 without one."""
     project = access.access_project(request.user, slug, "task.annotate")
     assignment = services.task_peek(
         project=project, user=request.user, current_id=whole_number(request.POST.get("current"), 0)

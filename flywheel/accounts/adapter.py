@@ -1,4 +1,4 @@
-"""allauth's hooks: nobody signs up by themselves, no mail is sent, a one-time password is changed at first sign-in."""
+"""allauth's hooks: people cannot sign up by themselves, no mail is sent, one-time passwords are changed at sign-in."""
 
 from __future__ import annotations
 

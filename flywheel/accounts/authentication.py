@@ -1,6 +1,6 @@
 """API tokens as knox keeps them, each good for no more than it was made for.
 
-What a token is for stands in its first letters, which its hash covers: it can neither be widened nor costs a look-up.
+A token's scope is in its first letters, which its hash covers: it can neither be widened nor costs a look-up.
 What its owner may do is still asked of their roles.
 """
 

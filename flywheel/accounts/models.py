@@ -1,4 +1,4 @@
-"""Home's own rows: names of API tokens, and passwords that were given out and have to be changed.
+"""Names of API tokens, and passwords that were given out and must be changed.
 
 The tokens themselves are knox's, the people core's.
 """

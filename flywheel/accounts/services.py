@@ -70,7 +70,7 @@ def _groups(roles: Iterable[str]) -> list[Group]:
     wanted = set(roles)
     if unknown := wanted - set(access.ROLES):
         raise ValidationFailed(
-            f"there is no role '{sorted(unknown)[0]}'; choose from {', '.join(access.ROLES)}", field="roles"
+            f"role '{sorted(unknown)[0]}' does not exist; choose from {', '.join(access.ROLES)}", field="roles"
         )
     return list(Group.objects.filter(name__in=wanted))
 
@@ -148,7 +148,7 @@ def person_password_reset(*, actor: User, user_id: int) -> NewPassword:
 def _person_lock(actor: User, user_id: int) -> User:
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
-        raise NotFound(f"there is no person {user_id}")
+        raise NotFound(f"person {user_id} does not exist")
     if user.is_superuser and not actor.is_superuser:
         raise Forbidden(f"'{user}' is a superuser; only a superuser can change them")
     return user
@@ -189,7 +189,7 @@ def token_create(*, actor: User, name: str, expires_days: int | None, scope: str
         )
     if scope not in scopes.SCOPES:
         raise ValidationFailed(
-            f"there is no scope {scope[:40]!r}; choose from {', '.join(scopes.SCOPES)}", field="scope"
+            f"scope {scope[:40]!r} does not exist; choose from {', '.join(scopes.SCOPES)}", field="scope"
         )
     if AuthToken.objects.filter(user=actor).count() >= MAX_TOKENS:
         raise Conflict(f"you have {MAX_TOKENS} tokens already; revoke one that is no longer used")

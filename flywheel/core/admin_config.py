@@ -1,4 +1,4 @@
-"""Which site Django's admin is. A module of its own, since Django looks for one default configuration in `apps`."""
+"""Which site Django's admin is. A separate module, because Django looks for one default configuration in `apps`."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,4 +1,4 @@
-"""Django's admin: for superusers only, signed in through the same rate-limited page as everybody."""
+"""Django's admin: for superusers only, signed in through the same rate-limited page as all other users."""
 
 from __future__ import annotations
 

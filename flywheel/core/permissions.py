@@ -143,7 +143,7 @@ class Permission:
     ask: str = "ask one of them"
 
     def refusal(self, obj: Any = None) -> str:
-        """Why somebody else is refused, and whom to ask."""
+        """Why a person is refused, and whom to ask."""
         return f"{self.act} is for {self.rule.who(obj)}; {self.ask}"
 
 
@@ -185,7 +185,7 @@ def require(name: str, by: Actor | AnonymousUser, obj: Any = None) -> None:
 
 
 def roles_allowed(name: str, *, own: bool) -> frozenset[str]:
-    """The roles which suffice for the permission; "none" stands for a signed-in person without any role.
+    """The roles which suffice for the permission; "none" is a signed-in person without any role.
 
     own: whether the person has part in the object, such as membership of its project; facts that are not about an
     object never hold here.

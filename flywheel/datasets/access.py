@@ -46,7 +46,7 @@ def snapshot_of(user: Person, uid: UUID) -> Snapshot:
     """A snapshot. Raises NotFound, also for one that the person may not see."""
     snapshot = snapshots_for(user).filter(uid=uid).first()
     if snapshot is None:
-        raise NotFound(f"there is no snapshot {uid} that is open to you")
+        raise NotFound(f"snapshot {uid} does not exist or is not open to you")
     return snapshot
 
 
@@ -54,5 +54,5 @@ def project_of(user: Person, slug: str) -> Project:
     """A project to freeze. Raises NotFound."""
     project = projects_for(user).filter(slug=slug).first()
     if project is None:
-        raise NotFound(f"there is no project '{slug}' that you lead")
+        raise NotFound(f"you do not lead a project '{slug}'")
     return project

@@ -21,7 +21,7 @@ _LINE_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
-    """One export format. `encode` turns the messages of one row into the bytes that stand for it in the file."""
+    """One export format. `encode` turns the messages of one row into its bytes in the file."""
 
     title: str
     suffix: str
@@ -58,5 +58,5 @@ EXPORTS: dict[str, ExportFormat] = {
 def export_format(name: str) -> ExportFormat:
     """The format registered as `name`. Raises NotFound."""
     if name not in EXPORTS:
-        raise NotFound(f"there is no export format {name[:40]!r}; use one of {', '.join(EXPORTS)}")
+        raise NotFound(f"export format {name[:40]!r} does not exist; use one of {', '.join(EXPORTS)}")
     return EXPORTS[name]

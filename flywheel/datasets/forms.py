@@ -28,7 +28,7 @@ class SnapshotForm(forms.Form):
                               help_text="The same seed on the same state gives the same snapshot.")
     system_prompt = forms.CharField(
         required=False, max_length=8000, widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Stands before every conversation, in training and later in use.",
+        help_text="Comes before every conversation, in training and later in use.",
     )
     non_commercial = forms.BooleanField(
         required=False, label="For non-commercial use only", help_text="Lets data under NC licences in."

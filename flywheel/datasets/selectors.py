@@ -174,7 +174,7 @@ REACH_LISTS: dict[str, Callable[[UUID], str]] = {
 
 
 def records_annotated(purpose: str, region: str) -> QuerySet[ProvenanceRecord]:
-    """Records that somebody has given an answer about; purpose and region make no difference."""
+    """Records whose example has an annotation; purpose and region make no difference."""
     answers = Annotation.objects.filter(parent=None).exclude(state=Annotation.State.UNDONE)
     return ProvenanceRecord.objects.filter(pk__in=answers.order_by().values("task__example__provenance"))
 
@@ -208,6 +208,6 @@ def reach_count(record_ids: list[int]) -> dict[str, int]:
 
 
 def example_link(record_uid: UUID) -> str:
-    """The page of the example made of a provenance record; "" when there is none."""
+    """The page of the example made of a provenance record; "" without one."""
     uid = Example.objects.filter(provenance__uid=record_uid).values_list("uid", flat=True).first()
     return f"/examples/{uid}/" if uid else ""

@@ -1,7 +1,7 @@
 """What a first run needs: demo people, the sample with its consents, a project, recipes and a base model.
 
 Every step looks first at what is there, so that preparing again is quick and keeps the data. The steps themselves are
-the apps' own services; base models are made by the trainer in a process of its own, since torch is not imported here.
+the apps' own services; base models are made by the trainer in its own process, because torch is not imported here.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ PROJECT_SLUG = "support-replies"
 
 def port_check(port: int) -> None:
     """Raises ValidationFailed when the web could not listen on this port of loopback."""
-    mend = "stop what listens there, or choose another port: make run PORT=8001"
+    fix = "stop what listens there, or choose another port: make run PORT=8001"
     if not 1 <= port <= 65535:
         raise ValidationFailed(f"PORT is {port}; a port is a number from 1 to 65535")
     with socket.socket() as probe:
-        # As the web server does, so that connections of one that has just stopped are no hindrance.
+        # As the web server does, so that connections of one that has just stopped do not hinder us.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ValidationFailed(f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); {mend}") from None
+            raise ValidationFailed(f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); {fix}") from None
 
 
 def people_ensure() -> dict[str, str]:

@@ -32,7 +32,7 @@ from flywheel.settings.base import database
 SOURCE = "moved_from"
 PIECE = 5_000
 MARK = "flywheel_move"
-"""A table of the target that is there while a move is under way: whose rows these are, so that it can be taken up."""
+"""A table of the target that exists during a move: whose rows these are, so that the move can resume."""
 
 # Migrations fill these in every database; the source's rows replace them.
 _MIGRATED: tuple[type[Model], ...] = (Group.permissions.through, Group, Permission, ContentType)
@@ -93,7 +93,7 @@ def _source_kept_still(url: str) -> Iterator[None]:
     if not config["ENGINE"].endswith("sqlite3"):
         raise MoveFailed("the source is not SQLite; PostgreSQL is moved with its own pg_dump and pg_restore")
     if not Path(config["NAME"]).is_file():
-        raise MoveFailed(f"there is no database {config['NAME']}; give the address as sqlite:////path/db.sqlite3")
+        raise MoveFailed(f"database {config['NAME']} does not exist; give the address as sqlite:////path/db.sqlite3")
     config["OPTIONS"]["timeout"] = 5
     connections.databases[SOURCE] = connections.configure_settings({"default": config})["default"]
     try:
@@ -162,7 +162,7 @@ def _count(model: type[Model], alias: str) -> int:
 
 # --- order and rows ---------------------------------------------------------------------------------------------
 def move_order(models: Models) -> list[Models]:
-    """Tables after those that they refer to. Tables that refer to one another stand together."""
+    """Tables after those that they refer to. Tables that refer to one another are one group."""
     groups = {model: frozenset([model]) for model in models}
     while True:
         graph = {
@@ -242,7 +242,7 @@ def _piece_copy(
         pk = row[next(i for i, f in enumerate(fields) if f.primary_key)]
         raise MoveFailed(
             f"row {pk} of {model._meta.db_table} cannot be stored by PostgreSQL "
-            f"({error.diag.message_primary or error}); mend it in the source, then run again"
+            f"({error.diag.message_primary or error}); fix it in the source, then run again"
         ) from error
 
 

@@ -25,7 +25,9 @@ def files_copy(folder: Path) -> Iterator[FileCopied]:
     Stopped at any point, the same call goes on. Raises NotADirectoryError.
     """
     if not folder.is_dir():
-        raise NotADirectoryError(f"there is no folder {folder}; give the one that holds the files, such as var/files")
+        raise NotADirectoryError(
+            f"folder {folder} does not exist; give the one that holds the files, such as var/files"
+        )
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
         name, size = file.relative_to(folder).as_posix(), file.stat().st_size
         held = default_storage.exists(name)

@@ -1,7 +1,7 @@
 """Finding personal data in conversations: a small Protocol, and the detector behind it (Presidio with spaCy).
 
 Recognisers of patterns and checksums are Presidio's, with our own for what they miss; names and places come from
-spaCy's small English pipeline. What is done with the spans is left to whoever asked. Nothing heavy is imported until
+spaCy's small English pipeline. Nothing heavy is imported until
 the first detector is made, since web processes import this module too.
 """
 
@@ -57,7 +57,7 @@ class Detector(Protocol):
         """For each text of each conversation the spans in order, none overlapping another.
 
         `names` has for each conversation the names of people who are known to take part, `things` those of products
-        and companies, which are no personal data. What is found in a conversation depends on these three alone.
+        and companies, which are not personal data. What is found in a conversation depends on these three alone.
         """
 
 
@@ -137,7 +137,7 @@ class PresidioDetector:
         pieces = [(i, at, text[at : at + MAX_CHARS]) for i, text in enumerate(texts)
                   for at in range(0, len(text) or 1, MAX_CHARS)]
         found: list[list[_Found]] = [[] for _ in texts]
-        # A placeholder is no word of the language; blanks keep the offsets.
+        # A placeholder is not a word of the language; blanks keep the offsets.
         documents = self._nlp.pipe(
             (PLACEHOLDER.sub(lambda m: " " * len(m.group()), piece) for _, _, piece in pieces),
             batch_size=self._batch_size,
@@ -232,7 +232,7 @@ def _without_things(
 
 
 def _without_products(text: str, found: Iterable[_Found], *, known: Sequence[str]) -> list[_Found]:
-    """Drop "this is Mossbeck calling" and "@mossbeck": companies and products are no people."""
+    """Drop "this is Mossbeck calling" and "@mossbeck": companies and products are not people."""
     named = {word for name in known for word in name.casefold().split()}
     return [
         f for f in found
@@ -291,7 +291,7 @@ def _name_pattern(
 ) -> re.Pattern[str] | None:
     """Every mention of a person who is known by name or was recognised once, in whole or by one of the names.
 
-    Somebody who writes "my name is jana kovac" goes on without capitals: parts of such a name count in any case.
+    A person who writes "my name is jana kovac" goes on without capitals: parts of such a name count in any case.
     """
     told = {
         name for text, found in zip(texts, certain, strict=True) for f in found
@@ -324,7 +324,7 @@ def _name_pattern(
 
 
 def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Found]]:
-    """What was found once in a conversation, wherever it stands again: a date after "born" is a birthday further down
+    """What was found once in a conversation, wherever it occurs again: a date after "born" is a birthday further down
     too. People have their own way, and short values mean too many things."""
     kinds = {
         text[s.start : s.end].casefold(): s.type for text, own in zip(texts, spans, strict=True) for s in own
@@ -356,7 +356,7 @@ def _named(text: str, people: re.Pattern[str] | None) -> Iterator[_Found]:
 def _resolved(text: str, candidates: Iterable[_Found]) -> list[PiiSpan]:
     """Of overlapping candidates the surer kind wins, then the longer; the model keeps what is left of its span.
 
-    Placeholders that stand in the text already are left alone.
+    Placeholders that are in the text already are left alone.
     """
     taken = [(m.start(), m.end()) for m in PLACEHOLDER.finditer(text)]
     spans: list[PiiSpan] = []

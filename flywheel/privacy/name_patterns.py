@@ -1,6 +1,6 @@
 """How people say who they are and when they were born: names after the usual words, in capitals or not, and dates.
 
-Pure data for `personal_data`. Small letters are no evidence of a name, so the words before one have to be, and what
+Pure data for `personal_data`. Small letters are not evidence of a name, so the words before one must be, and what
 is known to follow them otherwise ("this is different from …") is listed here.
 """
 
@@ -14,7 +14,7 @@ AMOUNT = (
 )
 
 # -- names -------------------------------------------------------------------------------------------------------------
-# What follows "my name is" or "this is" and is nobody's name; words in -ing, -ed, -able and the like come on top.
+# What follows "my name is" or "this is" and is not a name; words in -ing, -ed, -able and the like come on top.
 _NO_NAMES = """
 a an the my your our his her its their this that these those it he she they we you i me him us them not no none
 nothing some somebody someone something any anybody anyone anything every everybody everyone everything each both all
@@ -104,6 +104,6 @@ BIRTHDATES: list[re.Pattern[str]] = [
 BIRTH_ASKED = re.compile(
     rf"{_BIRTH}[^.\n]{{0,60}}(?:\?|please)|\b(?:confirm|give|need|provide|tell)\b[^.\n]{{0,40}}{_BIRTH}", re.I
 )
-"""A message that asks when somebody was born: the date in the next one is the answer."""
+"""A message that asks for a date of birth: the date in the next one is the answer."""
 
 ANSWERED_DATE = re.compile(rf"(?<!\w)(?:{_DATE}|{_DAYS_MONTH}|{_MONTHS_DAY})", re.I)

@@ -64,7 +64,7 @@ def run_of(user: Person, uid: object) -> TrainingRun:
         .first()
     )
     if run is None:
-        raise NotFound(f"there is no run {uid} that is open to you")
+        raise NotFound(f"run {uid} does not exist or is not open to you")
     return run
 
 
@@ -80,7 +80,7 @@ def model_of(user: Person, name: str) -> ModelVersion:
     if found is None and (number := whole_number(name)) is not None:
         found = models.filter(pk=number).first()
     if found is None:
-        raise NotFound(f"there is no model {name!r} that is open to you")
+        raise NotFound(f"model {name!r} does not exist or is not open to you")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The REST API of runs and models for people and their scripts; trainers have one of their own (worker_api)."""
+"""The REST API of runs and models for people and their scripts; trainers have another (worker_api)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _choose(request: AuthenticatedApiRequest) -> dict[str, Any]:
     device = Device.objects.filter(**{"name": wanted["device"]} if "device" in wanted else {"default": True}).first()
     for name, found in (("snapshot", snapshot), ("recipe", recipe), ("device", device)):
         if found is None:
-            raise NotFound(f"there is no {name} {str(wanted.get(name, 'by default'))!r} to train with", field=name)
+            raise NotFound(f"{name} {str(wanted.get(name, 'by default'))!r} does not exist", field=name)
     return {"snapshot": snapshot, "recipe": recipe, "device": device, "overrides": wanted.get("overrides"),
             "name": wanted.get("name", "")}
 

@@ -191,7 +191,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "Capture, consent, annotation, snapshots, training runs and models.",
     "SERVE_INCLUDE_SCHEMA": False,
-    # Choices stand where they are used; naming sets that share a field name would be guesswork.
+    # Choices are written where they are used; naming sets that share a field name would be guesswork.
     "POSTPROCESSING_HOOKS": [],
 }
 
@@ -248,7 +248,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 # --- Flywheel -------------------------------------------------------------------------------------------------
 FLYWHEEL = {
     "PUBLIC_URL": env.str("FLYWHEEL_URL", default="http://127.0.0.1:8000"),
-    # The queue of the trainers, which have a Celery application of their own.
+    # The queue of the trainers, which have a separate Celery application.
     "GPU_QUEUE": f"{QUEUE_PREFIX}gpu",
     "MODELS_DIR": env.str("FLYWHEEL_MODELS_DIR", default=str(VAR_DIR / "models")),
     "ORGANISATION": env.str("FLYWHEEL_ORGANISATION", default="Flywheel"),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def folder_private(path: Path, *, ours: bool) -> None:
-    """Make the folder for its owner alone; one that is there is closed to everybody else if it is `ours`.
+    """Make the folder for its owner alone; one that is there is closed to all others if it is `ours`.
 
-    Database, files and messages in it hold customers' words, sessions and the trainers' tokens. A folder that somebody
+    Database, files and messages in it hold customers' words, sessions and the trainers' tokens. A folder that the user
     named may serve others too, so that it stays as open as they made it.
     """
     if not path.exists():
@@ -20,7 +20,7 @@ def folder_private(path: Path, *, ours: bool) -> None:
 
 
 def secret_key_from(path: Path) -> str:
-    """Read the key, making it first when there is none. Two processes that start together agree on one key."""
+    """Read the key, making it first when it is missing. Two processes that start together agree on one key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}")

@@ -20,7 +20,7 @@ def file_storage(env: environ.Env, folder: Path) -> dict[str, Any]:
     from botocore.config import Config
 
     endpoint = env.str("FLYWHEEL_S3_ENDPOINT", default="") or None
-    # Stores other than Amazon's refuse the checksums that the SDK adds of its own accord since 2025.
+    # Stores other than Amazon's refuse the checksums that the SDK adds by default since 2025.
     checksums = "when_required" if endpoint else "when_supported"
     return {
         "BACKEND": "storages.backends.s3.S3Storage",

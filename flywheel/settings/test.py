@@ -1,4 +1,4 @@
-"""Tests: a database and a folder of their own, quick password hashes, messages kept in memory.
+"""Tests: a separate database and folder, quick password hashes, messages kept in memory.
 
 FLYWHEEL_TEST_DATABASE_URL moves the suite to another database (PostgreSQL); FLYWHEEL_TEST_BROKER_URL to a broker.
 """
@@ -20,7 +20,7 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 DATABASES = {"default": database(env.str("FLYWHEEL_TEST_DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}"))}
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # A file and not memory: threads and the live server must see one database. Nobody needs it after a power cut.
+    # A file and not memory: threads and the live server must see one database. It need not survive a power cut.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     DATABASES["default"]["OPTIONS"]["init_command"] += " PRAGMA synchronous=OFF;"
 

@@ -41,7 +41,7 @@ _counters: dict[str, Counter] = {}
 def counter(name: str, *, every: int = 60) -> Callable[[Count], Count]:
     """Declare a counter. Its function gets the time and returns values by scope and gauge name.
 
-    Every gauge must have one counter only: a scope that two apps share is no problem, a name in it that both count is.
+    Every gauge must have one counter only: two apps may share a scope, but must not count the same name in it.
     """
 
     def declare(count: Count) -> Count:

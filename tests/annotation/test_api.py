@@ -65,7 +65,7 @@ def test_a_turn_of_work_over_rest(project, stock, annotator, reviewer, answer, a
     client = api_of(annotator)
     got = client.post("/api/v1/projects/support-replies/next/").json()
     work = got["assignment"]
-    assert got["reason"] == "oldest task of the project that nobody else holds"
+    assert got["reason"] == "oldest free task of the project"
     assert work["task"]["data"]["reply"] == "Please send it back to us."
     assert work["suggestions"][0]["origin_name"] == "agent"
     base = f"/api/v1/assignments/{work['id']}"

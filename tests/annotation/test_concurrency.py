@@ -27,7 +27,7 @@ PEOPLE = 50
 
 
 def together(functions: list[Callable[[], Any]]) -> list[Any]:
-    """Run all at the same moment, each on a connection of its own; errors are returned, not raised."""
+    """Run all at the same moment, each on its own connection; errors are returned, not raised."""
     barrier = threading.Barrier(len(functions))
 
     def run(function: Callable[[], Any]) -> Any:
@@ -73,7 +73,7 @@ def test_fifty_annotators_do_every_task_exactly_overlap_times(project, source, a
     results = together([lambda p=p: work(p) for p in crowd(project)])
     assert [r for r in results if isinstance(r, Exception)] == []
     assert too_many == []
-    # A person may have left just before another gave a place back: the stragglers are done by whoever comes next.
+    # A person may have left just before another gave a place back: the next person does the stragglers.
     for person in User.objects.filter(username__startswith="person"):
         work(person)
     counts = Counter(Annotation.objects.values_list("task_id", flat=True))

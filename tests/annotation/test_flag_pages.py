@@ -160,7 +160,7 @@ def test_undo_of_a_flag_that_another_shares_shows_the_next_task(project, raised,
     client = client_of(annotator)
     fragment = client.post(f"{BASE}undo/", headers={"X-Requested-With": "workbench"})
     assert f'data-task="{raised.task_id}"' not in fragment.content.decode()
-    assert "somebody else has flagged it too" in unquote(fragment["X-Message"])
+    assert "another person has flagged it too" in unquote(fragment["X-Message"])
 
 
 def test_the_list_is_paged_by_key_and_costs_the_same_for_any_length(project, stock, annotator, lead, client_of,

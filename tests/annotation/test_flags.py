@@ -158,10 +158,10 @@ def test_a_closed_task_is_worked_on_by_nobody_until_it_is_opened_again(
     decide(flag(task, annotator), lead, "close")
     task.refresh_from_db()
     assert (task.state, task.slots_taken) == ("closed", 0)
-    with pytest.raises(Conflict, match="closed after somebody flagged") as caught:
+    with pytest.raises(Conflict, match="closed after a flag") as caught:
         services.annotation_submit(assignment_id=other.pk, user=annotator2, result=answer)
     assert caught.value.code == "closed"
-    with pytest.raises(Conflict, match="nobody works on it"):
+    with pytest.raises(Conflict, match="it is not worked on any more"):
         flag(task, annotator2)
     for user in (annotator, annotator2):
         assert services.task_next(project=project, user=user) is None
@@ -262,7 +262,7 @@ def test_undo_of_a_flag_on_an_answered_task_leaves_the_answer(project, stock, an
     submit(project, annotator, answer)
     flag(task, annotator)
     undone = services.work_undo(project=project, user=annotator)
-    assert (undone.kind, undone.assignment, "answers stand" in undone.message) == ("flag", None, True)
+    assert (undone.kind, undone.assignment, "answers are kept" in undone.message) == ("flag", None, True)
     task.refresh_from_db()
     assert task.state == "in_review"
 

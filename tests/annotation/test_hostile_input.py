@@ -1,4 +1,4 @@
-"""Whatever stands in an address, a form or a body: a refusal in words, never a fault of the server's."""
+"""Whatever an address, a form or a body holds: a refusal in words, never a fault of the server's."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_what_is_sent_back_to_somebody_who_has_left_is_anybodys_at_once(
         User.objects.filter(pk=annotator.pk).update(is_active=False)
     if leaves == "before":
         services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
-    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Mend it.")
+    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Fix it.")
     if leaves == "after":
         services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
     assert services.task_next(project=project, user=annotator2).task_id == task.pk
@@ -158,7 +158,7 @@ def test_what_is_sent_back_is_kept_for_who_lost_one_role_and_annotates_by_anothe
     (task,) = stock(1)
     given = submit(project, annotator, answer)
     services.membership_set(project=project, user=annotator, role="lead")
-    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Mend it.")
+    services.review_settle(annotation_id=given.pk, reviewer=reviewer, decision="reject", comment="Fix it.")
     services.membership_remove(project=project, user=annotator, role="annotator", by=lead)
     assert services.task_next(project=project, user=annotator2) is None
     assert services.task_next(project=project, user=annotator).task_id == task.pk

@@ -41,7 +41,7 @@ def test_the_oldest_task_comes_first_and_stays_until_it_is_answered(project, sto
     tasks = stock(3)
     held = services.task_next(project=project, user=annotator)
     assert held.task == tasks[0]
-    assert held.why == "oldest task of the project that nobody else holds"
+    assert held.why == "oldest free task of the project"
     again = services.task_next(project=project, user=annotator)
     assert (again.pk, again.why) == (held.pk, "you had started it")
 
@@ -213,7 +213,7 @@ def test_a_draft_is_kept_when_the_lease_is_lost_and_says_so(project, stock, anno
     services.task_next(project=project, user=annotator2)
     saved = services.draft_save(assignment=held, user=annotator, draft=answer, version=1)
     assert (saved.saved, saved.held) == (True, False)
-    assert "somebody else" in saved.message
+    assert "another annotator" in saved.message
 
 
 def test_anothers_draft_cannot_be_touched(project, stock, annotator, annotator2):
@@ -384,7 +384,7 @@ def test_in_a_paused_project_a_lease_lasts_on_and_a_lost_one_is_not_taken_anew(p
     with pytest.raises(Conflict) as caught:
         services.lease_renew(assignment_id=held.pk, user=annotator)
     assert caught.value.code == "paused"
-    # Nobody else can have it meanwhile, so work that is done already counts.
+    # No one else can have it meanwhile, so work that is done already counts.
     assert services.annotation_submit(assignment_id=held.pk, user=annotator, result=answer).state == "submitted"
 
 

@@ -125,7 +125,7 @@ def test_the_workbench_shows_the_conversation_the_suggestion_and_why(project, st
     assert '<span class="pii" title="Personal data, redacted">email 1</span>' in html
     assert "\nPlease send it back to us.</textarea>" in html
     assert "Suggestion from <strong>the agent</strong>" in html
-    assert "oldest task of the project that nobody else holds" in html
+    assert "oldest free task of the project" in html
     assert "What you make" in html
 
 
@@ -384,7 +384,7 @@ def test_who_gave_up_a_rejected_answer_may_judge_the_others_on_every_page(
     project, stock, lead, annotator, reviewer, answer, client_of,
 ):
     (task,) = stock(1)
-    services.review_settle(annotation_id=submit(project, lead, answer).pk, reviewer=reviewer, decision="reject", comment="Mend.")
+    services.review_settle(annotation_id=submit(project, lead, answer).pk, reviewer=reviewer, decision="reject", comment="Fix.")
     services.task_skip(assignment_id=services.task_next(project=project, user=lead).pk, user=lead, reason="Not for me")
     waiting = submit(project, annotator, answer)
     client, page = client_of(lead), f"/review/support-replies/{task.pk}/"

@@ -1,4 +1,4 @@
-"""Runs each benchmark in a process of its own, on each database that answers, and prints its JSON lines.
+"""Runs each benchmark in its own process, on each database that answers, and prints its JSON lines.
 
 Every measuring process gets a fresh database and a fresh folder, so that figures do not depend on what ran before.
 """

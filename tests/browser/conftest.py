@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page_of(stack: Stack, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`page_of("annotator")`: a signed-in page of a demo person, in a browser context of its own.
+    """`page_of("annotator")`: a signed-in page of a demo person, in a separate browser context.
 
     A page that logs an error to the console or answers 5xx fails the test.
     """

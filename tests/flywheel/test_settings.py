@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def started(folder: Path, **more: str) -> str:
-    """Load the settings in a process of its own and say the key that they have."""
+    """Load the settings in a separate process and return the key that they have."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLYWHEEL_", "DJANGO_", "DATABASE_"))}
     script = "from flywheel.settings import dev; print(dev.SECRET_KEY)"
     done = subprocess.run(

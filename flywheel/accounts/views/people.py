@@ -22,7 +22,7 @@ from flywheel.core.paging import keyset_page
 @permitted("person.manage")
 @require_GET
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Everybody, with search and filters kept in the address."""
+    """All people, with search and filters kept in the address."""
     search, role, state = (request.GET.get(name, "") for name in ("q", "role", "state"))
     page = keyset_page(selectors.people(search=search.strip(), role=role, state=state), request.GET)
     context = {"page": page, "q": search, "role": role, "state": state, "roles": ROLES}
@@ -47,7 +47,7 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
 def _person(pk: int) -> User:
     person = User.objects.filter(pk=pk).first()
     if person is None:
-        raise NotFound(f"there is no person {pk}")
+        raise NotFound(f"person {pk} does not exist")
     return person
 
 

@@ -69,7 +69,7 @@ def export_stream(*, snapshot: Snapshot, export: ExportFormat, split: str = "tra
     first byte.
     """
     if split not in (*SPLITS, ALL):
-        raise NotFound(f"there is no split {split!r}; use one of {', '.join(SPLITS)}, or {ALL}")
+        raise NotFound(f"split {split!r} does not exist; use one of {', '.join(SPLITS)}, or {ALL}")
     # The files are opened here and not in the generator, because a refusal after the first byte could not become an
     # error response any more.
     files = [
@@ -103,11 +103,11 @@ class InclusionProof:
 
 
 def proof_of(*, snapshot: Snapshot, example_uid: UUID) -> InclusionProof:
-    """The proof for one example; a tainted row keeps its own. Raises NotFound when it is no row of the snapshot."""
+    """The proof for one example; a tainted row keeps its own. Raises NotFound when it is not in the snapshot."""
     _frozen(snapshot)
     row = SnapshotRow.objects.filter(snapshot=snapshot, example__uid=example_uid).first()
     if row is None:
-        raise NotFound(f"example {example_uid} is no row of snapshot '{snapshot.name}'")
+        raise NotFound(f"example {example_uid} is not in snapshot '{snapshot.name}'")
     file, _ = snapshot_file_open(snapshot=snapshot, name=TREE)
     with file:
         proof = tree_proof(file, snapshot.row_count, row.leaf_index)

@@ -62,7 +62,7 @@ class Spool:
         self._db.execute(_TABLE)
 
     def add(self, rows: list[Spooled]) -> None:
-        """Keep rows. An example that stands in the project twice keeps its first row."""
+        """Keep rows. An example that is in the project twice keeps its first row."""
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT OR IGNORE INTO row (uid, node, label, example, annotation, record, body) VALUES (?,?,?,?,?,?,?)",

@@ -1,6 +1,6 @@
 """What a withdrawal reaches in snapshots: rows and snapshots are marked as tainted, and stay as evidence.
 
-A tainted snapshot is no longer trained on or handed out. Its files are kept: what a model saw has to be provable.
+A tainted snapshot is no longer trained on or handed out. Its files are kept: what a model saw must be provable.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class SnapshotsReached:
     tainted_now: int
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a withdrawal's receipt."""
+        """As a withdrawal's receipt has it."""
         return {"snapshots": self.snapshots, "rows": self.rows}
 
 
 def snapshots_withdraw(
     record_ids: Iterable[int], *, purposes: Sequence[str] | None = None, by: Actor = SYSTEM
 ) -> SnapshotsReached:
-    """Taint every frozen row made of these records, and the snapshots they stand in. Twice is the same as once.
+    """Taint every frozen row made of these records, and the snapshots that hold them. Twice is the same as once.
 
     `purposes` limits it to snapshots for these (None: all). A snapshot that is still being built looks for itself
     before it freezes.

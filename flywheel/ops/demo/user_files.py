@@ -1,6 +1,6 @@
 """A person's own dialogues as the material of a turn: read evenly, under terms that are said aloud.
 
-What annotators submit for them is the dialogue's real assistant turn, or its label where there is none. Reading formats
+What annotators submit for them is the dialogue's real assistant turn, or its label without such a turn. Reading formats
 is the connector's work, and whether the terms allow training is the gate's.
 """
 
@@ -45,7 +45,7 @@ KNOWN_TERMS = {
 
 
 class FileMaterial:
-    """The conversations of a file, or of all files in a folder; each format is a source with terms of its own."""
+    """The conversations of a file, or of all files in a folder; each format is a source with its own terms."""
 
     def __init__(self, path: Path, licence: str = "") -> None:
         """See what the files hold. Raises ValidationFailed when none holds conversations."""

@@ -193,7 +193,7 @@ def budget_set(
 
 
 def defaults_ensure(by: User) -> None:
-    """Recipes, this machine's CPU, a managed price and this month's budget, each only where there is none yet."""
+    """Recipes, this machine's CPU, a managed price and this month's budget, each only where it is missing."""
     for fields in DEFAULT_RECIPES:
         if not Recipe.objects.filter(name=fields["name"]).exists():
             recipe_create(by=by, **fields)
@@ -209,7 +209,7 @@ def defaults_ensure(by: User) -> None:
 
 
 def budget_carry() -> Budget | None:
-    """This month's budget; where there is none yet, with cap, threshold and currency of the newest month before.
+    """This month's budget; where it is missing, with cap, threshold and currency of the newest month before.
 
     What was left over is not carried. Changes nothing in a month that has a budget, and returns None when no month
     before has one. May run at the same time in many places.

@@ -40,7 +40,7 @@ def money(value: Any) -> str:
 
 @register.filter
 def loss(value: float | str | None) -> str:
-    """A loss with four places; a dash for none (templates give "" for what is missing), and for what is no number."""
+    """A loss with four places; a dash for none (templates give "" for a missing value) and for other values."""
     amount = finite(value)
     return "–" if amount is None else f"{amount:.4f}"
 

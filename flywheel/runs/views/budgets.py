@@ -22,13 +22,13 @@ FORMS: dict[str, Any] = {"budget": BudgetForm, "device": DeviceForm, "provider":
 
 DEVICE_IDS, PROVIDER_IDS = "id_device_%s", "id_provider_%s"
 IDS = {"budget": "id_%s", "device": DEVICE_IDS, "provider": PROVIDER_IDS}
-"""The forms stand on one page and share a field's name, so each has ids of its own."""
+"""The forms share a page and a field's name, so each has separate ids."""
 
 
 @permitted("budget.view")
 @require_GET
 def page(request: AuthenticatedRequest) -> HttpResponse:
-    """This month, the months before, and the prices that estimates stand on."""
+    """This month, the months before, and the prices that estimates use."""
     return _page(request, {})
 
 

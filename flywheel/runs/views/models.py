@@ -128,7 +128,7 @@ def decide(request: AuthenticatedRequest, name: str) -> HttpResponse:
 @permitted("suggestions.publish")
 @require_POST
 def publish(request: AuthenticatedRequest, name: str) -> HttpResponse:
-    """Queue the champion's suggestions onto tasks that nobody has annotated."""
+    """Queue the champion's suggestions onto tasks without an annotation."""
     model = access.model_of(request.user, name)
     try:
         _publish(request, model)

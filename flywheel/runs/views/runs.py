@@ -27,7 +27,7 @@ from provenance.access import subject_asked
 
 EVENTS_SHOWN = 60
 EVENTS_LIVE = 12
-"""Of a run under way, so that the list that comes anew every two seconds needs no scrolling."""
+"""Of a running run, so that the list that comes anew every two seconds needs no scrolling."""
 
 
 @permitted("run.view")

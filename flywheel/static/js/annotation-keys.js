@@ -44,7 +44,7 @@ export function keysInit({ shown, submit, undo, accept, changed, alt, plain }) {
   });
 
   function withAlt(event) {
-    // An answer can be taken back when there is no task left, too.
+    // An answer can be taken back without a task in view, too.
     if (alt[event.code] && (shown() || alt[event.code] === undo)) act(event, alt[event.code]);
     else if (/^Digit[1-9]$/.test(event.code) && !event.repeat && press(shown, event.code.slice(5), changed)) event.preventDefault();
   }

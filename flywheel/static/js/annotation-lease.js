@@ -40,7 +40,7 @@ export function leaseInit({ seconds, shown, ahead, save, say }) {
     show();
     const task = shown();
     const used = whole - (task ? task.expires - serverNow() : whole);
-    // Activity in the last minute keeps the lease; nobody at the desk lets it run out.
+    // Activity in the last minute keeps the lease; without any it runs out.
     if (task && !document.hidden && Date.now() - lastActivity < 60000 && used > Math.min(whole / 3, SOON)) renew();
   }, 5000);
 

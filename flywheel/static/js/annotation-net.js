@@ -31,7 +31,7 @@ async function refusal(response) {
   }
 }
 
-let ahead = 0; // of the server's clock before this browser's, in milliseconds; a few seconds are no difference
+let ahead = 0; // of the server's clock before this browser's, in milliseconds; a few seconds do not matter
 
 /* Now, as the server has it: leases end by its clock, whatever the one of this computer says. */
 export const serverNow = () => Date.now() + ahead;
@@ -64,7 +64,7 @@ export const kept = {
     try {
       localStorage.setItem(PREFIX + id, JSON.stringify({ ...draft, at: Date.now() }));
     } catch {
-      // Storage is full or blocked: the server's copy stands alone.
+      // Storage is full or blocked: the server's copy is the only one.
     }
   },
   get(id) {

@@ -88,7 +88,7 @@ function keep() {
   try {
     sessionStorage.setItem(KEPT, JSON.stringify({ answer: annotation.value, fix, comment: comment.value, result: collect(form) }));
   } catch {
-    // Storage is full or blocked: the page's form stands alone.
+    // Storage is full or blocked: the page's form is the only copy.
   }
 }
 

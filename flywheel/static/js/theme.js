@@ -6,6 +6,6 @@
     const theme = localStorage.getItem("theme");
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
   } catch {
-    // Storage is blocked: the system's theme stands.
+    // Storage is blocked: the system's theme is used.
   }
 })();

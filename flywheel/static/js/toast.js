@@ -1,4 +1,4 @@
-/* Short messages at the corner of the page. No effect of its own on loading, so that any module may import it: in
+/* Short messages at the corner of the page. Without effect on loading, so that any module may import it: in
    production ui.js has a hashed name, and importing that from two places would run it twice. */
 
 export function toast(message, tone = "info", seconds = 6) {

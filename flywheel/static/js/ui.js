@@ -85,7 +85,7 @@ document.addEventListener("notice", (event) => toast(event.detail.message || eve
 document.addEventListener("htmx:responseError", (event) => toast(errorText(event.detail.xhr), "bad", 10));
 document.addEventListener("htmx:sendError", () => toast("The server did not answer. Nothing was lost; try again.", "bad", 10));
 document.addEventListener("htmx:beforeSwap", (event) => {
-  // The session has ended: a sign-in form inside a fragment helps nobody, so the whole page goes there and back.
+  // The session has ended: a sign-in form inside a fragment is useless, so the whole page goes there and back.
   const address = event.detail.xhr.responseURL;
   if (!address || !new URL(address).pathname.startsWith("/accounts/login/")) return;
   event.detail.shouldSwap = false;
@@ -95,5 +95,5 @@ document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
 
 themeShow();
 prepare(document);
-// A form that was refused begins where it has to be mended, which may be far down.
+// A form that was refused begins at its first error, which may be far down.
 document.querySelector("main form [aria-invalid='true']")?.focus();

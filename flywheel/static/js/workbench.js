@@ -252,7 +252,7 @@ async function fetchAhead() {
   }
 }
 
-/* Show the task fetched ahead; without one ask the server, which also knows why there is none. */
+/* Show the task fetched ahead; without one ask the server, which also knows why none is left. */
 async function next() {
   const html = await ahead;
   ahead = null;
@@ -283,7 +283,7 @@ async function forward() {
   await save();
   const html = await ahead;
   if (!html) {
-    toast("There is no other task for you to look at.");
+    toast("You have no other task to look at.");
     ahead = fetchAhead();
     return;
   }
@@ -347,7 +347,7 @@ function useSuggestion(text) {
   const field = replyField();
   if (!field || task.busy) return;
   if (!text) {
-    toast("There is no suggestion for this task.");
+    toast("This task has no suggestion.");
     return;
   }
   if (field.value !== text) replace(field, text);

@@ -1,4 +1,4 @@
-"""`{% to "annotate" slug %}`: the address of a page of some app, or "" where there is none."""
+"""`{% to "annotate" slug %}`: the address of a page of some app, or "" where it does not exist."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ STATUS_TONES = {
     # waiting for someone or something
     "queued": "wait", "open": "wait", "requested": "wait", "received": "wait", "pending": "wait", "candidate": "wait",
     "submitted": "wait", "approved": "wait", "waiting": "wait", "unknown": "wait",
-    # under way
+    # in progress
     "running": "run", "cancelling": "run",
     "building": "run", "in_review": "run", "leased": "run", "resuming": "run", "fixed": "run",
     # needs a look
@@ -85,7 +85,7 @@ def _chip(match: re.Match[str]) -> str:
 
 @register.filter
 def number(value: Any) -> str:
-    """1234567 as 1,234,567; a fraction keeps one place; a dash for what is no number."""
+    """1234567 as 1,234,567; a fraction keeps one place; a dash for what is not a number."""
     amount = finite(value)
     if amount is None:
         return "–"

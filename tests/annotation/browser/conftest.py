@@ -40,7 +40,7 @@ def page_of(live_server: Any, monkeypatch: pytest.MonkeyPatch, client_of: Any) -
 
         yield make
         browser.close()
-        # Within Playwright's loop Django keeps a connection apart, which nobody else would close.
+        # Within Playwright's loop Django keeps a connection apart, which nothing else would close.
         connection.close()
     assert faults == []
 

@@ -1,4 +1,4 @@
-"""Keys of the workbench: one accepts, a held one acts once, undo works to the last; guidelines stand beside the work."""
+"""Keys of the workbench: one accepts, a held one acts once, undo works to the last; guidelines are shown beside the work."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_guidelines_stand_beside_the_work_and_stay_while_one_types(project, stoc
     assert toast["x"] >= beside["x"] + beside["width"] or 0 <= toast["x"] <= beside["x"] - toast["width"]
     assert toast["y"] + toast["height"] <= bar["y"]
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    # What the guidelines stand over cannot be reached under them.
+    # What the guidelines cover cannot be reached under them.
     assert page.locator("nav.app-nav").is_visible() == (width > 1199)
     page.keyboard.press("Escape")
     expect(panel).to_be_visible()

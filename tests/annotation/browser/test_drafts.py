@@ -34,7 +34,7 @@ def draft(user) -> str:
 
 
 def lose(task: Task, to) -> None:
-    """Let everybody's lease on the task end, and give it to somebody else."""
+    """Let all leases on the task end, and give it to another annotator."""
     Assignment.objects.filter(task=task).update(expires_at=timezone.now() - timedelta(seconds=1))
     services.leases_sweep()
     assert services.task_next(project=task.project, user=to).task_id == task.pk
@@ -76,8 +76,8 @@ def test_a_place_lost_while_one_types_is_said_and_the_text_is_kept(project, stoc
     # The second task is held ahead; with both leases gone the other person gets the oldest.
     lose(first, annotator2)
     typed(page, "Too late. ")
-    expect(state(page)).to_contain_text("taken by somebody else")
-    expect(page.locator("[data-said]")).to_contain_text("taken by somebody else")
+    expect(state(page)).to_contain_text("taken by another annotator")
+    expect(page.locator("[data-said]")).to_contain_text("taken by another annotator")
     assert "Too late." in draft(annotator)
     page.keyboard.press("Alt+1")
     page.keyboard.press("Control+Enter")

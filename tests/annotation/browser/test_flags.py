@@ -122,6 +122,6 @@ def test_text_on_a_task_that_was_closed_meanwhile_is_kept_and_the_next_task_come
     page.keyboard.press("Alt+1")
     page.keyboard.press("Control+Enter")
     expect(page.locator("form.wb-task")).to_have_attribute("data-task", str(second.pk))
-    expect(page.locator(".toasts")).to_contain_text("was closed after somebody flagged it")
+    expect(page.locator(".toasts")).to_contain_text("was closed after a flag")
     assert "Written meanwhile." in str(Assignment.objects.get(task=first, user=annotator).draft)
     assert Task.objects.get(pk=first.pk).submitted_count == 0

@@ -50,7 +50,7 @@ def test_an_unusable_name_is_refused_and_nothing_is_written(username: str, admin
 
 
 def test_an_unknown_role_is_refused_with_the_known_ones(admin: User) -> None:
-    with pytest.raises(ValidationFailed, match="there is no role 'boss'; choose from annotator, reviewer"):
+    with pytest.raises(ValidationFailed, match="role 'boss' does not exist; choose from annotator, reviewer"):
         services.person_create(actor=admin, username="nora", roles=["boss"])
 
 
@@ -82,7 +82,7 @@ def test_only_a_superuser_changes_a_superuser(admin: User) -> None:
 
 
 def test_a_missing_person_is_named(admin: User) -> None:
-    with pytest.raises(NotFound, match="there is no person 4242"):
+    with pytest.raises(NotFound, match="person 4242 does not exist"):
         services.person_activate(actor=admin, user_id=4242)
 
 

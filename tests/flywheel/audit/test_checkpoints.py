@@ -38,7 +38,7 @@ def stored() -> Checkpoint:
 
 
 def cut(length: int) -> None:
-    """Take the end of the chain off, and set the head row back as somebody would who knows."""
+    """Take the end of the chain off, and set the head row back as an insider could."""
     _tamper(f"DELETE FROM audit_ledgerentry WHERE seq > {length}")
     last = LedgerEntry.objects.filter(seq=length).values_list("entry_sha256", flat=True).first() or "0" * 64
     LedgerHead.objects.update(seq=length, entry_sha256=last)

@@ -20,7 +20,7 @@ ClientOf = Callable[[User], Client]
 
 
 def answer(turn: Turn, author: User, number: int, **fields: object) -> Annotation:
-    """An answer to the champion's suggestion, on an example of its own."""
+    """An answer to the champion's suggestion, on a separate example."""
     task = Task.objects.create(project=turn.project, example=example_make(turn.taught.source, number))
     return Annotation.objects.create(**{
         "task": task, "project": turn.project, "author": author, "suggestion_origin": "gen-1",

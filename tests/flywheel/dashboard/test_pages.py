@@ -1,4 +1,4 @@
-"""Every page by every role, by a stranger and by nobody; bounded queries; a strict content policy."""
+"""Every page by every role, by a stranger and signed out; bounded queries; a strict content policy."""
 
 from __future__ import annotations
 
@@ -340,4 +340,4 @@ def test_error_pages_say_what_happened_and_what_to_do(annotator: User, client_of
 def test_a_missing_person_is_a_404_with_its_sentence(admin: User, client_of: ClientOf) -> None:
     answer = client_of(admin).get("/people/424242/")
     assert answer.status_code == 404
-    assert "there is no person 424242" in answer.content.decode()
+    assert "person 424242 does not exist" in answer.content.decode()

@@ -79,9 +79,9 @@ def test_a_bar_is_as_wide_as_its_counts() -> None:
 
 
 def test_an_unanswered_model_has_no_bar() -> None:
-    nobody = Acceptance("m", accepted=0, edited=0, replaced=0, distance=None)
-    assert wheel.segments(nobody, 240) == []
-    assert nobody.rate is None
+    unanswered = Acceptance("m", accepted=0, edited=0, replaced=0, distance=None)
+    assert wheel.segments(unanswered, 240) == []
+    assert unanswered.rate is None
 
 
 def test_the_ring_starts_at_the_top_and_runs_clockwise() -> None:

@@ -1,4 +1,4 @@
-"""A withdrawal and a freeze at the same time, in threads, on PostgreSQL: whoever withdrew is never untainted in it."""
+"""A withdrawal and a freeze at the same time, in threads, on PostgreSQL: a withdrawn person is never untainted in it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_one_withdrawal_comes_of_many_at_once(house: House, steward):
 
 
 def at_once(*works) -> list[BaseException]:
-    """Run all at the same moment, each on a connection of its own."""
+    """Run all at the same moment, each on its own connection."""
     start, failures = threading.Barrier(len(works)), []
 
     def run(work) -> None:

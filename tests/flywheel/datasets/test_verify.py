@@ -47,7 +47,7 @@ def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, 
 
 
 def entry_fits(folder: Path, name: str, **fields: Any) -> None:
-    """Make the manifest's digests fit a changed file, as somebody would who may write to the folder."""
+    """Make the manifest's digests fit a changed file, as a person with write access could."""
     import hashlib
 
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -117,7 +117,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a manifest of bytes": (lambda f: (f / "manifest.json").write_bytes(b"\xff\x00"), "cannot be read"),
     "a manifest too deep": (lambda f: (f / "manifest.json").write_text("[" * 100_000), "cannot be read"),
     "a file outside": (lambda f: changed_manifest(f, splits={"train": {"file": "../secret"}}), "file of this folder"),
-    "splits that are none": (lambda f: changed_manifest(f, splits={"prod": {}}), "splits"),
+    "unknown splits": (lambda f: changed_manifest(f, splits={"prod": {}}), "splits"),
 }
 
 

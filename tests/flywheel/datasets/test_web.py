@@ -162,7 +162,7 @@ def test_every_registered_format_has_a_link_and_both_addresses(snapshot: Snapsho
 def test_an_unknown_format_is_refused_with_the_known_ones(snapshot: Snapshot, api_of, lead):
     answer = api_of(lead).get(f"{API}{snapshot.uid}/exports/csv/train")
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == "there is no export format 'csv'; use one of openai, text"
+    assert answer.json()["error"]["message"] == "export format 'csv' does not exist; use one of openai, text"
 
 
 @pytest.mark.parametrize(("former", "address"), [

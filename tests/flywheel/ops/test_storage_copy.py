@@ -70,7 +70,7 @@ def test_the_command_says_what_it_did_and_refuses_the_store_itself(bucket: Any, 
     out = StringIO()
     call_command("files_copy", "--source", str(folder), stdout=out)
     assert out.getvalue() == "2 files copied, 0 were there already; 12000007 bytes in all\n"
-    with pytest.raises(CommandError, match="there is no folder"):
+    with pytest.raises(CommandError, match="does not exist"):
         call_command("files_copy", "--source", str(folder / "nowhere"))
 
 

@@ -121,7 +121,7 @@ def requested(by: User, *, where: Project | None = None, of: Snapshot | None = N
 
 
 class Messages:
-    """What the web told the trainers: stands in for Celery's send_task."""
+    """What the web sent to the trainers: replaces Celery's send_task."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []

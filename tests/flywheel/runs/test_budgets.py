@@ -117,7 +117,7 @@ def test_an_installation_that_stood_still_for_months_takes_over_the_newest(at: A
     made = services.budget_carry()
     assert made is not None
     assert made.carried_from == date(2025, 11, 1)
-    assert [m for m, _ in months()] == [date(2025, 11, 1), date(2026, 3, 1)], "months that nobody saw get none"
+    assert [m for m, _ in months()] == [date(2025, 11, 1), date(2026, 3, 1)], "months without a visit get none"
 
 
 def test_where_nobody_ever_set_a_budget_nothing_is_carried() -> None:

@@ -25,6 +25,6 @@ def test_an_admin_gets_recipes_device_and_budget_and_a_second_time_changes_nothi
 def test_others_and_nobody_are_refused_in_words(lead: User) -> None:
     with pytest.raises(CommandError, match="admin"):
         call_command("runs_defaults", by=lead.username)
-    with pytest.raises(CommandError, match="no active person 'nobody'"):
+    with pytest.raises(CommandError, match="no active person is called 'nobody'"):
         call_command("runs_defaults", by="nobody")
     assert not Recipe.objects.exists()

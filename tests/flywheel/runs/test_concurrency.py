@@ -1,4 +1,4 @@
-"""Many at once: the cap is never passed, one champion stands, one worker holds a run, generations have no doubles."""
+"""Many at once: the cap is never passed, one champion exists, one worker holds a run, generations have no doubles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 
 def at_once(functions: list[Callable[[], Any]]) -> list[Any]:
-    """Run all at the same moment, each on a connection of its own; results or errors in their order."""
+    """Run all at the same moment, each on its own connection; results or errors in their order."""
     gate = threading.Barrier(len(functions))
     results: list[Any] = [None] * len(functions)
 

@@ -36,7 +36,7 @@ EPOCHS = {"hyperparameters": {"epochs": 40, "checkpoint_every": 5}}
 
 
 def worker(box: Settings, run: TrainingRun, token: str) -> subprocess.Popen[str]:
-    """A trainer's worker as a process of its own."""
+    """A trainer's worker as a separate process."""
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, box.url, str(box.work_dir), str(box.models_dir), str(run.uid), token],
         stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.getcwd()},

@@ -1,4 +1,4 @@
-"""The champion's suggestions: onto tasks that nobody has annotated, once, and what annotators did with them."""
+"""The champion's suggestions: onto tasks without an annotation, once, and what annotators did with them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_tasks_that_come_later_get_theirs_by_themselves(
 ) -> None:
     source = builders.source(lead)
     builders.tasks(champion.project, source, 3)
-    assert services.suggestions_continue() == 0, "nobody asked to publish yet"
+    assert services.suggestions_continue() == 0, "no one asked to publish yet"
     first = services.suggestions_publish(model=champion, by=admin, limit=2)
     assert first is not None
     assert first.total == 2
@@ -131,7 +131,7 @@ def test_a_used_up_budget_publishes_nothing(champion: ModelVersion, admin: User,
     assert SuggestionBatch.objects.count() == 0
 
 
-# -- only onto tasks that nobody has annotated, and once -------------------------------------------------------------
+# -- only onto tasks without an annotation, and once -----------------------------------------------------------------
 def leased(batch: SuggestionBatch, messages: Messages) -> str:
     token = messages.token_of(batch)
     services.job_lease(job=batch, token=token, worker="box")

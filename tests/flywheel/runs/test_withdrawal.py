@@ -136,7 +136,7 @@ def test_a_model_that_is_finished_on_a_tainted_snapshot_needs_retraining(
 
 
 def test_nothing_is_left_once_what_was_consented_to_is_withdrawn(champion: ModelVersion, admin: User) -> None:
-    """A source may mean its data for more than a person was ever asked about; that is no use that remains."""
+    """A source may mean its data for more than a person was ever asked about; that is not a use that remains."""
     example = champion.run.snapshot.rows.get(leaf_index=0).example
     ProvenanceRecord.objects.filter(pk=example.provenance_id).update(intended_purposes=["sft", "preference"])
     task = Task.objects.create(project=champion.project, example=example)

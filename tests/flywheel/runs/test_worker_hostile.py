@@ -103,7 +103,7 @@ def test_an_evaluation_that_cannot_be_is_refused_and_the_run_goes_on(leased: Lea
     result["evaluation"] |= wrong
     answer = call("post", run, "complete", token, {"result": result})
     if wrong.get("rows", 0) is None:
-        assert answer.status_code == 200, "a loss that is no number is no evaluation"
+        assert answer.status_code == 200, "a loss that is not a number is not an evaluation"
         assert not Evaluation.objects.exists()
         return
     assert answer.status_code == 400, answer.content[:300]

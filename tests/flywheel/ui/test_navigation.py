@@ -1,4 +1,4 @@
-"""Nobody is offered a page that then refuses them: each role follows every link it is shown."""
+"""No person is offered a page that then refuses them: each role follows every link it is shown."""
 
 from __future__ import annotations
 

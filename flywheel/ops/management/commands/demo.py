@@ -61,7 +61,7 @@ class Command(BaseCommand):
         self._print(report)
 
     def _turn(self, material: Material, planned: int, model: str, report: Report) -> None:
-        # Whoever ends the demo, a person or a supervisor, ends what it started too.
+        # Ending the demo, by a person or a supervisor, must end what it started too.
         stop = Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)

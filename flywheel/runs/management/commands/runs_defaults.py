@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         by = User.objects.filter(username=options["by"], is_active=True).first()
         if by is None:
-            raise CommandError(f"there is no active person '{options['by']}'; make one with manage.py createsuperuser")
+            raise CommandError(f"no active person is called '{options['by']}'; make one with manage.py createsuperuser")
         try:
             services.defaults_ensure(by=by)
         except UserError as error:
