@@ -37,7 +37,7 @@ def source_get(name: str) -> Source:
     source = Source.objects.select_related("owner").filter(name=name).first() if _NAME.fullmatch(name) else None
     if source is None:
         raise NotFound(
-            f"there is no source {name[:100]!r}; an admin or steward creates it under /sources/ or with "
+            f"source {name[:100]!r} does not exist; an admin or steward creates it under /sources/ or with "
             f"POST /api/v1/sources/", field="source",
         )
     return source
@@ -55,7 +55,7 @@ def example_get(uid: UUID | str) -> Example:
     """Raises NotFound."""
     example = Example.objects.select_related("source", "capture", "duplicate_of").filter(uid=uid).first()
     if example is None:
-        raise NotFound(f"there is no example {uid}")
+        raise NotFound(f"example {uid} does not exist")
     return example
 
 
@@ -63,5 +63,5 @@ def capture_get(pk: Any) -> Capture:
     """Raises NotFound."""
     capture = Capture.objects.select_related("source").filter(pk=pk).first()
     if capture is None:
-        raise NotFound(f"there is no capture {pk}")
+        raise NotFound(f"capture {pk} does not exist")
     return capture

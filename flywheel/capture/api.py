@@ -1,4 +1,4 @@
-"""REST endpoints of capture: deliveries one by one and in bulk, sources, examples as they are seen by default."""
+"""REST endpoints: deliveries one by one and in bulk, sources, and examples as everyone sees them, redacted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SOURCE = OpenApiParameter("source", str, description="Name of the source; a payl
 
 
 class RawParser(BaseParser):
-    """Leaves the body alone, whatever it is called: the view reads it as it arrives."""
+    """Accepts every content type and does not read the body: the view reads it as it arrives."""
 
     media_type = "*/*"
 
@@ -50,7 +50,7 @@ class CaptureView(APIView):
 
     @extend_schema(parameters=[SOURCE], request=OpenApiTypes.OBJECT, responses={201: OpenApiTypes.OBJECT})
     def post(self, request: AuthenticatedApiRequest) -> Response:
-        """Take one delivery: 201 when it is new, 200 when it was held already."""
+        """Take one delivery: 201 when it is new, 200 when it is stored already."""
         body = body_whole(_plain(request), limit=settings.FLYWHEEL["BULK_MAX_LINE_BYTES"])
         try:
             payload = parse_json(body)
@@ -132,7 +132,7 @@ def _plain(request: AuthenticatedApiRequest) -> HttpRequest:
 
 
 class SourceSerializer(serializers.ModelSerializer[Source]):
-    """A source. Checks are the service's."""
+    """A source. The service checks what is changed."""
 
     owner = serializers.CharField(source="owner.username", read_only=True)
 
@@ -192,7 +192,7 @@ class SourceView(APIView):
 
 
 class ExampleSerializer(serializers.ModelSerializer[Example]):
-    """An example as everybody sees it: redacted."""
+    """An example in its redacted form."""
 
     source = serializers.CharField(source="source.name")  # type: ignore[assignment]
     conversation = serializers.JSONField(source="redacted")

@@ -1,4 +1,4 @@
-"""Forms of capture's pages. What is allowed is decided by the services."""
+"""Forms of capture's pages. The services decide what is allowed."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class OptionLines(forms.CharField):
 
 def options_help() -> str:
     """What each connector's options mean, for the form."""
-    told = [
+    meanings = [
         f"{connector.title}: {name} – {meaning}"
         for connector in CONNECTORS.values() for name, meaning in connector.options.items()
     ]
-    return " ".join(["One name = value on each line.", *told])
+    return " ".join(["One name = value on each line.", *meanings])
 
 
 class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -71,7 +71,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     options = OptionLines(label="Options of the connector", required=False, help_text=options_help())
     product_names = Lines(
         label="Names of products and companies", required=False,
-        help_text="One on each line. They are never taken for people or places.",
+        help_text="One on each line. The detector never takes them for people or places.",
     )
 
     class Meta:
@@ -88,12 +88,12 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         }
         help_texts = {
             "kind": "How conversations get here.",
-            "name": "Lower-case letters, digits and hyphens. It stays, since it names every example.",
+            "name": "Lower-case letters, digits and hyphens. It cannot change, because it names every example.",
             "license_spdx": "SPDX identifier, e.g. CC-BY-4.0. Without a known licence nothing is cleared.",
-            "consent_policy": "On what ground the people in these conversations may be learnt from.",
+            "consent_policy": "The ground on which these conversations may be trained on.",
             "region": "Where the data may be kept and processed, e.g. EU.",
-            "retention_days": "Counted from the conversation, also of those that are here; empty has no end.",
-            "subject_namespace": "Sources that share customers share a namespace; empty takes the source's name.",
+            "retention_days": "Counted from the conversation, also for those that are here; empty means no end.",
+            "subject_namespace": "Sources that share customers share a namespace; empty uses the source's name.",
             "include_notes": "Internal notes become training text too.",
         }
 
@@ -104,7 +104,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             del self.fields["name"]
 
     def _post_clean(self) -> None:
-        """Leave checking and saving to the service, so that pages and API agree."""
+        """Skip the model's checks: the service makes them, so that pages and API agree."""
 
     def terms(self) -> dict[str, Any]:
         """Arguments for the service."""

@@ -1,7 +1,4 @@
-"""The outside world as rows: sources, raw captures, the examples made of them and the suggestions on them.
-
-Rules are in domain, changes in services. Who annotates, clears or trains on an example is left to the apps above.
-"""
+"""Sources, raw captures, the examples made of them, and the suggestions on those examples."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from provenance.models import ProvenanceRecord
 
 
 class Source(models.Model):
-    """Where captures come from, and the terms under which. It must exist before anything is captured from it."""
+    """Where captures come from, and on which terms. It must exist before anything is captured from it."""
 
     class ConsentPolicy(models.TextChoices):
         EXPLICIT = "explicit", "Every subject needs a consent record"
@@ -33,7 +30,7 @@ class Source(models.Model):
     region = models.CharField(max_length=40, default="EU")
     consent_policy = models.CharField(max_length=20, choices=ConsentPolicy, default=ConsentPolicy.EXPLICIT)
     subject_namespace = models.CharField(max_length=100, blank=True)
-    # Names of products and companies, which the detector would take for people or places.
+    # Names of products and companies, because the detector would take them for people or places.
     product_names = models.JSONField(default=list, blank=True)
     include_notes = models.BooleanField(default=False)
     retention_days = models.PositiveIntegerField(null=True, blank=True)
@@ -62,8 +59,8 @@ class Capture(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     payload = models.TextField()
     payload_sha256 = models.CharField(max_length=64)
-    # What decides which version is the newest: a function of the content alone, so that arrival order does not matter.
-    # Compared in Python only, since databases sort text by their own rules.
+    # Decides which version is the newest. It is a function of the content alone, so that arrival order does not matter.
+    # Compared in Python only, because databases sort text by their own rules.
     order_key = models.CharField(max_length=120)
     received_at = models.DateTimeField(auto_now_add=True)
     received_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
@@ -128,7 +125,7 @@ class Example(models.Model):
         indexes = [
             models.Index(fields=["text_sha256"], name="example_by_text"),
             models.Index(fields=["group_key"], name="example_by_group"),
-            # The earliest of each group, which the others are duplicates of.
+            # The earliest of each group; the others are its duplicates.
             models.Index(
                 fields=["group_key"], name="example_group_head", condition=models.Q(duplicate_of__isnull=True)
             ),
@@ -147,7 +144,7 @@ class MinHashBand(models.Model):
     digest = models.BigIntegerField()
 
     class Meta:
-        # A digest tells its band too, see domain.similarity.
+        # The digest includes the band, see domain.minhash, so the index needs no second column.
         indexes = [models.Index(fields=["digest"], name="minhash_lookup")]
         constraints = [models.UniqueConstraint(fields=["example", "band"], name="minhash_band_once")]
 
@@ -164,7 +161,8 @@ class Suggestion(models.Model):
 
     example = models.ForeignKey(Example, on_delete=models.CASCADE, related_name="suggestions")
     origin = models.CharField(max_length=10, choices=Origin)
-    # The model version's name for a model's suggestion, "agent" otherwise: runs stand above and are not referred to.
+    # The model version's name for a model's suggestion, "agent" otherwise. A name and not a foreign key, because the
+    # app of models imports this one.
     origin_name = models.CharField(max_length=200)
     text = models.TextField()
     score = models.FloatField(null=True, blank=True)
@@ -200,14 +198,14 @@ class SourcePull(models.Model):
 
 
 class FileImport(models.Model):
-    """A file being captured: how far it got, so that it can be taken up again, and which rows were bad."""
+    """A file being captured: how far it was read, so that it can be resumed, and which rows were bad."""
 
     # None when each row names its own source.
     source = models.ForeignKey(Source, null=True, blank=True, on_delete=models.PROTECT, related_name="imports")
     path = models.CharField(max_length=1000)
     sha256 = models.CharField(max_length=64)
     format = models.CharField(max_length=40)
-    # Rows that are committed; an import that was killed goes on after them.
+    # Rows that are committed; an import that was killed is resumed after them.
     position = models.BigIntegerField(default=0)
     rows_read = models.BigIntegerField(default=0)
     rows_captured = models.BigIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Lines out of a request's body as it arrives: chunked or not, packed or not, never wholly in memory."""
+"""Lines of a request's body as it arrives: chunked or not, gzip or not, in constant memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _raw_blocks(request: HttpRequest) -> Iterator[bytes]:
         raise _broken_off() from None
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if stream is request and announced.isdigit() and read < int(announced):
-        # A server ends a body that stays short quietly, and what came may well end with a whole line.
+        # A server ends a body that stays short without an error, and what arrived may end with a complete line.
         raise _broken_off()
 
 
@@ -75,7 +75,7 @@ def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
             if data:
                 yield data
             if unpacker.eof and unpacker.unused_data:
-                # Packed files put behind one another are one packed file.
+                # Concatenated gzip members are one gzip file (RFC 1952, 2.2).
                 block, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
     if read and not unpacker.eof:
         raise ValidationFailed("the packed body ends in the middle; send it again, repeated lines do no harm")
@@ -101,19 +101,19 @@ def rows_of(blocks: Iterable[bytes], *, limit: int) -> Iterator[Row]:
         for piece in ended:
             line += 1
             rest.append(piece)
-            yield from _row(line, rest, size + len(piece), limit)
+            yield from _line_row(line, rest, size + len(piece), limit)
             rest, size = [], 0
         size += len(tail)
         if size <= limit:
             rest.append(tail)
         else:
-            # What is too long anyway is not kept.
+            # A line beyond the limit becomes an error, so its content need not be kept.
             rest.clear()
     if size:
-        yield from _row(line + 1, rest, size, limit)
+        yield from _line_row(line + 1, rest, size, limit)
 
 
-def _row(line: int, pieces: list[bytes], size: int, limit: int) -> Iterator[Row]:
+def _line_row(line: int, pieces: list[bytes], size: int, limit: int) -> Iterator[Row]:
     if size > limit:
         yield Row(line, BadPayload(f"the line has {size} bytes, at most {limit} are taken; split the conversation"))
         return

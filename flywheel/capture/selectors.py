@@ -1,4 +1,4 @@
-"""Reading captures, examples and imports: lists for pages and the API, and counts for the gauges."""
+"""Queries for pages and the API, and counts for the gauges."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ R = TypeVar("R", Capture, Example)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What is known of an example when more is written about it: its own texts with their redacted form, the people
-    and products named in it, and the placeholders that values have."""
+    """What is known of an example when more is written about it.
+
+    Its own texts with their redacted form, the people and products named in it, and the placeholders of found values.
+    """
 
     texts: list[str]
     redacted: list[str]
@@ -28,7 +30,7 @@ class Spoken:
 
 
 def spoken_of(example: Example) -> Spoken:
-    """What a search for personal data in an answer has to know. The example comes with its capture and source."""
+    """What a search for personal data in an answer must know. The example must come with its capture and source."""
     texts = [example.subject_line, *(str(message.get("text", "")) for message in example.conversation)]
     redacted = [example.redacted_subject_line, *(str(message.get("text", "")) for message in example.redacted)]
     given = [
@@ -45,7 +47,7 @@ def spoken_of(example: Example) -> Spoken:
 
 
 def _names_delivered(example: Example) -> list[str]:
-    """The people that the delivery named, who need not have written; those who wrote when it is there no more."""
+    # The delivery may name people who wrote nothing. An erased payload cannot be read, so the authors are left.
     try:
         return conversation_of(json.loads(example.capture.payload)).names
     except ValueError:
@@ -93,7 +95,7 @@ def deliveries_list(params: Any) -> QuerySet[Capture]:
 
 
 def _in_any_source(rows: QuerySet[R], params: Any) -> QuerySet[R]:
-    """An external id is found by the index that begins with the source, so each source is named: there are few."""
+    # The only index on the external id begins with the source. Naming every source, which are few, lets it be used.
     if params.get("external_id") and not params.get("source"):
         return rows.filter(source__in=list(Source.objects.values_list("pk", flat=True)))
     return rows

@@ -1,4 +1,4 @@
-"""Answers to requests that no view took or that broke: pages get a page, the API its one shape of an error."""
+"""Responses to requests without a view and to failures: pages get a page, the API its shape of an error."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """404: there is no such address."""
-    said = f"there is no {request.path[:200]}; addresses of the API end with a slash, /api/v1/schema/ lists them"
-    return _api(request, 404, "not_found", said) or defaults.page_not_found(request, exception)
+    """404: the address does not exist."""
+    message = f"{request.path[:200]} does not exist; addresses of the API end with a slash, /api/v1/schema/ lists them"
+    return _api(request, 404, "not_found", message) or defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """500: the fault is ours and stands in the log."""
-    said = "something broke on our side and stands in the log; repeat the request later"
-    return _api(request, 500, "error", said) or defaults.server_error(request)
+    """500: a fault of Flywheel, which is in the log."""
+    message = "Flywheel failed and logged why; repeat the request later"
+    return _api(request, 500, "error", message) or defaults.server_error(request)
 
 
 def _api(request: HttpRequest, status: int, code: str, message: str) -> Any:

@@ -52,10 +52,10 @@ class PullConnector(Connector, Protocol):
     every: timedelta
 
     def pulls(self, options: Options) -> bool:
-        """Whether a source with these options is pulled at all."""
+        """Whether a source with these options is pulled."""
 
     def pull(self, options: Options, cursor: Cursor) -> Pulled:
-        """The next step after `cursor`: a page, a file, or whatever the other system gives in one piece.
+        """The next step after `cursor`: a page, a file, or another piece that the other system gives at once.
 
         Raises ConnectorError, also while `rows` are read.
         """

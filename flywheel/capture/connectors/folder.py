@@ -61,7 +61,7 @@ class FileFolder:
                 for path in (f"{folder}/{name}",)
             }
         except FileNotFoundError:
-            # A directory that nothing was exported to yet does not exist; a bucket has no directories at all.
+            # A directory that nothing was exported to yet does not exist; a bucket has no directories.
             found = {}
         except Exception as error:
             raise ConnectorError(f"folder {folder} cannot be listed: {error}") from error
@@ -91,5 +91,5 @@ def _file_rows(path: str) -> Iterator[Row]:
             for row in open_file(copy).rows():
                 yield Row(row.line, row.content)
         except UnreadableFile as error:
-            # Counted as one bad row: the file is not read again until it changes, and the others go on.
+            # Counted as one bad row: the file is not read again until it changes, and the other files are read.
             yield Row(1, BadPayload(str(error).replace(str(copy), path)))

@@ -1,4 +1,4 @@
-"""Tickets and calls into the one conversation shape. Finding personal data and duplicates comes after."""
+"""Tickets and calls normalised to one shape of conversation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AGENTS = {
     "consultant", "specialist", "clerk", "bot",
 }
 _CUSTOMERS = {"customer", "caller", "user", "client", "guest", "member", "contact", "buyer", "shopper"}
-_NOBODY = _AGENTS | _CUSTOMERS | {"spk", "speaker", "team", "desk", "help", "service", "care", "channel", "unknown"}
+_ROLE_WORDS = _AGENTS | _CUSTOMERS | {"spk", "speaker", "team", "desk", "help", "service", "care", "channel", "unknown"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 Message = dict[str, Any]
@@ -49,7 +49,7 @@ def example_uid(*, source: str, external_id: str) -> uuid.UUID:
 
 
 def conversation_of(payload: dict[str, Any]) -> Conversation:
-    """Normalise one payload. Raises BadPayload when nothing is left of it or it is not what it should be."""
+    """Normalise one payload. Raises BadPayload when its shape is wrong or no text is left."""
     parsed = parse_payload(payload)
     messages = _call_messages(parsed) if isinstance(parsed, CallIn) else _ticket_messages(parsed)
     if not messages:
@@ -71,9 +71,9 @@ def conversation_of(payload: dict[str, Any]) -> Conversation:
 
 
 def context_length(messages: list[Message]) -> int:
-    """How many leading messages are context: all before the last agent message, when that has the last word.
+    """How many leading messages are context: all before the last agent message, if no customer message follows it.
 
-    Notes after it do not count as a word; a conversation that ends with the customer is context altogether.
+    Notes after it are ignored. A conversation that ends with the customer is context as a whole.
     """
     for index in range(len(messages) - 1, -1, -1):
         if messages[index]["role"] == "agent":
@@ -133,7 +133,7 @@ def _plus(start: datetime | None, milliseconds: int) -> datetime | None:
 
 
 def _speaker_roles(segments: list[SegmentIn], channels: Any) -> dict[str, str]:
-    """Customer or agent for each speaker: by the channels' word, by the speaker's name, else by who answers."""
+    """Customer or agent for each speaker: by the channels, by the speaker's name, else by who speaks first."""
     speakers = list(dict.fromkeys(s.speaker for s in segments))
     named = _channel_roles(channels)
     known = {s: role for s in speakers if (role := named.get(s) or _generic_role(s))}
@@ -142,7 +142,7 @@ def _speaker_roles(segments: list[SegmentIn], channels: Any) -> dict[str, str]:
     for speaker in speakers:
         role = known.get(speaker)
         if role is None:
-            # Whoever picks up the phone speaks first, and that is the agent.
+            # The agent picks up the phone and so speaks first.
             role = "customer" if agents else "agent" if customers or len(speakers) > 1 else "customer"
             agents, customers = agents or role == "agent", customers or role == "customer"
         roles[speaker] = role
@@ -175,12 +175,11 @@ def _occurred_at(parsed: TicketIn | CallIn, messages: list[Message]) -> datetime
 
 
 def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[str], list[str]]:
-    """References of the customers, and the names to be redacted. Never without a reference: a conversation of an
-    unknown person counts as a person of its own, so that nothing is cleared for want of somebody to ask."""
+    """References of the customers, at least one, and the names to be redacted."""
     authors = list(dict.fromkeys(m["author"] for m in messages if m["role"] == "customer"))
     given = parsed.customer
     names = [m["author"] for m in messages if looks_like_name(m["author"])]
-    # Customers write their names as they like; an agent's in small letters may be "live chat".
+    # Customers often write their names in lower case. An agent's in lower case may be "live chat", so it is not used.
     names += [author for author in authors if " " in author and _is_worded(author)]
     if given is not None and given.name and _is_worded(name := one_line(given.name, limit=300)):
         names.append(name)
@@ -190,6 +189,7 @@ def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[st
         refs = [given.ref.strip(), *others]
     else:
         refs = [a for a in authors if a and not is_generic(a)]
+    # Without a subject the gate would not ask for consent, so an unknown customer becomes a subject too.
     refs = refs or [f"conversation:{parsed.external_id}"]
     return list(dict.fromkeys(refs)), list(dict.fromkeys(names))
 
@@ -200,10 +200,10 @@ def _same_person(author: str, known: set[str]) -> bool:
 
 
 def is_generic(name: str) -> bool:
-    """Whether a name says only what somebody is ("customer", "Caller 1"), so that it names nobody."""
+    """Whether a name only says a role ("customer", "Caller 1") and does not identify a person."""
     words = set(_WORD.findall(name.casefold()))
-    # "Customer 1" is nobody, "user 88127" is somebody.
-    return words <= _NOBODY and sum(c.isdigit() for c in name) < 3
+    # "Customer 1" is a role; "user 88127" has enough digits to identify a person.
+    return words <= _ROLE_WORDS and sum(c.isdigit() for c in name) < 3
 
 
 def looks_like_name(author: str) -> bool:
@@ -215,7 +215,7 @@ def looks_like_name(author: str) -> bool:
 
 
 def _is_worded(name: str) -> bool:
-    """One to five words of letters, whose marks belong to them, and not just what somebody is."""
+    """Whether it is one to five words of letters, with their combining marks, and more than a role."""
     words = name.split()
     letters = all(unicodedata.category(c)[0] in "LM" or c in ".'’-" for word in words for c in word)
     return letters and 0 < len(words) <= 5 and all(w[0].isalpha() for w in words) and not is_generic(name)

@@ -1,4 +1,4 @@
-"""When two texts are the same or nearly so: shingles, Jaccard similarity and MinHash bands.
+"""Equal and nearly equal texts: shingles, Jaccard similarity and MinHash bands.
 
 Two texts are near-duplicates when the Jaccard similarity of their character shingles is at least `NEAR`; MinHash bands
 (Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.4) only find the candidates.
@@ -19,7 +19,7 @@ PERMUTATIONS = BANDS * ROWS
 _AT_ONCE = 20_000
 
 COMPARED = 100_000
-"""Characters of a text that are looked at: no conversation is longer, and what pastes of logs cost is bounded."""
+"""Characters of a text that are compared. Conversations are shorter; the limit bounds the cost of pasted logs."""
 
 _WORDS = re.compile(r"<[A-Z][A-Z_]*_\d+>|\w+")
 _NUMBERED = re.compile(r"^<([A-Z][A-Z_]*)_\d+>$")
@@ -50,7 +50,7 @@ def near(a: str, b: str) -> bool:
 
 
 def near_shingles(one: set[bytes], other: set[bytes]) -> bool:
-    """The same for texts whose shingles are taken already."""
+    """The same for the shingles of two texts."""
     if min(len(one), len(other)) < NEAR * max(len(one), len(other)):
         return False
     common = len(one & other)
@@ -59,14 +59,15 @@ def near_shingles(one: set[bytes], other: set[bytes]) -> bool:
 
 def band_digests(texts: Sequence[str]) -> list[list[int]]:
     """For each comparable text its `BANDS` band keys: signed 64-bit, a different range of values for each band."""
-    from datasketch import MinHash  # imports SciPy: seconds that web processes need not spend
+    # Imported here, because it imports SciPy, which takes seconds that web processes need not spend.
+    from datasketch import MinHash
 
     found = []
     for text in texts:
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32", hashfunc=zlib.crc32)
         grams = list(shingles(text))
         for start in range(0, len(grams), _AT_ONCE):
-            # The library's working memory is this many shingles times the permutations.
+            # In pieces, because the library's working memory is their number times the permutations.
             sketch.update_batch(grams[start : start + _AT_ONCE])
         values = sketch.hashvalues
         found.append([_key(band, values[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)])

@@ -1,7 +1,4 @@
-"""What a delivered ticket or call must look like, and what can be said of it without reading its text.
-
-Turning it into a conversation is `conversation`'s work.
-"""
+"""The shape of delivered tickets and calls, and their identity."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from pydantic import (
 from provenance.domain.vocabulary import PURPOSES
 
 MAX_DEPTH = 32
-"""Objects and lists inside one another; a ticket needs three."""
+"""Most levels of objects and lists inside one another; a ticket needs three."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMERIC = re.compile(r"^[vV]?0*([0-9]+)$")
@@ -54,7 +51,7 @@ class Row:
 
 
 def _identifier(value: Any) -> Any:
-    # Many systems number their tickets; the number is as good a name as any.
+    # Many systems number their tickets; the number is taken as text, so that 7 and "7" are one ticket.
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str) and _CONTROL.search(value):
@@ -74,19 +71,19 @@ def _moment(value: Any) -> Any:
     if value is None or isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no time; write it as text, e.g. 2025-03-01T09:30:00Z")
+        raise ValueError(f"{value!r} is not a time; write it as text, e.g. 2025-03-01T09:30:00Z")
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone; add Z or an offset, e.g. 2025-03-01T09:30:00+01:00")
-        # Years 1 and 9999 have offsets that leave the calendar.
+        # Offsets move times of the years 1 and 9999 out of the calendar.
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{value!r} is outside the calendar") from None
     except ValueError as error:
         if "time zone" in str(error):
             raise
-        raise ValueError(f"{value!r} is no ISO 8601 time; write e.g. 2025-03-01T09:30:00Z") from None
+        raise ValueError(f"{value!r} is not an ISO 8601 time; write e.g. 2025-03-01T09:30:00Z") from None
 
 
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
@@ -125,7 +122,7 @@ class SegmentIn(_Model):
 
 
 class CustomerIn(_Model):
-    """Who the customer is, when the authors of the messages do not say."""
+    """Who the customer is, where the authors of the messages do not show it."""
 
     ref: Annotated[str | None, BeforeValidator(_identifier)] = Field(default=None, max_length=300)
     name: str | None = Field(default=None, max_length=300)
@@ -219,12 +216,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         name = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
-        raise BadPayload(f"the key {name[:80]!r} stands twice in one object; keep one", field=name[:80])
+        raise BadPayload(f"the key {name[:80]!r} is in one object twice; keep one", field=name[:80])
     return value
 
 
 def _no_constant(name: str) -> Any:
-    raise BadPayload(f"{name} is no JSON number; leave the field out or send null")
+    raise BadPayload(f"{name} is not a JSON number; leave the field out or send null")
 
 
 def _kind_of(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Found personal data into placeholders. Finding it is `flywheel.privacy.detector`'s work."""
+"""Found personal data replaced by placeholders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ SUBJECT = -1
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_(\d+)>")
 
 Given = tuple[str, str, str]
-"""A placeholder that a value has: type, value, placeholder."""
+"""A value that has a placeholder already: type, value, placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Redacted texts and authors in the order given, and the spans as Example.pii stores them. `marks` are the redacted
-    label and tags, whose spans are kept nowhere."""
+    """Redacted texts and authors in the order given, and the spans as Example.pii stores them.
+
+    `marks` are the redacted label and tags; their spans are not kept.
+    """
 
     texts: list[str]
     authors: list[str]
@@ -37,7 +39,7 @@ class _Names:
         self._people = [(frozenset(name.casefold().split()), name) for name in people]
         self._given = {self._key(kind, value): placeholder for kind, value, placeholder in reversed(given)}
         self._last: dict[str, int] = {}
-        # Placeholders that came with the text keep their meaning: our numbers go on after theirs.
+        # Placeholders that came with the text keep their meaning: new numbers start after theirs.
         for text in (*texts, *self._given.values()):
             for kind, number in _PLACEHOLDER.findall(text):
                 self._last[kind] = max(self._last.get(kind, 0), int(number[:9]))
@@ -55,7 +57,7 @@ class _Names:
         return kind, "".join(c for c in value.casefold() if c.isalnum())
 
     def _whole_name(self, value: str) -> str:
-        """"Priya" is Priya Natarajan when she is known to take part, and then has her number."""
+        # "Priya" gets the number of Priya Natarajan where she is known to take part.
         words = frozenset(value.casefold().removesuffix("'s").removesuffix("’s").split())
         return next((name for known, name in self._people if words <= known), value)
 
@@ -67,8 +69,8 @@ def redact(
     """Replace each text's spans by placeholders, numbered through the whole conversation.
 
     spans: for each text spans that do not overlap, in order. `first_message` is the message number of texts[0], so that
-    a subject line before the messages stands as `SUBJECT`. `people` are names known to take part. `authors` is one
-    entry for each message, replaced unless it says only what somebody is: it may be an address or a number as well.
+    a subject line before the messages is listed as `SUBJECT`. `people` are names known to take part. `authors` is one
+    entry for each message, replaced unless it only names a role ("Customer 1"): it may also be an address or a number.
     `given` are placeholders that earlier text of the same conversation has, so that a value keeps its number.
     """
     names = _Names(texts, people, given)

@@ -1,4 +1,4 @@
-"""Delivered text into plain text: HTML removed, Unicode composed, control characters dropped."""
+"""Delivered text to plain text: HTML removed, Unicode composed, control characters dropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _HTML = re.compile(
 _BREAK = re.compile(r"<\s*(?:br\s*/?|/p|/div|/li|/tr|/h[1-6]|/blockquote|/pre|hr\s*/?)\s*>", re.IGNORECASE)
 _CELL = re.compile(r"<\s*/t[dh]\s*>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*_\d+)>")
-# With what nobody sees and what turns the reading direction: inside a number or a name they would hide it.
+# Also invisible characters and those that change the reading direction: inside a number or a name they would hide it
+# from the detector.
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
@@ -28,9 +29,11 @@ _GAPS = re.compile(r"\n{3,}")
 
 
 def clean_text(text: str) -> str:
-    """Plain text in NFC with "\\n" line ends, no control characters, no HTML, no blank edges; "" when nothing of it can
-    be seen."""
-    # A lone surrogate is no character and can be stored nowhere.
+    """Plain text in NFC with "\\n" line ends, without control characters, HTML and blank edges.
+
+    "" when none of its characters is visible.
+    """
+    # A lone surrogate is not a character, and neither UTF-8 nor a database can hold it.
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "<" in text and _HTML.search(text):
@@ -42,7 +45,7 @@ def clean_text(text: str) -> str:
 
 
 def strip_html(text: str) -> str:
-    """The text that a reader of this HTML sees; scripts and styles go with their content."""
+    """The text that a reader of this HTML sees; scripts and styles are removed with their content."""
     text = _PLACEHOLDER.sub(r"&lt;\1&gt;", text)
     text = _CELL.sub(" ", _BREAK.sub("\n", text))
     bare = nh3.clean(text, tags=set(), attributes={}, clean_content_tags={"script", "style"})

@@ -1,4 +1,4 @@
-"""Files into captures: resumable, each row once, bad rows reported by line. Reading formats is the connector's work."""
+"""Files into captures: resumable, each row once, bad rows reported by line."""
 
 from __future__ import annotations
 
@@ -33,21 +33,25 @@ def file_import(
     limit: int | None = None, read: Callable[[FileImport, bool], None] | None = None,
     skipped: Callable[[str], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Capture the rows of a file, or of all files in a folder, and yield for each row what became of it.
+    """Capture the rows of a file, or of all files in a folder, and yield the outcome of each row.
 
-    Goes on where an earlier attempt at the same content stopped, so rows that were read before do not come out again.
-    A finished file that had bad rows is read once more, since what made them bad may be mended: an encoding, a source;
-    its good rows are repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the
-    rest waits for the next. `read` is called with the import of each file and whether an earlier call had finished it,
-    `skipped` with the reason for each file of a folder or zip that holds no conversations. The iterator must be read
-    to its end. Raises ValidationFailed for a file that cannot be read.
+    An earlier attempt at the same content is resumed, so rows that it read do not come out again. A finished file that
+    had bad rows is read once more, because their cause may be fixed by now (an encoding, a source); its good rows are
+    repeated then. Without a source each row names its own. `limit` bounds the rows of this call; the rest waits for the
+    next. `read` is called with the import of each file and whether an earlier call had finished it, `skipped` with the
+    reason for each file of a folder or zip that holds no conversations. The iterator must be read to its end, because
+    reading it does the work. Raises ValidationFailed for a file that cannot be read.
     """
+    try:
+        paths = files.files_below(path)
+    except (files.UnreadableFile, OSError) as error:
+        raise ValidationFailed(str(error), field="path") from None
     taken = found = 0
-    for file in _files(path):
+    for file in paths:
         if limit is not None and taken >= limit:
             return
         try:
-            for outcome in _one(
+            for outcome in _file_capture(
                 file, source=source, by=by, format=format, encoding=encoding, read=read, skipped=skipped,
                 limit=None if limit is None else limit - taken,
             ):
@@ -57,7 +61,7 @@ def file_import(
         except ValidationFailed as error:
             if not path.is_dir():
                 raise
-            # A folder may hold other things beside the conversations.
+            # A folder may hold other files beside the conversations.
             if skipped is not None:
                 skipped(error.message)
     if not found:
@@ -66,23 +70,16 @@ def file_import(
         )
 
 
-def _files(path: Path) -> list[Path]:
-    try:
-        return files.files_below(path)
-    except (files.UnreadableFile, OSError) as error:
-        raise ValidationFailed(str(error), field="path") from None
-
-
-def _one(
+def _file_capture(
     path: Path, *, source: Source | None, by: User | None, format: str, encoding: str, limit: int | None,
     read: Callable[[FileImport, bool], None] | None, skipped: Callable[[str], None] | None,
 ) -> Iterator[Outcome]:
     try:
         opened = files.open_file(path, format=format, encoding=encoding)
-        for reason in opened.skipped:
-            if skipped is not None:
+        if skipped is not None:
+            for reason in opened.skipped:
                 skipped(reason)
-        done = _begin(path=path, source=source, by=by, format=opened.format)
+        done = _import_open(path=path, source=source, by=by, format=opened.format)
         before = done.finished_at is not None
         if not before:
             stop = None if limit is None else done.position + limit
@@ -92,11 +89,11 @@ def _one(
             )
             with _job_shown(claim, done):
                 yield from capture_bulk(
-                    source=source, lines=_rows(opened, done, stop), by=by,
-                    after_chunk=lambda outcomes: _count(done, outcomes, claim),
+                    source=source, lines=_rows_left(opened, done, stop), by=by,
+                    after_chunk=lambda outcomes: _progress_store(done, outcomes, claim),
                 )
                 if stop is None or done.position < stop:
-                    _end(done, by=by)
+                    _import_finish(done, by=by)
     except (files.UnreadableFile, OSError, LookupError) as error:
         raise ValidationFailed(str(error), field="path") from None
     if read is not None:
@@ -114,7 +111,7 @@ def _job_shown(claim: Claim, done: FileImport) -> Iterator[None]:
             f"the import of {Path(done.path).name} was cancelled; the same command resumes it"
         ) from cancelled
     except GeneratorExit:
-        # The caller reads no further, for example because it was interrupted.
+        # The caller stopped reading, for example because it was interrupted.
         job_end(claim, Job.Status.CANCELLED, f"Stopped at row {done.position:,}; the same command resumes there.")
         raise
     except BaseException as error:
@@ -128,11 +125,11 @@ def _job_shown(claim: Claim, done: FileImport) -> Iterator[None]:
 
 
 def lost_import_end(claim: Claim) -> str:
-    """End the job of an import whose process died. A worker cannot go on, because the file is on another machine."""
+    """End the job of an import whose process died. No worker can resume it: the file is on another machine."""
     raise JobFailed("The process that read the file ended; run the same command again, which resumes it.")
 
 
-def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
+def _import_open(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
     with transaction.atomic():
         row, created = FileImport.objects.get_or_create(
             source=source, sha256=files.file_sha256(path), defaults={"path": str(path)[:1000], "format": format[:40]}
@@ -151,24 +148,22 @@ def _begin(*, path: Path, source: Source | None, by: User | None, format: str) -
     return row
 
 
-def _rows(opened: files.Opened, done: FileImport, stop: int | None) -> Iterator[Row]:
+def _rows_left(opened: files.Opened, done: FileImport, stop: int | None) -> Iterator[Row]:
     for row in islice(opened.rows(), done.position, stop):
         yield Row(row.line, row.content)
 
 
-def _count(done: FileImport, outcomes: list[Outcome], claim: Claim) -> None:
-    """In the chunk's own transaction: the rows and how far we are become true together.
-
-    Raises Conflict where another process has gone on with the same file meanwhile, and JobCancelled. Both take the
-    chunk back.
-    """
+def _progress_store(done: FileImport, outcomes: list[Outcome], claim: Claim) -> None:
+    # Called inside the chunk's transaction: its rows, the position and the job's progress are committed together. A
+    # Conflict and a JobCancelled roll the chunk back.
     counts = Counter(outcome.status for outcome in outcomes)
     ours = FileImport.objects.filter(pk=done.pk, position=done.position, finished_at=None)
     done.position += len(outcomes)
+    # The condition on the old position detects another process that went on with the same file.
     if not ours.update(position=done.position):
         raise Conflict(
-            f"{Path(done.path).name} is being read by another process too, which goes on; when it has ended, the same "
-            f"command reads what is left", field="path"
+            f"{Path(done.path).name} is being read by another process too; when that has ended, run the same command "
+            "again for the rest", field="path"
         )
     done.rows_read += len(outcomes)
     done.rows_captured += counts["captured"]
@@ -181,7 +176,7 @@ def _count(done: FileImport, outcomes: list[Outcome], claim: Claim) -> None:
     claim.progress(done.position)
 
 
-def _end(done: FileImport, *, by: User | None) -> None:
+def _import_finish(done: FileImport, *, by: User | None) -> None:
     with transaction.atomic():
         ended = FileImport.objects.filter(pk=done.pk, finished_at=None).update(finished_at=timezone.now())
         done.refresh_from_db()

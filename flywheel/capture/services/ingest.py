@@ -1,6 +1,6 @@
 """Taking deliveries: stored raw, once per (source, external id, version), and queued for processing.
 
-A delivery that is not what it should be is refused here with its line and reason. Making examples is processing's work.
+A delivery that is not a ticket or a call is refused with its line and reason.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CaptureResult:
-    """A delivery that was taken, now or before."""
+    """A delivery that is stored, now or from before. `example` is the identifier that its example has or will have."""
 
     capture_id: int
     status: Status
@@ -52,19 +52,20 @@ class CaptureResult:
 def capture_one(*, source: Source | None, payload: bytes | str | dict[str, Any], by: User | None) -> CaptureResult:
     """Take one delivery; without a source the payload names its own.
 
-    Raises ValidationFailed for a bad payload, NotFound for an unknown source, Forbidden for an inactive one, Conflict
-    when this version is already held with other content.
+    Raises ValidationFailed for a bad payload, an unknown source and an inactive one, and Conflict when this version is
+    stored already with other content.
     """
     try:
-        delivery = _delivery(payload)
+        delivery = _delivery_read(payload)
+        known = {source.name: source} if source else sources_named({delivery.source})
+        origin = _source_resolved(delivery, source, known)
     except BadPayload as bad:
         raise ValidationFailed(bad.reason, field=bad.field) from None
-    source = _source_of(delivery, source)
     with transaction.atomic():
-        found = _store([(delivery, source)], by=by)[0]
+        found = _deliveries_store([(delivery, origin)], by=by)[0]
     if found.status == "conflict":
-        raise Conflict(_conflict(delivery, source), field="version")
-    uid = example_uid(source=source.name, external_id=delivery.external_id)
+        raise Conflict(_conflict_text(delivery, origin), field="version")
+    uid = example_uid(source=origin.name, external_id=delivery.external_id)
     return CaptureResult(capture_id=found.capture_id, status=found.status, example=str(uid))
 
 
@@ -72,15 +73,15 @@ def capture_bulk(
     *, source: Source | None, lines: Iterable[Row | bytes | str | dict[str, Any]], by: User | None,
     after_chunk: Callable[[list[Outcome]], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Take many deliveries and tell for each line what became of it. Without a source each names its own.
+    """Take many deliveries and yield the outcome of each line. Without a source each delivery names its own.
 
     Works through `lines` in chunks of at most `CHUNK_ROWS` rows or `CHUNK_BYTES` bytes, each in one transaction with
-    one ledger entry, so memory is constant and a chunk whose outcomes came out is committed. `after_chunk` is called
-    inside that transaction. The iterator has to be read to its end for all lines to be taken.
+    one ledger entry. So memory is constant, and a chunk whose outcomes were yielded is committed. `after_chunk` is
+    called inside that transaction. The iterator must be read to its end, because reading it does the work.
     """
     names = {source.name: source} if source else {}
     for chunk in _row_chunks(lines):
-        yield from _take(chunk, source=source, known=names, by=by, after_chunk=after_chunk)
+        yield from _chunk_capture(chunk, source=source, known=names, by=by, after_chunk=after_chunk)
 
 
 def _row_chunks(lines: Iterable[Row | bytes | str | dict[str, Any]]) -> Iterator[list[Row]]:
@@ -100,50 +101,44 @@ def _row_chunks(lines: Iterable[Row | bytes | str | dict[str, Any]]) -> Iterator
         yield chunk
 
 
-def _take(
+def _chunk_capture(
     chunk: list[Row], *, source: Source | None, known: dict[str, Source], by: User | None,
     after_chunk: Callable[[list[Outcome]], None] | None,
 ) -> list[Outcome]:
     outcomes: list[Outcome | None] = [None] * len(chunk)
-    wanted: list[tuple[int, Delivery]] = []
+    readable: list[tuple[int, Delivery]] = []
     for index, row in enumerate(chunk):
         try:
-            wanted.append((index, _delivery(row.content)))
+            readable.append((index, _delivery_read(row.content)))
         except BadPayload as bad:
             outcomes[index] = Outcome(row.line, "bad", reason=bad.reason, field=bad.field)
-    known |= sources_named({d.source for _, d in wanted if d.source} - set(known))
-    taken: list[tuple[int, Delivery, Source]] = []
-    for index, delivery in wanted:
+    # One query for the sources that this chunk names for the first time.
+    known |= sources_named({d.source for _, d in readable if d.source} - set(known))
+    resolved: list[tuple[int, Delivery, Source]] = []
+    for index, delivery in readable:
         try:
-            taken.append((index, delivery, _resolved(delivery, source, known)))
+            resolved.append((index, delivery, _source_resolved(delivery, source, known)))
         except BadPayload as bad:
             outcomes[index] = Outcome(chunk[index].line, "bad", delivery.external_id, bad.reason, bad.field)
     with transaction.atomic():
-        stored = _store([(delivery, origin) for _, delivery, origin in taken], by=by)
-        for (index, delivery, origin), found in zip(taken, stored, strict=True):
-            reason, field = (_conflict(delivery, origin), "version") if found.status == "conflict" else ("", "")
+        stored = _deliveries_store([(delivery, origin) for _, delivery, origin in resolved], by=by)
+        for (index, delivery, origin), found in zip(resolved, stored, strict=True):
+            reason, field = (_conflict_text(delivery, origin), "version") if found.status == "conflict" else ("", "")
             outcomes[index] = Outcome(chunk[index].line, found.status, delivery.external_id, reason, field)
-        told = [outcome for outcome in outcomes if outcome is not None]
+        complete = [outcome for outcome in outcomes if outcome is not None]
         if after_chunk is not None:
-            after_chunk(told)
-    return told
+            # Inside the transaction, so that an import's position and its rows are committed together or not at all.
+            after_chunk(complete)
+    return complete
 
 
-def _delivery(content: bytes | str | dict[str, Any] | BadPayload) -> Delivery:
+def _delivery_read(content: bytes | str | dict[str, Any] | BadPayload) -> Delivery:
     if isinstance(content, BadPayload):
         raise content
     return delivery_of(content if isinstance(content, dict) else parse_json(content))
 
 
-def _source_of(delivery: Delivery, source: Source | None) -> Source:
-    known = {source.name: source} if source else sources_named({delivery.source})
-    try:
-        return _resolved(delivery, source, known)
-    except BadPayload as bad:
-        raise ValidationFailed(bad.reason, field=bad.field) from None
-
-
-def _resolved(delivery: Delivery, source: Source | None, known: dict[str, Source]) -> Source:
+def _source_resolved(delivery: Delivery, source: Source | None, known: dict[str, Source]) -> Source:
     if source is not None and delivery.source and delivery.source != source.name:
         raise BadPayload(
             f"the payload names source {delivery.source!r}, the delivery {source.name!r}; name one of them only",
@@ -153,7 +148,9 @@ def _resolved(delivery: Delivery, source: Source | None, known: dict[str, Source
     if not name:
         raise BadPayload("no source is named; add ?source=NAME or \"source\" to the payload", field="source")
     if name not in known:
-        raise BadPayload(f"there is no source {name!r}; an admin or steward creates it under /sources/", field="source")
+        raise BadPayload(
+            f"source {name!r} does not exist; an admin or steward creates it under /sources/", field="source"
+        )
     if not known[name].active:
         raise BadPayload(f"source {name!r} is not active; switch it on under /sources/{name}/", field="source")
     return known[name]
@@ -165,30 +162,42 @@ class _Stored:
     status: Status
 
 
-def _store(deliveries: list[tuple[Delivery, Source]], *, by: User | None) -> list[_Stored]:
-    """Insert what is new, in the caller's transaction; one ledger entry and one request for work for all of it."""
+def _deliveries_store(deliveries: list[tuple[Delivery, Source]], *, by: User | None) -> list[_Stored]:
+    """Insert what is new, in the caller's transaction, with one ledger entry and one request for processing."""
     if not deliveries:
         return []
-    # Deliveries to one source queue here, so that what is found below is still true when the rows are inserted.
-    list(
-        Source.objects.select_for_update(no_key=True)
-        .filter(pk__in={source.pk for _, source in deliveries}).order_by("pk").values_list("pk")
-    )
-    held = _held(deliveries)
+    sources = {source.pk for _, source in deliveries}
+    # Deliveries to one source queue here, so that no other transaction inserts the same versions between the look-up
+    # below and the insert.
+    list(Source.objects.select_for_update(no_key=True).filter(pk__in=sources).order_by("pk").values_list("pk"))
+    rows = Capture.objects.filter(
+        source_id__in=sources, external_id__in={delivery.external_id for delivery, _ in deliveries}
+    ).values_list("source_id", "external_id", "version", "pk", "payload_sha256")
+    held = {(source, external, version): (pk, digest) for source, external, version, pk, digest in rows}
     new: dict[tuple[int, str, str], Capture] = {}
     for delivery, source in deliveries:
         key = (source.pk, delivery.external_id, delivery.version)
         if key not in held and key not in new:
-            new[key] = _capture(delivery, source, by)
+            new[key] = Capture(
+                source=source, external_id=delivery.external_id, version=delivery.version, kind=delivery.kind,
+                payload=delivery.canonical, payload_sha256=delivery.sha256, order_key=delivery.order_key,
+                received_by=by,
+            )
     created = {(c.source_id, c.external_id, c.version): c for c in Capture.objects.bulk_create(new.values())}
     if created:
-        job_add(kind=PROCESS_KIND, payload={}, dedupe_key="waiting")
-        _ledger(created.values(), by=by)
+        job_add(kind=PROCESS_KIND, dedupe_key="waiting")
+        names = ",".join(sorted({capture.source.name for capture in created.values()}))
+        ledger_append(
+            actor=by or SYSTEM, action=Action.CAPTURE_RECEIVE, object=f"source:{names}"[:200],
+            touched={"capture": [capture.pk for capture in created.values()]},
+            payload={"captures": [[capture.pk, capture.payload_sha256] for capture in created.values()]},
+        )
     fresh = set(created)
     stored = []
     for delivery, source in deliveries:
         key = (source.pk, delivery.external_id, delivery.version)
         pk, digest = held[key] if key in held else (created[key].pk, created[key].payload_sha256)
+        # The same version twice in one chunk is captured by its first row and repeated by the second.
         status: Status = "captured" if key in fresh else "repeated"
         if digest != delivery.sha256:
             status = "conflict"
@@ -197,33 +206,8 @@ def _store(deliveries: list[tuple[Delivery, Source]], *, by: User | None) -> lis
     return stored
 
 
-def _held(deliveries: list[tuple[Delivery, Source]]) -> dict[tuple[int, str, str], tuple[int, str]]:
-    rows = Capture.objects.filter(
-        source_id__in={source.pk for _, source in deliveries},
-        external_id__in={delivery.external_id for delivery, _ in deliveries},
-    ).values_list("source_id", "external_id", "version", "pk", "payload_sha256")
-    return {(source, external, version): (pk, digest) for source, external, version, pk, digest in rows}
-
-
-def _capture(delivery: Delivery, source: Source, by: User | None) -> Capture:
-    return Capture(
-        source=source, external_id=delivery.external_id, version=delivery.version, kind=delivery.kind,
-        payload=delivery.canonical, payload_sha256=delivery.sha256, order_key=delivery.order_key, received_by=by,
-    )
-
-
-def _ledger(created: Iterable[Capture], *, by: User | None) -> None:
-    captures = list(created)
-    names = sorted({c.source.name for c in captures})
-    ledger_append(
-        actor=by or SYSTEM, action=Action.CAPTURE_RECEIVE, object=f"source:{','.join(names)}"[:200],
-        touched={"capture": [c.pk for c in captures]},
-        payload={"captures": [[c.pk, c.payload_sha256] for c in captures]},
-    )
-
-
-def _conflict(delivery: Delivery, source: Source) -> str:
+def _conflict_text(delivery: Delivery, source: Source) -> str:
     return (
-        f"version {delivery.version!r} of {delivery.external_id!r} in source {source.name!r} is already held with "
+        f"version {delivery.version!r} of {delivery.external_id!r} in source {source.name!r} is already stored with "
         f"other content; deliver the change under a new version"
     )

@@ -23,8 +23,8 @@ BAD_KEPT = 20
 
 
 def pulls_due() -> int:
-    """Ask for a pull of every source whose turn it is. Returns how many were asked for."""
-    now, asked = timezone.now(), 0
+    """Queue a pull of every source whose turn it is. Returns how many were queued."""
+    now, queued = timezone.now(), 0
     pulling = [key for key, connector in CONNECTORS.items() if isinstance(connector, PullConnector)]
     for source in Source.objects.filter(active=True, kind__in=pulling).select_related("pull"):
         connector = CONNECTORS[source.kind]
@@ -36,8 +36,8 @@ def pulls_due() -> int:
         # A pull that takes longer than the interval must not get a second one beside it: both would read the same.
         if not Job.objects.filter(kind=PULL_KIND, dedupe_key=str(source.pk), finished_at=None).exists():
             job_add(kind=PULL_KIND, payload={"source": source.pk}, dedupe_key=str(source.pk))
-            asked += 1
-    return asked
+            queued += 1
+    return queued
 
 
 def source_pull(claim: Claim) -> None:
@@ -47,7 +47,7 @@ def source_pull(claim: Claim) -> None:
     """
     source = Source.objects.filter(pk=claim.payload["source"], active=True).select_related("owner").first()
     connector = CONNECTORS.get(source.kind) if source else None
-    # Switched off or changed to another connector since the pull was asked for.
+    # Switched off or changed to another connector after the pull was queued.
     if source is None or not isinstance(connector, PullConnector) or not connector.pulls(source.options):
         return
     pull, _ = SourcePull.objects.get_or_create(source=source)

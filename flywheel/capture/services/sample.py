@@ -1,4 +1,4 @@
-"""The shipped sample's sources. Its conversations are captured like anybody else's."""
+"""The sources of the shipped sample. Its conversations are captured as any others."""
 
 from __future__ import annotations
 

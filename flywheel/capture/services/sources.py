@@ -1,4 +1,4 @@
-"""Sources: where captures come from, and the terms under which."""
+"""Sources: where captures come from, and on which terms."""
 
 from __future__ import annotations
 
@@ -53,11 +53,12 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
 
 
 def source_change(*, source: Source, by: User, owner: User | None = None, **terms: Any) -> Source:
-    """Change a source's terms. Licence, copyright, purposes, prohibited purposes, region and retention count for what
-    is captured already too, and have it judged again; a delivery that named its own purposes keeps those. The rest
-    counts for what is processed from now on.
+    """Change a source's terms.
 
-    The name stays: it is part of every example's identity. Raises ValidationFailed naming the field.
+    Licence, copyright, purposes, prohibited purposes, region and retention also apply to what is captured already and
+    have it judged again; a delivery that named its own purposes keeps those. The other terms apply to what is processed
+    from now on. The name cannot change, because it is part of every example's identity. Raises ValidationFailed naming
+    the field.
     """
     with transaction.atomic():
         source = Source.objects.select_for_update().get(pk=source.pk)
@@ -73,7 +74,7 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
             if changed.keys() & {"kind", "options"}:
                 # Another connector or another place: what was read there before says nothing about here.
                 SourcePull.objects.filter(source=source).update(cursor={}, started_at=None)
-            _tell_provenance(source, changed, by=by)
+            _records_change(source, changed, by=by)
             ledger_append(
                 actor=by, action=Action.SOURCE_CHANGE, object=f"source:{source.name}",
                 touched={"source": [source.pk]},
@@ -82,14 +83,14 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
     return source
 
 
-def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> None:
+def _records_change(source: Source, changed: dict[str, Any], *, by: User) -> None:
     terms = {name: changed[name] for name in ("license_spdx", "copyright", "prohibited_purposes") if name in changed}
     if "region" in changed:
         terms |= {"storage_allowed": [source.region], "processing_included": [source.region]}
     if terms:
         source_terms_change(source_system=source.name, by=by, **terms)
     if "purposes" in changed:
-        own = _with_such_a_key(source)
+        own = _purposes_key_in(source)
         followers = ProvenanceRecord.objects.exclude(pk__in=own.values("provenance"))
         source_terms_change(source_system=source.name, by=by, among=followers, intended_purposes=source.purposes)
         for batch in batched(list(_without_own_purposes(own))):
@@ -101,14 +102,13 @@ def _tell_provenance(source: Source, changed: dict[str, Any], *, by: User) -> No
         source_retention_change(source_system=source.name, by=by, days=source.retention_days, since=since)
 
 
-def _with_such_a_key(source: Source) -> QuerySet[Example]:
-    """Examples whose delivery has a list of purposes. Payloads are canonical JSON: no text in them looks like this
-    key."""
+def _purposes_key_in(source: Source) -> QuerySet[Example]:
+    # A text search is safe, because stored payloads are canonical JSON: inside a text the quotes would be escaped.
     return Example.objects.filter(source=source, capture__payload__contains='"purposes":[')
 
 
 def _without_own_purposes(examples: QuerySet[Example]) -> Iterator[int]:
-    """The records of those where the key stands deeper, in fields that the source system added, and says nothing."""
+    # The key may also be deeper inside, in a field that the source system added, where it means something else.
     for record, payload in examples.values_list("provenance", "capture__payload").iterator():
         if not isinstance(json.loads(payload).get("purposes"), list):
             yield record

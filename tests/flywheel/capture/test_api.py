@@ -49,7 +49,7 @@ def test_a_stranger_is_refused(api_of, stranger, source, method, url):
 
 
 @pytest.mark.parametrize(("method", "url"), EVERY)
-def test_nobody_is_asked_to_sign_in(source, method, url):
+def test_the_api_never_redirects_to_the_sign_in_page(source, method, url):
     response = getattr(APIClient(), method)(url)
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "not_authenticated"

@@ -1,4 +1,4 @@
-"""Deliveries by somebody who means harm or has a broken client: each is answered in words, none is a server error."""
+"""Deliveries from attackers and broken clients: each gets a clear refusal and never a server error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_source_that_no_database_could_name_is_a_bad_line(api_of, lead, source
         (ticket("T-1", purposes=["sft", "world domination"]), "purposes.1", "use sft, preference"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(api_of, lead, source, payload, field, words):
+def test_a_refusal_names_the_field_and_the_fault(api_of, lead, source, payload, field, words):
     error = post(api_of(lead), payload).json()["error"]
     assert (error.get("field", ""), words in error["message"]) == (field, True), error
 

@@ -61,14 +61,14 @@ def test_a_file_that_two_processes_read_at_once_is_counted_once(source, tmp_path
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(300)))
 
-    told = []
+    captured = []
 
     def read():
         with contextlib.suppress(Conflict):
-            told.extend(outcome.line for outcome in services.file_import(path=path, source=source, by=None))
+            captured.extend(outcome.line for outcome in services.file_import(path=path, source=source, by=None))
 
     at_once(read, read)
-    assert sorted(told) == list(range(1, 301)), "whoever was overtaken took no row of the other's"
+    assert sorted(captured) == list(range(1, 301)), "the process that was overtaken captured no row of the other"
     done = FileImport.objects.get()
     assert (done.position, done.rows_read, done.rows_captured, done.rows_repeated) == (300, 300, 300, 0)
     assert Capture.objects.count() == 300
@@ -80,14 +80,14 @@ def test_a_file_another_process_has_gone_on_with_is_left_to_it(source, tmp_path)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(10)))
     first = services.file_import(path=path, source=source, by=None, limit=4)
     assert len(list(first)) == 4
-    original = services.importing._rows
+    original = services.importing._rows_left
 
     def overtaken(*args):
         yield from original(*args)
         FileImport.objects.update(position=7)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services.importing, "_rows", overtaken)
+        patch.setattr(services.importing, "_rows_left", overtaken)
         with pytest.raises(Conflict, match="another process"):
             list(services.file_import(path=path, source=source, by=None))
     assert (FileImport.objects.get().rows_read, Capture.objects.count()) == (4, 4)

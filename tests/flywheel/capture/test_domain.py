@@ -80,7 +80,7 @@ def test_any_bytes_are_either_an_object_or_refused(raw):
             raise
 
 
-def test_what_nobody_sees_and_what_turns_the_reading_direction_is_dropped():
+def test_invisible_and_direction_changing_characters_are_removed():
     assert clean_text("call +44\u200b 7700\u00ad 900\u2060123, 4111\u200e1111\u202e11111111") == (
         "call +44 7700 900123, 4111111111111111"
     )
@@ -213,7 +213,7 @@ def test_who_is_the_agent_is_worked_out(speakers, channels, roles):
         ({"messages": [{"role": "agent", "author": "Al", "text": "x"}]}, ["conversation:T-1"]),
     ],
 )
-def test_there_is_always_somebody_to_ask(fields, refs):
+def test_every_conversation_has_a_subject_to_ask(fields, refs):
     assert conversation_of(ticket(**fields)).customer_refs == refs
 
 
@@ -235,7 +235,7 @@ def test_there_is_always_somebody_to_ask(fields, refs):
         ("Support Team", False),
     ],
 )
-def test_names_are_told_from_other_entries(author, name):
+def test_names_are_distinguished_from_other_entries(author, name):
     assert looks_like_name(author) is name
 
 

@@ -195,12 +195,12 @@ def test_latin_1_is_read_when_it_is_asked_for(write, source):
         (b"\xef\xbb\xbf \n", "is empty"),
         ("text,category\nx,y\n".encode("utf-16"), "UTF-16"),
         (b"name,age\nx,1\n", "column message or text"),
-        (b'[{"service_name": "Alarm_1"}]', "holds no conversations"),
-        (b'["card_arrival"]', "holds no conversations"),
-        (b"[1, 2", "holds no conversations"),
+        (b'[{"service_name": "Alarm_1"}]', "has no known conversations"),
+        (b'["card_arrival"]', "has no known conversations"),
+        (b"[1, 2", "has no known conversations"),
         (b"{not json at all", "starts like JSON"),
-        (b"PK\x03\x04 no zip", "not a whole zip"),
-        (b"\x89PNG\r\n\x1a\n\x00", "holds no conversations"),
+        (b"PK\x03\x04 no zip", "not a complete zip"),
+        (b"\x89PNG\r\n\x1a\n\x00", "has no known conversations"),
     ],
 )
 def test_a_file_without_conversations_is_named_with_the_reason(write, source, content, reason):
@@ -327,9 +327,9 @@ def test_the_command_says_that_a_file_was_read_before(write, source, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["/nowhere.csv", "--source", "acme"], "there is no file"),
-        (["PATH", "--source", "nobody"], "there is no source 'nobody'"),
-        (["PATH", "--source", "acme", "--by", "nobody"], "there is no user"),
+        (["/nowhere.csv", "--source", "acme"], "does not exist"),
+        (["PATH", "--source", "nobody"], "source 'nobody' does not exist"),
+        (["PATH", "--source", "acme", "--by", "nobody"], "user .* does not exist"),
         (["PATH", "--source", "acme", "--limit", "-1"], "0 or more"),
         (["PATH", "--source", "acme", "--encoding", "klingon"], "klingon"),
     ],

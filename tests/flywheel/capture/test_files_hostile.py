@@ -1,4 +1,4 @@
-"""Files by somebody who means harm or has a broken exporter: bad rows by line, the good ones taken, nothing hangs."""
+"""Files from attackers and broken exporters: bad rows are reported by line, good ones are captured, nothing hangs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flywheel.capture import services
-from flywheel.capture.connectors.files.record_mappers import MAPPERS, mapper_for
+from flywheel.capture.connectors.files.record_mappers import MAPPERS, format_of_record
 from flywheel.capture.domain.payloads import BadPayload, delivery_of
 from flywheel.capture.models import Capture, FileImport, Source
 from flywheel.core.errors import ValidationFailed
@@ -41,10 +41,10 @@ KEYS = st.sampled_from([
 
 
 @given(st.sampled_from(sorted(MAPPERS)), st.dictionaries(KEYS, JSON, max_size=8))
-def test_any_record_is_mapped_or_refused_in_words(kind: str, record: dict[str, Any]) -> None:
-    mapper_for(record)
+def test_any_record_is_mapped_or_refused_with_a_reason(kind: str, record: dict[str, Any]) -> None:
+    format_of_record(record)
     with suppress(BadPayload):
-        delivery_of(MAPPERS[kind](record))
+        delivery_of(MAPPERS[kind].mapper(record))
 
 
 def capture(path: Path, source: Source) -> list[services.Outcome]:
@@ -55,10 +55,10 @@ def capture(path: Path, source: Source) -> list[services.Outcome]:
     ("content", "reason"),
     [
         (b'{"external_id":"1","messages":[],"x":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
-        (b'{"external_id":"1","external_id":"2"}', "stands twice"),
+        (b'{"external_id":"1","external_id":"2"}', "in one object twice"),
         (b'{"external_id":"\xff"}', "is not UTF-8"),
         (b'{"external_id":"1","messages":[{"role":"customer","text":"x"}],"x":1e400}', "too large for JSON"),
-        (b'{"external_id":"1","x":NaN}', "no JSON number"),
+        (b'{"external_id":"1","x":NaN}', "not a JSON number"),
         (b'{"external_id":"1","x":' + b"9" * 6000 + b"}", "too many digits"),
         (b'{"external_id":"1","x":"' + b"x" * 3_000_000 + b'"}', "at most 2097152 are taken"),
         (b'{"external_id":"1","messages":[{"role":"customer","text":"\\ud800"}],"version":"\\ud800"}', "control characters"),
@@ -79,13 +79,13 @@ def test_brackets_inside_brackets_do_not_fill_the_memory(write: Any, source: Sou
         capture(write("a.json", b"[" * 200_001 + b"]" * 200_001), source)
 
 
-def test_what_made_rows_bad_may_be_mended_and_the_file_read_again(write: Any, source: Source) -> None:
+def test_a_file_with_bad_rows_is_read_again_once_their_cause_is_fixed(write: Any, source: Source) -> None:
     path = write("a.csv", "external_id,message\na1,all right\nü2,Wo ist es?\n".encode("latin-1"))
     first = capture(path, source)
     assert [o.status for o in first] == ["captured", "bad"]
     assert "--encoding latin-1" in first[1].reason
-    mended = list(services.file_import(path=path, source=source, by=None, encoding="latin-1"))
-    assert [o.status for o in mended] == ["repeated", "captured"]
+    again = list(services.file_import(path=path, source=source, by=None, encoding="latin-1"))
+    assert [o.status for o in again] == ["repeated", "captured"]
     done = FileImport.objects.get()
     assert (done.rows_read, done.rows_captured, done.rows_repeated, done.rows_bad, done.bad_rows) == (2, 1, 1, 0, [])
     assert capture(path, source) == []
@@ -116,10 +116,10 @@ def test_a_zips_other_files_are_passed_over_and_named(source: Source, tmp_path: 
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("schema.json", "[1, 2]")
         archive.writestr("tickets.jsonl", GOOD)
-    told: list[str] = []
-    outcomes = services.file_import(path=tmp_path / "a.zip", source=source, by=None, skipped=told.append)
+    skipped: list[str] = []
+    outcomes = services.file_import(path=tmp_path / "a.zip", source=source, by=None, skipped=skipped.append)
     assert [o.status for o in outcomes] == ["captured"]
-    assert "schema.json holds no conversations" in told[0]
+    assert "schema.json has no known conversations" in skipped[0]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_zips_other_files_are_passed_over_and_named(source: Source, tmp_path: 
         ("a.csv", "external_id,message\na,b\n".encode("utf-16-le"), "if it is UTF-16"),
         ("a.csv", b"message,Message\na,b\n", "'message' twice"),
         ("a.json", b"[{}]", "nothing in it"),
-        ("a.json", b'[{"a":NaN}]', "NaN is no JSON number"),
+        ("a.json", b'[{"a":NaN}]', "NaN is not a JSON number"),
     ],
 )
 def test_a_file_that_holds_nothing_says_why(

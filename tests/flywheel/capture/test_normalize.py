@@ -247,7 +247,7 @@ def test_what_cannot_be_normalised_is_kept_with_its_reason_and_can_be_replayed(s
         services.capture_replay(capture=dead, by=admin)
 
 
-def test_a_text_that_the_detector_chokes_on_dies_alone(source):
+def test_a_text_that_breaks_the_detector_is_the_only_dead_letter(source):
     class Choking:
         def find(self, conversations, *, names, things):
             if any("boom" in text for texts in conversations for text in texts):
@@ -392,7 +392,7 @@ def test_the_ledger_is_locked_only_when_the_slow_work_is_done(source, monkeypatc
 
 
 @pytest.mark.parametrize("author", ["cora@example.com", "+44 7700 900123", "jana kovac", "user 88127", "王小明"])
-def test_whoever_wrote_is_not_shown_unless_it_says_only_what_they_are(source, author):
+def test_an_author_is_replaced_unless_it_only_names_a_role(source, author):
     row = ticket("T-1", "I wait.", "We look.", "Thanks")
     row["messages"][0]["author"] = row["messages"][2]["author"] = author
     row["messages"][1]["author"] = "Support 2"

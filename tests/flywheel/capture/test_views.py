@@ -26,7 +26,7 @@ FORM = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_stranger_is_refused_and_nobody_is_asked_to_sign_in(client_of, stranger, annotator, source, page):
+def test_people_without_the_role_are_refused(client_of, stranger, annotator, source, page):
     assert client_of(stranger).get(page).status_code == 403
     assert client_of(annotator).get(page).status_code == 403
     assert Client().get(page).status_code == 302

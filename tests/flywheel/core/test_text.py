@@ -31,7 +31,7 @@ def test_only_ascii_digits_that_fit_a_database_key_are_a_number(text: object, nu
 
 
 @pytest.mark.parametrize("path", ["/?q=%00", "/runs/?status=a%00b", "/models/a%00b/", "/api/v1/runs/?status=%00"])
-def test_an_address_with_nul_is_refused_in_words(path: str, db: None):
+def test_an_address_with_nul_is_refused_with_a_reason(path: str, db: None):
     answer = Client().get(path)
     assert answer.status_code == 400
     assert "NUL" in answer.content.decode()

@@ -218,7 +218,7 @@ def test_a_client_that_closes_gets_its_answer_before_the_connection_goes(gunicor
 
 
 @pytest.mark.slow
-def test_a_promised_body_that_never_comes_holds_nobody_up_for_long(gunicorn: Gunicorn) -> None:
+def test_a_promised_body_that_never_arrives_holds_a_thread_only_briefly(gunicorn: Gunicorn) -> None:
     with gunicorn.connect() as connection:
         connection.sendall(b"POST /api/v1/captures/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx")
         started = time.monotonic()

@@ -19,13 +19,13 @@ class Content(list[bytes]):
 
 @pytest.mark.parametrize(("method", "sent", "closed"), [("HEAD", b"", True), ("GET", b"page", False), ("POST", b"page", False)])
 def test_only_the_body_of_an_answer_to_head_is_left_out(method: str, sent: bytes, closed: bool) -> None:
-    content, told = Content([b"page"]), []
+    content, started = Content([b"page"]), []
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Length", "4")])
         return content
 
-    answer = HeadOnly(application)({"REQUEST_METHOD": method}, lambda *args: told.append(args))
+    answer = HeadOnly(application)({"REQUEST_METHOD": method}, lambda *args: started.append(args))
     assert b"".join(answer) == sent
-    assert told == [("200 OK", [("Content-Length", "4")])]
+    assert started == [("200 OK", [("Content-Length", "4")])]
     assert content.closed is closed

@@ -111,16 +111,16 @@ def test_records_that_cannot_be_read_are_told_by_line(tmp_path: Path, admin: Use
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("absent.csv", None, "there is no file"),
+        ("absent.csv", None, "does not exist"),
         ("empty.csv", b"", "is empty"),
         ("header.csv", b"text,category\n", "needs at least 5 conversations"),
         ("four.csv", b"text,category\n" + b"a b,c\n" * 4, "needs at least 5 conversations"),
-        ("wrong.csv", b"a,b,c\n1,2,3\n", "holds no conversations that are known"),
-        ("list.json", b"[]", "holds no conversations"),
-        ("broken.json", b'{"a":1', "starts like JSON and is none"),
+        ("wrong.csv", b"a,b,c\n1,2,3\n", "has no known conversations"),
+        ("list.json", b"[]", "has no known conversations"),
+        ("broken.json", b'{"a":1', "starts like JSON but is not"),
         ("wide.csv", "text,category\n".encode("utf-16"), "is UTF-16"),
-        ("noise.csv", bytes(range(128, 256)) * 8, "holds no conversations"),
-        ("notes.zip", b"PK\x03\x04 no zip at all", "is not a whole zip file"),
+        ("noise.csv", bytes(range(128, 256)) * 8, "has no known conversations"),
+        ("notes.zip", b"PK\x03\x04 no zip at all", "is not a complete zip file"),
     ],
 )
 def test_a_file_that_cannot_turn_the_wheel_is_refused_before_anything_is_cleared_away(

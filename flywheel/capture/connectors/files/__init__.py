@@ -1,7 +1,7 @@
-"""Files into rows of payloads, streaming: CSV, JSONL, JSON, zip of these, and three public data sets.
+"""Files as streams of payloads: CSV, JSONL, JSON, zips of these, and three public data sets.
 
-`open_file` finds out a file's format by its content; its rows are one `FileRow` per record; a record that cannot be
-read comes as a `BadPayload`. Nothing here touches the database.
+`open_file` detects the format by content and yields one `FileRow` per record. A record that cannot be read becomes a
+`BadPayload`.
 """
 
 from flywheel.capture.connectors.files.archives import UnreadableFile

@@ -1,4 +1,4 @@
-"""Zips: their members by name, and each member as a stream that trusts no announced size."""
+"""Zips: their members by name, and each member as a stream with a limit on its unpacked size."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ MAX_UNPACKED = 20 * 1024**3
 
 
 class UnreadableFile(ValueError):
-    """The file as a whole cannot be read; the text names it and the mend."""
+    """The file as a whole cannot be read. The text names the file and the fix."""
 
 
 def members(path: Path, suffixes: set[str]) -> list[str]:
-    """The names of a zip's files with these suffixes, in order. Raises UnreadableFile for a zip that is damaged or
-    dangerous."""
+    """The names of a zip's files with these suffixes, sorted. Raises UnreadableFile for a damaged or dangerous zip."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _checked(archive, path, suffixes)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UnreadableFile(f"{path} is not a whole zip file ({error}); pack it again") from None
+        raise UnreadableFile(f"{path} is not a complete zip file ({error}); pack it again") from None
 
 
 def _checked(archive: zipfile.ZipFile, path: Path, suffixes: set[str]) -> list[str]:
@@ -53,7 +52,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, suffixes: set[str]) -> list[s
 
 
 class Member(io.RawIOBase):
-    """A member of a zip that closes the archive with itself, and trusts no announced size."""
+    """A member of a zip. It closes the archive with itself, and limits what is unpacked, because headers may lie."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._archive = zipfile.ZipFile(path)

@@ -1,8 +1,8 @@
-"""A JSON list's records as bytes, one by one, whatever stands in them.
+"""A JSON list's records as bytes, one by one, without parsing them.
 
-Streaming parsers of JSON build each record and know of no limit: one record may fill the memory, brackets inside
-brackets do so with a short file, and a fault in one ends the list. Here only strings, brackets and the commas between
-records are looked at, at about 30 MB/s; what a record says is left to the parser of single payloads.
+Streaming parsers of JSON build each record and have no limit: one record or deeply nested brackets can fill the memory,
+and a fault in one record ends the list. This scanner reads only strings, brackets and the commas between records, at
+about 30 MB/s; each record is parsed by itself later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 
 from flywheel.capture.domain.payloads import BadPayload
 
-# A whole string or a mark; possessive, so that a string that goes on in the next block is not tried again and again.
+# A complete string or a mark. Possessive quantifiers, because backtracking over a string that continues in the next
+# block would take quadratic time.
 _BETWEEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 _INSIDE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
 _STRING = re.compile(rb'["\\]')
@@ -38,7 +39,7 @@ def list_records(blocks: Iterable[bytes], *, limit: int) -> Iterator[Found]:
 class _Scanner:
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        # 0 before the list, 1 between records, more inside of one, -1 after the list and -2 for what follows it.
+        # 0 before the list, 1 between records, above 1 inside a record, -1 after the list, -2 when more text follows.
         self.depth = 0
         self.count = 0
         self._in_string = self._escaped = False
@@ -80,7 +81,7 @@ class _Scanner:
         self._keep(block[start:])
 
     def _string_end(self, block: bytes, at: int) -> int:
-        """Where the search goes on: behind the string that began in an earlier block, or at this block's end."""
+        """Where to continue: behind the string that began in an earlier block, or at this block's end."""
         if self._escaped:
             self._escaped = False
             return at + 1
@@ -101,7 +102,7 @@ class _Scanner:
         if self._size <= self.limit:
             self._parts.append(piece)
         else:
-            # What is too long anyway is not kept.
+            # A record beyond the limit becomes an error, so its content need not be kept.
             self._parts.clear()
 
     def _record(self, piece: bytes, *, last: bool) -> Iterator[Found]:
@@ -124,5 +125,5 @@ class _Scanner:
         if self.depth == -2:
             yield self._line, BadPayload(f"something follows the list of {self.count} records; it is not read")
         elif self.depth >= 0:
-            reason = f"the JSON breaks off after record {self.count}; the file is not whole"
+            reason = f"the JSON breaks off after record {self.count}; the file is incomplete"
             yield self._began or self._line, BadPayload(reason)

@@ -17,22 +17,21 @@ from typing import Any, BinaryIO
 
 from flywheel.capture.connectors.files.archives import Member, UnreadableFile, members
 from flywheel.capture.connectors.files.json_array import list_records
-from flywheel.capture.connectors.files.record_mappers import MAPPERS, Record, mapper_for, mapper_for_columns
+from flywheel.capture.connectors.files.record_mappers import MAPPERS, Mapper, format_of_columns, format_of_record
 from flywheel.capture.domain.payloads import BadPayload, parse_json
 
 FORMATS = ("auto", *MAPPERS)
 MAX_RECORD = 2 * 1024 * 1024
 BLOCK = 256 * 1024
 LOOKED_AT = 20
-"""Records of a list that are looked at to tell what it holds, should the first be broken."""
+"""Records of a list that are read to detect its format, in case the first are broken."""
 
 SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".zip"}
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One record: the line that it begins on (in a list on one line its number) and the payload, or why there is none.
-    """
+    """One record: its first line (in a list on one line its number) and the payload, or why it cannot be read."""
 
     line: int
     content: dict[str, Any] | BadPayload
@@ -45,13 +44,13 @@ class Opened:
     format: str
     rows: Callable[[], Iterator[FileRow]]
     skipped: tuple[str, ...] = ()
-    """Why files in a zip were passed over."""
+    """Why files in a zip were skipped."""
 
 
 def files_below(path: Path) -> list[Path]:
     """The file itself, or all files of known kinds in a folder, in order of their names."""
     if not path.exists():
-        raise UnreadableFile(f"there is no file {path}")
+        raise UnreadableFile(f"file {path} does not exist")
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and _inside(p, path))
     if not path.is_file():
@@ -65,13 +64,13 @@ def _inside(file: Path, folder: Path) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """What names the file's content."""
+    """SHA-256 of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_file(path: Path, *, format: str = "auto", encoding: str = "utf-8") -> Opened:
-    """Find out what the file holds. Raises UnreadableFile for what holds no conversations."""
+    """Detect the format of a file. Raises UnreadableFile when it has no conversations."""
     if format not in FORMATS:
         raise UnreadableFile(f"format {format!r} is unknown; use one of {', '.join(FORMATS)}")
     with path.open("rb") as file:
@@ -94,7 +93,7 @@ def detect_format(path: Path) -> str:
 
 # --- zip ------------------------------------------------------------------------------------------------------
 def _open_zip(path: Path, *, format: str, encoding: str) -> Opened:
-    """Every file of the zip that holds conversations; others are passed over, as in a folder."""
+    """Every file of the zip that holds conversations; others are skipped, as in a folder."""
     opened: list[Opened] = []
     skipped: list[str] = []
     for name in members(path, SUFFIXES - {".zip"}):
@@ -127,7 +126,7 @@ def _open_stream(opener: Opener, name: str, *, format: str, encoding: str) -> Op
     if not start:
         raise UnreadableFile(f"{name} is empty")
     if b"\x00" in start.split(b"\n", 1)[0]:
-        raise UnreadableFile(f"{name} is no text in {encoding}; if it is UTF-16, save it as UTF-8 with iconv")
+        raise UnreadableFile(f"{name} is not text in {encoding}; if it is UTF-16, save it as UTF-8 with iconv")
     if start[:1] == b"[":
         return _open_list(opener, name, format, encoding)
     if start[:1] == b"{":
@@ -139,7 +138,7 @@ def _buffered(file: Any) -> BinaryIO:
     return io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
 
 
-def _mapped(line: int, record: Any, mapper: Callable[[Record], dict[str, Any]]) -> FileRow:
+def _mapped(line: int, record: Any, mapper: Mapper) -> FileRow:
     try:
         if not isinstance(record, dict):
             raise BadPayload("expected a JSON object")
@@ -153,26 +152,27 @@ def _chosen(format: str, found: str | None, name: str, seen: str) -> str:
         return format
     if found is None:
         raise UnreadableFile(
-            f"{name} holds no conversations that are known ({seen}); expected tickets, calls, Taskmaster, SGD or a "
+            f"{name} has no known conversations ({seen}); expected tickets, calls, Taskmaster, SGD or a "
             f"table with a column message or text"
         )
     return found
 
 
-def _has(what: str, record: Record) -> str:
+def _has(what: str, record: dict[str, Any]) -> str:
     return f"{what} has {', '.join(sorted(record)[:6]) or 'nothing in it'}"
 
 
 def _open_list(opener: Opener, name: str, format: str, encoding: str) -> Opened:
     looked_at = [record for _, record in islice(_items(opener, encoding), LOOKED_AT)]
     whole = [record for record in looked_at if isinstance(record, dict)]
-    first = next((record for record in whole if mapper_for(record)), None)
+    first = next((record for record in whole if format_of_record(record)), None)
     seen = _has("its first record", whole[0]) if whole else f"its first record: {looked_at[0] if looked_at else 'none'}"
-    kind = _chosen(format, mapper_for(first) if first else None, name, seen)
+    kind = _chosen(format, format_of_record(first) if first else None, name, seen)
 
     def rows() -> Iterator[FileRow]:
         for line, record in _items(opener, encoding):
-            yield FileRow(line, record) if isinstance(record, BadPayload) else _mapped(line, record, MAPPERS[kind])
+            bad = isinstance(record, BadPayload)
+            yield FileRow(line, record) if bad else _mapped(line, record, MAPPERS[kind].mapper)
 
     return Opened(kind, rows)
 
@@ -180,7 +180,7 @@ def _open_list(opener: Opener, name: str, format: str, encoding: str) -> Opened:
 def _items(opener: Opener, encoding: str) -> Iterator[tuple[int, dict[str, Any] | BadPayload]]:
     """The records of a JSON list with their lines; one that cannot be read comes as a BadPayload.
 
-    A list written on one line is counted in records instead, which tells more than "line 1" each time.
+    A list written on one line is counted in records instead, because "line 1" for each would help little.
     """
     with closing(opener()) as file:
         blocks = iter(partial(_buffered(file).read, BLOCK), b"")
@@ -198,7 +198,7 @@ def _open_lines(opener: Opener, name: str, format: str, start: bytes, encoding: 
         record = parse_json(line.decode(encoding))
     except (BadPayload, UnicodeDecodeError):
         return _open_document(opener, name, format)
-    kind = _chosen(format, mapper_for(record), name, _has("its first record", record))
+    kind = _chosen(format, format_of_record(record), name, _has("its first record", record))
 
     def rows() -> Iterator[FileRow]:
         with closing(opener()) as file:
@@ -206,7 +206,7 @@ def _open_lines(opener: Opener, name: str, format: str, start: bytes, encoding: 
                 if isinstance(raw, bytes) and not raw.strip():
                     continue
                 try:
-                    yield _mapped(number, _parsed(raw, encoding), MAPPERS[kind])
+                    yield _mapped(number, _parsed(raw, encoding), MAPPERS[kind].mapper)
                 except BadPayload as bad:
                     yield FileRow(number, bad)
 
@@ -221,10 +221,10 @@ def _open_document(opener: Opener, name: str, format: str) -> Opened:
         record = parse_json(head)
     except BadPayload:
         if format == "auto" and b"\n{" not in head.replace(b"\r\n", b"\n"):
-            raise UnreadableFile(f"{name} starts like JSON and is none; check how it was written") from None
+            raise UnreadableFile(f"{name} starts like JSON but is not; check how it was written") from None
         return _open_lines(opener, name, format if format != "auto" else "flywheel", b"{\"messages\":[]}", "utf-8")
-    kind = _chosen(format, mapper_for(record), name, _has("it", record))
-    return Opened(kind, lambda: iter([_mapped(1, record, MAPPERS[kind])]))
+    kind = _chosen(format, format_of_record(record), name, _has("it", record))
+    return Opened(kind, lambda: iter([_mapped(1, record, MAPPERS[kind].mapper)]))
 
 
 def _parsed(raw: bytes | BadPayload, encoding: str) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | BadPayload]]:
-    """Numbered lines; one that is too long is read over in pieces and reported."""
+    """Numbered lines. One that is too long is skipped in pieces, so that it never is in memory, and reported."""
     for number in itertools.count(1):
         line = file.readline(MAX_RECORD + 1)
         if not line:
@@ -266,20 +266,20 @@ def _open_table(opener: Opener, name: str, format: str, head: bytes, encoding: s
     line = head.removeprefix(b"\xef\xbb\xbf").splitlines()[0].decode(encoding, "replace")
     delimiter = max(",;\t", key=line.count)
     columns = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=delimiter))]
-    kind = _chosen(format, mapper_for_columns(set(columns)), name, f"its first line is {line[:80]!r}")
+    kind = _chosen(format, format_of_columns(set(columns)), name, f"its first line is {line[:80]!r}")
     twice = next((column for column in columns if column and columns.count(column) > 1), None)
     if twice is not None:
         raise UnreadableFile(f"{name} has the column {twice[:80]!r} twice; rename one of them")
 
     def rows() -> Iterator[FileRow]:
         with closing(opener()) as file:
-            yield from _table_rows(_buffered(file), delimiter, encoding, MAPPERS[kind])
+            yield from _table_rows(_buffered(file), delimiter, encoding, MAPPERS[kind].mapper)
 
     return Opened(kind, rows)
 
 
 def _table_rows(
-    file: BinaryIO, delimiter: str, encoding: str, mapper: Callable[[Record], dict[str, Any]]
+    file: BinaryIO, delimiter: str, encoding: str, mapper: Mapper
 ) -> Iterator[FileRow]:
     csv.field_size_limit(MAX_RECORD)
     table = _Table(file, delimiter, encoding)
@@ -297,7 +297,7 @@ def _table_rows(
 
 
 def _table_row(
-    line: int, header: list[str], cells: list[str], delimiter: str, mapper: Callable[[Record], dict[str, Any]]
+    line: int, header: list[str], cells: list[str], delimiter: str, mapper: Mapper
 ) -> FileRow:
     if len(cells) != len(header):
         return FileRow(line, BadPayload(
@@ -316,8 +316,8 @@ class _Line:
 class _Table:
     """The rows of a table, each with the number of its first line.
 
-    A quote that is not closed reaches over good rows, up to the next quote or the file's end: only the line that it
-    stands on is bad then, and the others are read anew.
+    A quote that is not closed swallows good rows, up to the next quote or the end of the file. Then only its own line
+    is bad, and the others are read again.
     """
 
     def __init__(self, file: BinaryIO, delimiter: str, encoding: str) -> None:

@@ -1,9 +1,10 @@
-"""One record of a file into a capture payload, for each kind of record. Raises BadPayload."""
+"""File formats: how one record of a file becomes a capture payload. Mappers raise BadPayload."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -15,8 +16,8 @@ Mapper = Callable[[Record], dict[str, Any]]
 _TEMPLATE = re.compile(r"^(?:auto )?template \w+\s+", re.IGNORECASE)
 
 
-def ours(record: Record) -> dict[str, Any]:
-    """A ticket or call in the capture format already."""
+def flywheel_record(record: Record) -> dict[str, Any]:
+    """A ticket or call that is in the capture format already."""
     return dict(record)
 
 
@@ -42,7 +43,7 @@ def schema_guided(record: Record) -> dict[str, Any]:
 
 
 def banking(record: Record) -> dict[str, Any]:
-    """A Banking77 question: one customer message, its intent the label. The same question twice is one capture."""
+    """A Banking77 question: one customer message whose label is the intent. A repeated question is one capture."""
     text, category = _cell(record, "text"), _cell(record, "category")
     if not text.strip():
         raise BadPayload("text is empty; a question needs words", field="text")
@@ -53,7 +54,7 @@ def banking(record: Record) -> dict[str, Any]:
 
 
 def table_row(record: Record) -> dict[str, Any]:
-    """A row of a table: message (or text), and where there are such columns external_id, version, subject, reply, label
+    """A row of a table: message (or text), and if present the columns external_id, version, subject, reply, label
     (or category), language, customer, tags (separated by ";")."""
     message = _cell(record, "message") or _cell(record, "text")
     if not message.strip():
@@ -72,7 +73,7 @@ def table_row(record: Record) -> dict[str, Any]:
         payload["customer"] = {"ref": customer}
     if tags := [tag.strip() for tag in _cell(record, "tags").split(";") if tag.strip()]:
         payload["tags"] = tags
-    # A row without a name of its own is named by its content, so that a second reading adds nothing.
+    # A row without an identifier is named by its content, so that reading the file again adds nothing.
     digest = _digest("\x00".join((message, reply, payload.get("subject", ""), label)))
     payload.setdefault("external_id", f"row-{digest}")
     return payload
@@ -82,29 +83,41 @@ def _digest(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:20]
 
 
-MAPPERS: dict[str, Mapper] = {
-    "flywheel": ours, "taskmaster4": taskmaster, "sgd": schema_guided, "banking77": banking, "table": table_row,
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """One kind of record. `fits` decides by a JSON record's keys, `fits_table` by a table's columns."""
+
+    mapper: Mapper
+    fits: Callable[[Set[str]], bool]
+    fits_table: Callable[[Set[str]], bool] = lambda columns: False
+
+
+MAPPERS: dict[str, FileFormat] = {
+    "taskmaster4": FileFormat(taskmaster, lambda keys: {"utterances", "conversation_id"} <= keys),
+    "sgd": FileFormat(schema_guided, lambda keys: {"turns", "dialogue_id"} <= keys),
+    "flywheel": FileFormat(flywheel_record, lambda keys: bool({"messages", "segments"} & keys)),
+    "banking77": FileFormat(
+        banking, lambda keys: {"text", "category"} <= keys,
+        # A table with one of the other columns says more than a question and its intent.
+        lambda columns: (
+            {"text", "category"} <= columns and not columns & {"external_id", "message", "reply", "subject"}
+        ),
+    ),
+    "table": FileFormat(
+        table_row, lambda keys: bool({"message", "text"} & keys), lambda columns: bool({"message", "text"} & columns)
+    ),
 }
+"""The file formats, one entry each. The first that fits a record decides, so the more special ones come first."""
 
 
-def mapper_for(record: Record) -> str | None:
-    """The name of the mapper that a JSON record asks for by its shape, None for a record that is no conversation."""
-    if "utterances" in record and "conversation_id" in record:
-        return "taskmaster4"
-    if "turns" in record and "dialogue_id" in record:
-        return "sgd"
-    if "messages" in record or "segments" in record:
-        return "flywheel"
-    if "text" in record and "category" in record:
-        return "banking77"
-    return "table" if "message" in record or "text" in record else None
+def format_of_record(record: Record) -> str | None:
+    """The name of the format that fits a JSON record's keys; None when it holds no conversation."""
+    return next((name for name, known in MAPPERS.items() if known.fits(record.keys())), None)
 
 
-def mapper_for_columns(columns: set[str]) -> str | None:
-    """The same for the header of a table."""
-    if {"text", "category"} <= columns and not columns & {"external_id", "message", "reply", "subject"}:
-        return "banking77"
-    return "table" if columns & {"message", "text"} else None
+def format_of_columns(columns: Set[str]) -> str | None:
+    """The name of the format that fits a table's columns; None when they hold no conversation."""
+    return next((name for name, known in MAPPERS.items() if known.fits_table(columns)), None)
 
 
 def _turns(record: Record, name: str, text: str, roles: dict[str, str]) -> list[dict[str, Any]]:

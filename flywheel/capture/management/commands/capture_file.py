@@ -36,7 +36,7 @@ class Command(BaseCommand):
             source = source_for_capture(options["source"]) if options["source"] else None
             outcomes = services.file_import(
                 path=options["path"], source=source, by=self._user(options["by"], source), format=options["format"],
-                encoding=options["encoding"], limit=options["limit"], read=self._tell,
+                encoding=options["encoding"], limit=options["limit"], read=self._report,
                 skipped=lambda reason: self.stderr.write(f"skipped: {reason}"),
             )
             for _ in tqdm(outcomes, unit=" rows", disable=None):
@@ -49,10 +49,10 @@ class Command(BaseCommand):
             return source.owner if source else None
         user = User.objects.filter(username=name).first()
         if user is None:
-            raise CommandError(f"there is no user {name!r}; leave --by out to use the source's owner")
+            raise CommandError(f"user {name!r} does not exist; leave --by out to use the source's owner")
         return user
 
-    def _tell(self, done: FileImport, before: bool) -> None:
+    def _report(self, done: FileImport, before: bool) -> None:
         if before:
             self.stdout.write(
                 f"{done.path} ({done.format}): all {done.rows_read} rows were read before, until "

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         owner = User.objects.filter(groups__name=ADMIN, is_active=True).order_by("pk").first()
         owner = owner or User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
         if owner is None:
-            raise CommandError("no active user has the role admin, who would own the sources; create one first")
+            raise CommandError("no active user with the role admin exists to own the sources; create one first")
         try:
             counts = self._load(owner, options["limit"])
         except UserError as error:
