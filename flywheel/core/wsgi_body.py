@@ -1,12 +1,10 @@
-"""Request bodies are read to their end before the answer goes out, so that a connection can be used again.
+"""Request bodies are read to their end before the response is sent, so that the connection can be used again.
 
-An answer may be known before its request has wholly arrived: 401, 403, 404, a POST whose body says nothing. Gunicorn
-reads the rest off after it has answered; by then the client's next request may stand behind that rest, is swallowed
-with it and waits in the server's buffer until the connection is dropped. Here what is small is read off first. What is
-large is not: the answer then says that the connection closes, and what still arrives is thrown away for a moment,
-since a closed socket with unread data resets the connection before the client has seen the answer.
-
-What a body means is left to the views.
+A response may be ready before its request has arrived completely: 401, 403, 404, or a POST whose body is not needed.
+Gunicorn reads the rest after it has responded. By then the client's next request may follow that rest; it is swallowed
+and waits in the server's buffer until the connection is dropped. So a small rest is read before the response. A large
+one is not: the response then announces that the connection closes, and for a moment what still arrives is thrown away,
+because closing a socket with unread data resets the connection before the client has read the response.
 """
 
 from __future__ import annotations
@@ -21,19 +19,19 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 READ_OFF = 1024 * 1024
-"""Bytes of an unread body that are read off for the sake of the connection."""
+"""Bytes of an unread body that are read to keep the connection."""
 
 READ_OFF_SECONDS = 5.0
-"""How long a client may take for that; one that promised a body and sends none must not hold a thread."""
+"""Longest time for that, because a client that announced a body and sends none must not hold a thread."""
 
 LINGER_SECONDS = 2.0
-"""How long a connection that is to be closed is still listened to."""
+"""How long a connection is still read from before it is closed."""
 
 BLOCK = 64 * 1024
 
 
 class BodyReader:
-    """A WSGI application that reads what the one inside it left of a request's body."""
+    """A WSGI application that reads what the wrapped one left unread of a request's body."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -53,7 +51,7 @@ class BodyReader:
 
 
 def _close_after(start_response: Any) -> bool:
-    """Have the server close the connection after this answer. WSGI has no word for it, so only gunicorn is told."""
+    # WSGI has no way to ask for this, so it works with gunicorn only, through the object behind start_response.
     force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
     if force_close is None:
         return False
@@ -68,7 +66,7 @@ class Body:
         self._input = environ["wsgi.input"]
         self._socket = environ.get("gunicorn.socket")
         length = environ.get("CONTENT_LENGTH") or ""
-        # Without a length the end is only told by a server that marks it; reading on would wait for ever.
+        # Without a length only a server that marks the end of the body makes reading safe; with others it would block.
         endless = bool(environ.get("wsgi.input_terminated")) and "HTTP_TRANSFER_ENCODING" in environ
         self._left: int | None = int(length) if length.isascii() and length.isdigit() else None if endless else 0
 
@@ -87,7 +85,7 @@ class Body:
         return data
 
     def read_off(self, limit: float, *, seconds: float) -> bool:
-        """Throw away at most `limit` bytes. Returns whether the body is at its end; a broken or slow one never is."""
+        """Throw away at most `limit` bytes. Returns whether the body ended; False for a broken or slow one."""
         if self._left is not None and not 0 < self._left <= limit:
             return self._left <= 0
         until = time.monotonic() + seconds
@@ -113,7 +111,7 @@ class Body:
 
 
 class Lingering:
-    """An answer after which a large request is listened to for a moment, so that the answer gets through."""
+    """A response after which a large request is still read for a moment, so that the client can read the response."""
 
     def __init__(self, content: Iterable[bytes], body: Body) -> None:
         self._content, self._body = content, body
