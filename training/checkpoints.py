@@ -50,6 +50,7 @@ def checkpoint_save(
 
     target = out / FOLDER / f"step-{step:06d}"
     with folder_replace(target) as work:
+        # Frozen base weights are not stored, because the base model's revision identifies them.
         weights = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
         save_file(weights, work / WEIGHTS_FILE)
         tensors, plain = _optimizer_split(optimizer.state_dict())
@@ -78,6 +79,7 @@ def checkpoint_find(out: Path, resume_from: str | None, mark: dict[str, Any]) ->
     BadInput when it belongs to another specification, or when `resume_from` names no intact one.
     """
     passed: list[str] = []
+    # OUT_DIR first: its own checkpoints are further than the one that the run was started from.
     for path in checkpoints_list(out):
         problems = manifest_problems(path)
         if not problems:

@@ -33,6 +33,7 @@ def documents_loss(
     from training.packing import Collator, sequences_make
     from training.trainer import supervised_loss
 
+    # A document is never cut here: the capacity grows with the longest one.
     capacity = max([LOSS_CAPACITY, *(len(d.input_ids) for d in documents)])
     collate = Collator(tokenizer.pad_token_id)
     total, tokens = 0.0, 0
@@ -52,6 +53,7 @@ def evaluation_check(spec: RunSpec, tokenizer: Any, rows: Sequence[Row]) -> Acco
 
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length, spec.method)
     encoder.encode(rows)
+    # Sample replies need a chat template; a base model for plain text may have none.
     if tokenizer.chat_template:
         for sample in _samples_begin(rows, spec):
             try:
@@ -78,6 +80,7 @@ def evaluate(
         model = model_load(base.path) if who == "base" else tuned_load(base, folder)
         losses[who], tokens = documents_loss(model, tokenizer, documents, check)
         _samples_answer(model, tokenizer, samples, f"{who}_reply", spec.evaluation.max_new_tokens, check)
+        # Base and tuned model must not be in memory at the same time.
         del model
         gc.collect()
     return {

@@ -37,16 +37,18 @@ def replies(
     batch_size: int, check: Callable[[], None] = lambda: None, done: Callable[[int], None] = lambda n: None,
 ) -> list[Reply]:
     """Greedy replies to conversations, in the same order. Prompts are batched by length."""
+    # Models without a stated limit (no learned positions) take prompts of any length.
     room = getattr(model.config, "max_position_embeddings", 0) or 1 << 30
     prompts = [prompt_ids(tokenizer, messages, room - max_new_tokens) for messages in conversations]
+    # Prompts of one length need no padding, and a batch takes as long as its longest prompt.
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     found: dict[int, Reply] = {}
     model.eval()
     for start in range(0, len(order), batch_size):
         check()
         members = order[start : start + batch_size]
-        found |= dict(zip(members, _batch(model, tokenizer, [prompts[i] for i in members], max_new_tokens, check),
-                          strict=True))
+        answers = _batch_generate(model, tokenizer, [prompts[i] for i in members], max_new_tokens, check)
+        found |= dict(zip(members, answers, strict=True))
         done(len(found))
     return [found[i] for i in range(len(prompts))]
 
@@ -55,22 +57,22 @@ def prompt_ids(tokenizer: Any, messages: Sequence[dict[str, str]], room: int) ->
     """Token ids of a prompt, its oldest tokens cut off where the model has no room for them."""
     if room < 1:
         raise BadInput("max_new_tokens leaves no room for a prompt; lower it")
+    # Control tokens that a customer typed are broken up, because they would open a turn in another role's name.
     controls = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
-    clean = [{"role": m["role"], "content": _disarm(m["content"], controls)} for m in messages]
+    clean = []
+    for message in messages:
+        content = message["content"]
+        for control in controls:
+            if control and control in content:
+                content = content.replace(control, f"{control[0]} {control[1:]}")
+        clean.append({"role": message["role"], "content": content})
     text = render(tokenizer, clean, prompt=True)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    # The end is kept, because the question to answer is there.
     return ids[-room:]
 
 
-def _disarm(text: str, controls: Sequence[str]) -> str:
-    """Break up control tokens that a customer typed, because they would open a turn in another role's name."""
-    for control in controls:
-        if control and control in text:
-            text = text.replace(control, f"{control[0]} {control[1:]}")
-    return text
-
-
-def _batch(
+def _batch_generate(
     model: Any, tokenizer: Any, prompts: list[list[int]], max_new_tokens: int, check: Callable[[], None]
 ) -> list[Reply]:
     import torch
@@ -85,6 +87,7 @@ def _batch(
 
     longest = max(len(p) for p in prompts)
     pad, ends = tokenizer.pad_token_id, _end_ids(model, tokenizer)
+    # Padded on the left, because generation continues at the right end of every row.
     ids = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     make: Any = GenerationConfig
@@ -95,25 +98,25 @@ def _batch(
     with torch.inference_mode():
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings,
                              stopping_criteria=StoppingCriteriaList([Interruption()]))
-    return [_reply(tokenizer, row[longest:].tolist(), ends) for row in out]
+    found = []
+    for row in out:
+        made = row[longest:].tolist()
+        cut = next((i for i, token in enumerate(made) if token in ends), len(made))
+        found.append(Reply(tokenizer.decode(made[:cut], skip_special_tokens=True).strip(), cut))
+    return found
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every token that ends a turn: the tokenizer's, and those the model's own generation settings name."""
+    """Every token that ends a turn: the tokenizer's, and those that the model's own generation settings name."""
     stated = getattr(model.generation_config, "eos_token_id", None)
     more = stated if isinstance(stated, list) else [stated]
     return sorted({tokenizer.eos_token_id, *(i for i in more if i is not None)})
 
 
 def _blank_ids(tokenizer: Any, ends: Sequence[int]) -> list[int]:
-    """Tokens that no reply may start with: an end of turn, control tokens, white space."""
+    """Tokens that no reply may start with, because it would be blank: ends of turn, control tokens, white space."""
     blanks = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("\n", "\n\n", " ", "  ", "\t"))
     return sorted({*ends, *tokenizer.all_special_ids, *(ids[0] for ids in blanks if len(ids) == 1)})
-
-
-def _reply(tokenizer: Any, ids: list[int], ends: Sequence[int]) -> Reply:
-    cut = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-    return Reply(tokenizer.decode(ids[:cut], skip_special_tokens=True).strip(), cut)
 
 
 def prompts_read(path: Path) -> list[dict[str, Any]]:
@@ -126,6 +129,7 @@ def prompts_read(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             prompts.append(_prompt_check(f"{path}, line {number}", line))
+    # The web matches suggestions to tasks by id.
     ids = [p["id"] for p in prompts]
     if len(set(ids)) != len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
@@ -161,7 +165,7 @@ def generate(value: Any, out: Path) -> int:
     events = EventLog(out)
     try:
         with signals_caught() as stop:
-            return _answer(spec, prompts, base, out, events, stop.check)
+            return _prompts_answer(spec, prompts, base, out, events, stop.check)
     except StopRequested as error:
         json_write(out / "result.json", {"job_id": spec.job_id, "status": "stopped", "stop_reason": str(error)})
         events.emit("done", status="stopped", stop_reason=str(error))
@@ -176,7 +180,7 @@ def generate(value: Any, out: Path) -> int:
         events.close()
 
 
-def _answer(
+def _prompts_answer(
     spec: GenerateSpec, prompts: list[dict[str, Any]], base: BaseModel, out: Path, events: EventLog,
     check: Callable[[], None],
 ) -> int:

@@ -157,14 +157,17 @@ class Attempt:
         resume, passed = self.resume_find(base)
         self.snapshot_check()
         documents, validation = self.tokenise(tokenizer)
+        # Before training, because a row that cannot be measured must not cost hours first.
         self.evaluation_check(tokenizer)
         self.resume_report(resume, passed)
         outcome = self.train(base, tokenizer, documents, validation, resume)
         self.outcome_record(outcome)
         if not outcome.keep_model:
             return _stopped(self, outcome.stop_reason)
+        # A signal must not interrupt what is worth keeping: the model, and later the result.
         with self.stop.deferred():
             model_write(self.out, outcome.model, tokenizer, self.spec, base)
+        # Evaluation loads the model from disk; two in memory would not fit where one does.
         outcome.model = None
         self.evaluate(base, outcome)
         with self.stop.deferred():
@@ -267,6 +270,7 @@ class Attempt:
         from training.evaluate import documents_loss
         from training.trainer import plan_make, train
 
+        # Before the adapter is attached, because its weights are drawn at random.
         set_seed(self.spec.seed)
         plan = plan_make(self.spec, documents)
         model = model_load(base.path)
@@ -324,6 +328,7 @@ class Attempt:
 
     def run_finish(self, base: BaseModel, outcome: Outcome) -> int:
         """Write card, result, event and manifest; the manifest last, because it marks the folder as complete."""
+        # Early stopping is a planned end, a limit or a signal is not.
         early = outcome.stop_reason.startswith("early stopping")
         status: RunStatus = "stopped" if outcome.stop_reason and not early else "done"
         self.result = dataclasses.replace(self.result, status=status, stop_reason=outcome.stop_reason)

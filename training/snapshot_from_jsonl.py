@@ -35,6 +35,7 @@ def snapshot_make(source: Path, out: Path, *, validation: float, test: float, se
         raise BadInput(f"{out} is not empty; name an empty or new folder")
     records = list(_records_read(source))
     sizes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    # Rows that name their split keep it and take no part in the division of the others.
     for record in records:
         if "split" not in record:
             sizes[record["group"]][str(record.get("label", ""))] += 1
@@ -51,6 +52,7 @@ def snapshot_make(source: Path, out: Path, *, validation: float, test: float, se
             raise BadInput(f"line {number}: {error}") from None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        # Verified before the folder gets its name, so that a snapshot is never found that does not verify.
         with folder_replace(out) as work:
             return snapshot_check(work, _folder_write(work, rows, name or source.stem, seed))
     except OSError as error:

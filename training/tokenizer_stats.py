@@ -33,6 +33,7 @@ def text_figures(tokenizer: Any) -> TextFigures:
     messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(SUPPORT_TALK)]
     system = {"role": "system", "content": SUPPORT_TALK[0]}
     contents = sum(_count(tokenizer, text) for text in SUPPORT_TALK)
+    # Rendered once with and once without a system message, because templates add a default one.
     inside = contents + _count(tokenizer, SUPPORT_TALK[0])
     per_message = (_rendered(tokenizer, [system, *messages]) - inside) / (len(messages) + 1)
     without = _rendered(tokenizer, messages) - contents - per_message * len(messages)

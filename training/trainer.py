@@ -100,6 +100,7 @@ def train(
 ) -> Outcome:
     """Train `model` and return it with the counters. Checkpoints go to OUT_DIR/checkpoints. Raises Diverged."""
     from datasets import Dataset
+    from peft import LoraConfig
 
     h = spec.hyperparameters
     watch = Watch(spec, plan, events, started, should_stop, eval_loss, checkpoints.fingerprint(spec, base))
@@ -107,10 +108,14 @@ def train(
         watch.progress = Progress(**checkpoints.state_read(resume)["progress"])
         watch.resumed_seconds = watch.progress.seconds
         watch.resumed_tokens = watch.progress.tokens
+    lora = LoraConfig(
+        r=h.lora_r, lora_alpha=h.lora_alpha, lora_dropout=h.lora_dropout, target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
     loop = Loop(
         model=model, args=_arguments(spec, plan, out), train_dataset=Dataset.from_list(plan.sequences),
         data_collator=Collator(tokenizer.pad_token_id), processing_class=tokenizer, callbacks=[watch],
-        peft_config=_lora(spec) if spec.tuning == "lora" else None,
+        peft_config=lora if spec.tuning == "lora" else None,
     )
     loop.prepare_for_run(watch, out)
     sizes = [(p.numel(), p.requires_grad) for p in loop.network().parameters()]
@@ -139,6 +144,8 @@ def train(
 
 def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
     h = spec.hyperparameters
+    # A CPU keeps float32 unless asked, because exactness matters more there than speed.
+    gpu_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return SFTConfig(
         output_dir=str(out), seed=spec.seed, data_seed=spec.seed,
         per_device_train_batch_size=plan.micro_rows, gradient_accumulation_steps=plan.micro_steps,
@@ -152,25 +159,8 @@ def _arguments(spec: RunSpec, plan: Plan, out: Path) -> SFTConfig:
         # `Watch` writes the events and `Loop` the checkpoints.
         save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, eval_strategy="no",
         logging_nan_inf_filter=False, dataloader_num_workers=0, dataloader_pin_memory=torch.cuda.is_available(),
-        bf16=_mixed(h.precision), fp16=False,
+        bf16=gpu_bfloat16 if h.precision == "auto" else h.precision == "bfloat16", fp16=False,
         use_cpu=not torch.cuda.is_available(),
-    )
-
-
-def _mixed(precision: str) -> bool:
-    """Whether matrix products run in bfloat16. A CPU keeps float32 unless asked, for exactness over speed."""
-    if precision == "auto":
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return precision == "bfloat16"
-
-
-def _lora(spec: RunSpec) -> Any:
-    from peft import LoraConfig
-
-    h = spec.hyperparameters
-    return LoraConfig(
-        r=h.lora_r, lora_alpha=h.lora_alpha, lora_dropout=h.lora_dropout, target_modules="all-linear",
-        task_type="CAUSAL_LM",
     )
 
 
@@ -290,6 +280,7 @@ class Watch(TrainerCallback):
 
     def check_rise(self, step: int) -> None:
         """Stop when the mean loss of the last steps is far above the untrained model's. Raises Diverged."""
+        # Twice the first loss plus 3 nats, so that the noise of small batches does not stop a run.
         first, recent = self.progress.first_loss, [*self.progress.recent, self.step_loss][-DIVERGENCE_WINDOW:]
         mean = sum(recent) / len(recent)
         if first is not None and len(recent) >= DIVERGENCE_WINDOW // 2 and mean > 2 * first + 3:
@@ -355,6 +346,7 @@ class Loop(SFTTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         for name, parameter in self.network().named_parameters():
+            # A checkpoint with nan in it would be resumed from again and again.
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
                 raise Diverged(f"weight {name} is not finite after step {self.state.global_step}; lower learning_rate")
         path = checkpoints.checkpoint_save(
@@ -383,6 +375,7 @@ class EpochOrder(Sampler[int]):
         self.size, self.seed, self.epoch = size, seed, epoch
 
     def __iter__(self) -> Iterator[int]:
+        # A prime factor keeps the orders of neighbouring seeds apart.
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
         return iter(torch.randperm(self.size, generator=generator).tolist())
 
@@ -393,6 +386,7 @@ class EpochOrder(Sampler[int]):
 def supervised_loss(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
     """Sum of -log p (nats) over supervised tokens, and their number. Gradients flow where they are on."""
     targets = inputs["labels"][:, 1:]
+    # Logits for supervised columns only: the vocabulary is the largest product of a small model.
     columns = (targets != IGNORE).any(0).nonzero().flatten()
     logits = model(
         input_ids=inputs["input_ids"], position_ids=inputs["position_ids"], use_cache=False, logits_to_keep=columns,
@@ -402,4 +396,3 @@ def supervised_loss(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
     return total, (targets != IGNORE).sum()
-

@@ -46,12 +46,16 @@ def manifest_build(
 
 
 def card_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The dataset card: YAML header as the Hugging Face hub reads it, then the same in sentences."""
-    header = yaml.safe_dump(_header(manifest), sort_keys=False, allow_unicode=True)
-    return f"---\n{header}---\n\n{_text(manifest)}".encode()
+    """The dataset card (README.md): a YAML header for the Hugging Face hub, then the same in sentences.
+
+    Source: https://huggingface.co/docs/hub/datasets-cards
+    """
+    header = yaml.safe_dump(_card_header(manifest), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n\n{_card_text(manifest)}".encode()
 
 
-def _header(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _card_header(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    # The hub knows one licence per data set; several, or one of our own, are "other".
     licences = [name for name in manifest["licenses"] if name]
     header: dict[str, Any] = {"pretty_name": manifest["name"]}
     if manifest["languages"]:
@@ -59,7 +63,7 @@ def _header(manifest: Mapping[str, Any]) -> dict[str, Any]:
     header |= {
         "license": licences[0].lower() if len(licences) == 1 and "LicenseRef" not in licences[0] else "other",
         "annotations_creators": ["expert-generated"], "source_datasets": ["original"],
-        "task_categories": ["text-generation"], "size_categories": [_size(manifest["rows"])],
+        "task_categories": ["text-generation"], "size_categories": [_size_category(manifest["rows"])],
         "configs": [{
             "config_name": "default",
             "data_files": [{"split": split, "path": e["file"]} for split, e in manifest["splits"].items() if e["rows"]],
@@ -72,14 +76,16 @@ def _header(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return header
 
 
-def _size(rows: int) -> str:
+def _size_category(rows: int) -> str:
     for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
         if rows < limit:
             return name
     return "1M<n<10M" if rows < 10_000_000 else "10M<n<100M"
 
 
-def _text(manifest: Mapping[str, Any]) -> str:
+def _card_text(manifest: Mapping[str, Any]) -> str:
+    # A line break in the name would end the heading.
+    name = " ".join(str(manifest["name"]).split())
     splits = "\n".join(
         f"| {split} | {entry['rows']:,} | {manifest['token_statistics']['splits'][split]['words']:,} |"
         f" `{entry['sha256'][:16]}` |" for split, entry in manifest["splits"].items()
@@ -88,7 +94,7 @@ def _text(manifest: Mapping[str, Any]) -> str:
     refused = "\n".join(f"- {rule}: {rows:,}" for rule, rows in manifest["gate"]["refused"].items())
     duties = [text for flag, text in (("share_alike", _SHARE_ALIKE), ("attribution", _ATTRIBUTION)) if manifest[flag]]
     use = "commercial use included" if manifest["commercial"] else "for non-commercial use only"
-    return f"""# {_one_line(manifest['name'])}
+    return f"""# {name}
 
 Customer conversations with replies corrected and reviewed by people, cleared for the purpose
 **{manifest['purpose']}** in **{manifest['region']}**, {use}. Frozen from project `{manifest['project']}`.
@@ -130,7 +136,3 @@ complete; treat the rows as pseudonymised and not as anonymous.
 
 _SHARE_ALIKE = "Some rows are share-alike: what is derived from this data set carries the same terms."
 _ATTRIBUTION = "Some licences ask for attribution: name the sources when you pass this data set on."
-
-
-def _one_line(text: str) -> str:
-    return " ".join(str(text).split())

@@ -1,4 +1,5 @@
-"""Snapshot folders, specifications and models for the trainer's tests; written by hand after the format's text."""
+"""Snapshot folders, specifications and models for the trainer's tests; written by hand from the format's
+description, and not with the product's writer, so that a mistake there is found."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def rows(train: int = 24, validation: int = 4, test: int = 6) -> list[dict[str, 
 
 
 def snapshot(folder: Path, records: list[dict[str, Any]] | None = None, **manifest: Any) -> tuple[Path, str]:
-    """Write a snapshot folder; returns it and its Merkle root (hex). Rows stand as given inside their split."""
+    """Write a snapshot folder; returns it and its Merkle root (hex). Rows keep their order inside their split."""
     folder.mkdir(parents=True, exist_ok=True)
     records = rows() if records is None else records
     leaves, splits = [], {}

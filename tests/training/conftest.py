@@ -19,7 +19,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs the tiny model needs torch, and importing that takes longer than most test files."""
+    """Mark tests with the tiny model as slow, because importing torch takes longer than most test files."""
     for item in items:
         if "tiny" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # All of it now: what a library takes from another at import would else be what a test has put there.
+    # All imports happen here, because a library that imports another during a test would keep that test's patches.
     import datasets  # noqa: F401
     import peft  # noqa: F401
     import torch
@@ -39,7 +39,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     base_model_make("tiny", folder)
-    # Half a million objects of torch and transformers are there to stay. The trainer collects garbage several times a
+    # Half a million objects of torch and transformers stay for the whole session. The trainer collects garbage several times a
     # run, and would look at each of them every time: a third of all that these tests cost.
     gc.freeze()
     return folder

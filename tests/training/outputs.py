@@ -1,4 +1,4 @@
-"""What a run left in its folder, read back."""
+"""Reading the files of a run."""
 
 from __future__ import annotations
 

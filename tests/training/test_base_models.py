@@ -20,7 +20,7 @@ def test_the_tiny_model_is_the_same_bytes_every_time(tiny: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_whole_model_is_left_alone_and_a_damaged_one_made_again(tmp_path: Path) -> None:
+def test_an_intact_model_is_kept_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
     out = tmp_path / "tiny"
     assert base_model_make("tiny", out)
     assert not base_model_make("tiny", out)

@@ -29,7 +29,7 @@ def rows() -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_every_field_of_a_specification_stands_in_the_table_with_its_default() -> None:
+def test_every_field_of_a_specification_is_in_the_table_with_its_default() -> None:
     table = rows()
     wanted = {f.name: f for f in dataclasses.fields(RunSpec) if f.name not in PARTS}
     for part, kind in PARTS.items():
@@ -54,6 +54,6 @@ def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"python -m training {name}" in DOCS
 
 
-def test_every_test_that_the_docs_name_is_there() -> None:
+def test_every_test_that_the_docs_name_exists() -> None:
     for name in re.findall(r"`(test_\w+\.py)`", DOCS):
         assert list(Path(__file__).parent.rglob(name)), name

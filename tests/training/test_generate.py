@@ -1,4 +1,4 @@
-"""Replies: the same every time, whatever stands beside them in a batch; prompts are checked by line."""
+"""Replies: the same every time, whatever else is in their batch; prompts are checked by line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_greedy_replies_are_the_models_most_likely_tokens(
 
     from training import generate
 
-    # Without what keeps replies from being blank or repeating themselves, which has a test of its own.
+    # Without what keeps replies from being blank or repeating themselves, which another test covers.
     monkeypatch.setattr(generate, "REPETITION_PENALTY", 1.0)
     monkeypatch.setattr(generate, "_blank_ids", lambda tokenizer, ends: None)
 
@@ -82,7 +82,7 @@ def test_a_customer_cannot_open_a_turn_in_anothers_name(model: Any, tokenizer: A
     assert ids.count(tokenizer.eos_token_id) == 1
 
 
-def test_suggestions_stand_in_the_prompts_order(tiny: Path, tmp_path: Path) -> None:
+def test_suggestions_are_in_the_order_of_the_prompts(tiny: Path, tmp_path: Path) -> None:
     prompts = [{"id": f"t{i}", "messages": ask("word " * (9 - i))[0]} for i in range(5)]
     out = tmp_path / "out"
     assert generate(spec(tmp_path, tiny, prompts, batch_size=2), out) == 0

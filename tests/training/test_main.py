@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one line on stderr, killing and going on."""
+"""The command line as a user meets it: exit codes, one line on stderr, killing and resuming."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[in
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": 1}', "[" * 100_000])
-def test_a_file_that_is_no_specification_is_exit_2(
+def test_a_file_that_is_not_a_specification_is_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     path = tmp_path / "spec.json"

@@ -16,7 +16,7 @@ from training.packing import Collator, best_fit, sequences_make
 
 
 @given(st.lists(st.integers(1, 50), max_size=200), st.integers(50, 80))
-def test_every_document_stands_in_just_one_bin_that_holds_it(lengths: list[int], capacity: int) -> None:
+def test_every_document_is_in_exactly_one_bin_with_room_for_it(lengths: list[int], capacity: int) -> None:
     bins = best_fit(lengths, capacity)
     assert sorted(i for members in bins for i in members) == list(range(len(lengths)))
     assert all(sum(lengths[i] for i in members) <= capacity for members in bins)

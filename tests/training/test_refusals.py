@@ -109,7 +109,7 @@ def test_a_snapshot_with_nothing_to_learn_names_a_row(spec_of: SpecOf, tmp_path:
     refused(spec_of([record]), tmp_path / "out", "row 'ex-00001' has no assistant message with weight 1")
 
 
-def test_measuring_what_was_never_trained_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_evaluating_an_untrained_folder_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no model folder"):
         evaluate_again(spec_of(), tmp_path / "out")
 
@@ -157,7 +157,7 @@ def config_change(**changes: object) -> Change:
     (lambda f: (f / "chat_template.jinja").write_text("{% for"), "row 'ex-00000': the chat template refuses"),
     (lambda f: (f / "revision.json").write_text('{"files": [1]}'), "names no files' digests"),
 ])
-def test_a_base_model_that_is_not_whole_is_refused(
+def test_an_incomplete_base_model_is_refused(
     spec_of: SpecOf, tiny: Path, tmp_path: Path, damage: Change, named: str
 ) -> None:
     other = Path(shutil.copytree(tiny, tmp_path / "other"))
@@ -210,7 +210,7 @@ def test_a_run_inside_what_it_reads_is_refused_and_nothing_is_written(spec_of: S
         assert sorted(folder.iterdir()) == before
 
 
-def test_a_folder_with_somebody_elses_model_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_a_folder_with_another_model_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
     (tmp_path / "out" / "model").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"holds model and no events\.jsonl"):
         run(spec_of(), tmp_path / "out")

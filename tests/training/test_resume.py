@@ -1,4 +1,4 @@
-"""Cut off anywhere and taken up again, a run ends with the very losses and weights of one that was never cut."""
+"""A run that is interrupted anywhere and resumed ends with the same losses and weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def through(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The folder of a run that was never cut, made once for each specification."""
+    """The folder of an uninterrupted run, made once for each specification."""
     folder, root = builders.snapshot(tmp_path_factory.mktemp("through") / "snapshot")
     made: dict[str, Path] = {}
 
@@ -56,7 +56,7 @@ def test_resuming_is_bit_exact_in_the_middle_of_an_epoch_and_at_its_end(
     assert result(tmp_path / "cut").tokens == result(whole).tokens
 
 
-def test_losses_logged_in_windows_survive_a_cut_inside_a_window(
+def test_losses_logged_in_windows_survive_an_interruption_inside_a_window(
     spec_of: SpecOf, through: Callable[..., Path], tmp_path: Path
 ) -> None:
     changes = {"hyperparameters": {"log_every": 5}}
@@ -65,7 +65,7 @@ def test_losses_logged_in_windows_survive_a_cut_inside_a_window(
     assert losses(tmp_path / "cut") == losses(through(**changes))
 
 
-def test_a_run_goes_on_from_another_runs_checkpoint(
+def test_a_run_resumes_from_another_runs_checkpoint(
     spec_of: SpecOf, through: Callable[..., Path], tmp_path: Path
 ) -> None:
     assert run(spec_of(limits={"max_steps": 5}), tmp_path / "first") == 3
@@ -76,7 +76,7 @@ def test_a_run_goes_on_from_another_runs_checkpoint(
     assert (result(tmp_path / "third").resumed_from_step, weights(tmp_path / "third")) == (4, weights(through()))
 
 
-def test_a_half_written_checkpoint_is_passed_over(
+def test_a_half_written_checkpoint_is_skipped(
     spec_of: SpecOf, through: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -99,7 +99,7 @@ def test_checkpoints_of_another_recipe_are_refused_by_field(spec_of: SpecOf, tmp
 
 
 @pytest.mark.parametrize(("micro_batch", "step"), [(0, 0), (1, 1), (4, 2), (17, 9)])
-def test_money_that_is_used_up_keeps_the_weights_of_the_last_whole_step_as_the_model(
+def test_a_used_up_budget_keeps_the_weights_of_the_last_whole_step_as_the_model(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro_batch: int, step: int
 ) -> None:
     from safetensors.numpy import load_file
@@ -129,7 +129,7 @@ def test_money_that_is_used_up_keeps_the_weights_of_the_last_whole_step_as_the_m
     assert len(events(out, "metric")) == step
 
 
-def test_money_that_is_used_up_cuts_off_a_validation_and_keeps_the_weights(
+def test_a_used_up_budget_interrupts_a_validation_and_keeps_the_weights(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training import evaluate

@@ -1,4 +1,4 @@
-"""Whole runs of the tiny model in this process: what each leaves on disk, limits, divergence, a full disk."""
+"""Whole runs of the tiny model in this process: the files of each, limits, divergence, a full disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SpecOf = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.slow
 
 
-def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_a_run_trains_evaluates_and_writes_complete_files(spec_of: SpecOf, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(spec_of(limits={"cost_per_hour": 36.0}), out) == 0
     done = result(out)
@@ -48,7 +48,7 @@ def test_a_run_trains_evaluates_and_leaves_everything_whole(spec_of: SpecOf, tmp
     assert not [p for p in out.rglob("*") if p.suffix in (".bin", ".pt", ".pth", ".pkl")]
 
 
-def test_samples_stand_side_by_side(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_samples_show_both_replies(spec_of: SpecOf, tmp_path: Path) -> None:
     assert run(spec_of(evaluation={"generate_rows": 2}), tmp_path / "out") == 0
     samples = result(tmp_path / "out").evaluation["samples"]
     assert len(samples) == 2
@@ -167,7 +167,7 @@ def test_a_rising_loss_is_divergence(spec_of: SpecOf, tmp_path: Path) -> None:
         run(spec_of(tuning="full", hyperparameters=changes), tmp_path / "out")
 
 
-def test_a_disk_that_fills_up_while_training_says_so_and_goes_on_later(
+def test_a_disk_that_fills_up_while_training_is_reported_and_the_run_resumes_later(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from safetensors import torch as files
@@ -208,7 +208,7 @@ def test_a_refused_specification_leaves_a_finished_run_as_it_is(spec_of: SpecOf,
     assert [p for p in manifest_problems(out) if "checkpoints" not in p] == []
 
 
-def test_a_request_to_stop_while_measuring_keeps_the_model_and_its_figures(
+def test_a_request_to_stop_during_evaluation_keeps_the_model_and_its_figures(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training import evaluate
@@ -227,7 +227,7 @@ def test_a_request_to_stop_while_measuring_keeps_the_model_and_its_figures(
 
 
 @pytest.mark.parametrize("moment", ["writing the model", "measuring"])
-def test_money_that_is_used_up_after_the_last_step_keeps_the_model_with_its_card(
+def test_a_budget_used_up_after_the_last_step_keeps_the_model_with_its_card(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     from training import evaluate
@@ -251,7 +251,7 @@ def test_money_that_is_used_up_after_the_last_step_keeps_the_model_with_its_card
     assert f"no evaluation: {OUT_OF_MONEY}" in (out / "events.jsonl").read_text()
 
 
-def test_money_that_is_used_up_while_the_run_is_finished_changes_nothing(
+def test_a_budget_used_up_while_the_run_finishes_changes_nothing(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = run_module.card_write
@@ -260,7 +260,7 @@ def test_money_that_is_used_up_while_the_run_is_finished_changes_nothing(
     assert result(tmp_path / "out").status == "done"
 
 
-def test_a_budget_that_ends_while_measuring_ends_the_measuring(
+def test_a_budget_used_up_during_evaluation_ends_it(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training.contract.spec import Limits
@@ -276,7 +276,7 @@ def test_a_budget_that_ends_while_measuring_ends_the_measuring(
     assert manifest_problems(out) == []
 
 
-def test_what_a_kill_left_half_written_is_gone_after_the_next_attempt(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_files_left_half_written_by_a_kill_are_removed_by_the_next_attempt(spec_of: SpecOf, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(spec_of(limits={"max_steps": 2}), out) == 3
     for name in (".model.tmp", "checkpoints/.step-000003.tmp", "checkpoints/.step-000003.old"):
@@ -350,7 +350,7 @@ def test_no_pickle_is_read_or_written_from_start_to_end(
     assert kinds == {".json", ".jsonl", ".jinja", ".md", ".safetensors"}
 
 
-def test_measuring_with_another_specification_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_evaluating_with_another_specification_is_refused(spec_of: SpecOf, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(spec_of(), out) == 0
     with pytest.raises(BadInput, match="holds another run: method was 'sft', is 'continued_pretraining'"):
@@ -372,7 +372,7 @@ def test_a_snapshot_without_test_rows_trains_without_evaluation(spec_of: SpecOf,
     assert result(tmp_path / "out").evaluation == {}
 
 
-def test_measuring_again_gives_the_same_figures(spec_of: SpecOf, tmp_path: Path) -> None:
+def test_evaluating_again_gives_the_same_figures(spec_of: SpecOf, tmp_path: Path) -> None:
     out = tmp_path / "out"
     spec = spec_of(evaluation={"generate_rows": 2})
     assert run(spec, out) == 0

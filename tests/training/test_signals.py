@@ -1,4 +1,4 @@
-"""Signals: obeyed at once where nothing is lost, noted while weights move, and the first one counts."""
+"""Signals: they stop at once where nothing is lost, are recorded while weights are updated, and the first one counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.signals import signals_caught
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_what_is_under_way_at_once(number: signal.Signals) -> None:
+def test_a_signal_stops_at_once(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     reached = []
 
@@ -26,7 +26,7 @@ def test_a_signal_ends_what_is_under_way_at_once(number: signal.Signals) -> None
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_is_only_noted_while_weights_move() -> None:
+def test_a_signal_is_only_recorded_while_weights_are_updated() -> None:
     with signals_caught() as stop:
         with stop.deferred():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -35,7 +35,7 @@ def test_a_signal_is_only_noted_while_weights_move() -> None:
             stop.check()
 
 
-def test_a_second_signal_does_not_cut_off_what_is_written_about_the_first() -> None:
+def test_a_second_signal_does_not_interrupt_the_handling_of_the_first() -> None:
     with signals_caught() as stop:
         with pytest.raises(StopRequested):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -61,7 +61,7 @@ def test_complete_rows_are_kept_as_they_are(tmp_path: Path) -> None:
     assert report.root == builders.snapshot(tmp_path / "by-hand", records)[1]
 
 
-def test_plain_texts_are_rows_too(tmp_path: Path) -> None:
+def test_plain_texts_become_rows(tmp_path: Path) -> None:
     made(written(tmp_path, *({"text": f"Text {n}."} for n in range(4))), tmp_path / "snapshot")
     assert snapshot_rows(tmp_path / "snapshot", "test")[0].extra["text"].startswith("Text ")
 
@@ -90,7 +90,7 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path: Path, share
         made(written(tmp_path, *chats(3)), tmp_path / "snapshot", **shares)
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     source = written(tmp_path, *chats(3))
     with pytest.raises(BadInput, match="is not empty"):
         made(source, tmp_path)

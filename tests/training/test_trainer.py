@@ -77,7 +77,7 @@ def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_wind
             assert torch.allclose(parameter.grad, gradients[name], atol=1e-5), (number, name)
 
 
-def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
+def test_each_epoch_has_its_own_order_and_always_the_same() -> None:
     from training.trainer import EpochOrder
 
     first, again, second = (list(EpochOrder(50, 3, lambda e=e: e)) for e in (0, 0, 1))  # type: ignore[misc]
@@ -85,7 +85,7 @@ def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
     assert sorted(second) == list(range(50))
 
 
-def test_a_gradient_that_is_not_a_number_never_reaches_the_weights(
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(
     tiny: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch

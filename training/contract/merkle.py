@@ -35,6 +35,7 @@ class MerkleTree:
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf hash (32 bytes, from `leaf_hash`)."""
+        # Like carrying in binary addition: the peaks are the set bits of `size`.
         level, node = 0, leaf
         while self._peaks and self._peaks[-1][0] == level:
             _, left = self._peaks.pop()
@@ -81,6 +82,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether `proof` shows that `leaf` is number `index` of `size` under `root` (RFC 9162, 2.1.3.2)."""
+    # The names follow section 2.1.3.2: `at` is fn, `last` is sn.
     if not 0 <= index < size:
         return False
     at, last, node = index, size - 1, leaf

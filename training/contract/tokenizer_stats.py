@@ -38,6 +38,7 @@ class TextFigures:
     @classmethod
     def from_json(cls, value: Any) -> TextFigures | None:
         """Measured figures; None for values that cannot be figures."""
+        # The file lies beside a model that may come from anywhere, so it may hold anything.
         stored: dict[str, Any] = {name: value.get(name) for name in FIGURES} if isinstance(value, dict) else {}
         if not stored or not all(type(figure) in (int, float) and 0 <= figure <= MOST for figure in stored.values()):
             return None

@@ -99,6 +99,7 @@ class WebClient:
         if target.is_file() and (not sha256 or file_sha256(target) == sha256):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed when complete, because the next attempt keeps files that are there already.
         part = target.with_name(f".{target.name}.part")
 
         def fetch() -> httpx.Response:
@@ -129,6 +130,7 @@ class WebClient:
             except (ValueError, KeyError, TypeError):
                 # A proxy in front of the web answers in its own format.
                 message = f"the web answered {response.status_code}"
+            # The web answers so once the job was leased again: its token is another one then.
             if response.status_code in (401, 403):
                 raise LeaseLost(message)
             raise WebBusy(message) if response.status_code in RETRIED else Rejected(message)

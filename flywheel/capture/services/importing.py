@@ -23,6 +23,7 @@ from flywheel.core.models import User
 from flywheel.work.claims import Claim, JobCancelled, JobFailed
 from flywheel.work.jobs import job_begin, job_end
 from flywheel.work.models import Job
+from training.contract.files import file_sha256
 
 BAD_ROWS_KEPT = 1000
 IMPORT_KIND = "capture.import"
@@ -132,7 +133,7 @@ def lost_import_end(claim: Claim) -> str:
 def _import_open(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
     with transaction.atomic():
         row, created = FileImport.objects.get_or_create(
-            source=source, sha256=files.file_sha256(path), defaults={"path": str(path)[:1000], "format": format[:40]}
+            source=source, sha256=file_sha256(path), defaults={"path": str(path)[:1000], "format": format[:40]}
         )
         if row.finished_at is not None and row.rows_bad:
             row.finished_at, row.bad_rows, row.format = None, [], format[:40]

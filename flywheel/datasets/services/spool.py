@@ -1,7 +1,6 @@
-"""Rows on their way into a snapshot, kept in a file on local disk until the split of every group is known.
+"""Rows of a snapshot being built, kept in a file on local disk until the split of every group is known.
 
-Reading the database once and the spool twice keeps memory constant, and gives the rows one state of the database:
-nothing is read again that could have changed meanwhile.
+Memory stays constant, and the rows come from one state of the database, because nothing is read from it twice.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A row with its split, and the keys of what it was made of."""
+    """A row with its split, and the primary keys of its example, annotation and record."""
 
     row: Row
     example_id: int
@@ -51,11 +50,11 @@ class Placed:
 
 
 class Spool:
-    """The file. One process writes and reads it, and it is thrown away with its folder."""
+    """A temporary SQLite file. One process writes and reads it, and it is deleted with its folder."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
-        # Nothing in here outlives the process, so nothing has to survive a crash.
+        # The file does not outlive the process, so it need not survive a crash.
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("PRAGMA cache_size=-32000")
@@ -66,7 +65,7 @@ class Spool:
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT OR IGNORE INTO row (uid, node, label, example, annotation, record, body) VALUES (?,?,?,?,?,?,?)",
-            [(r.uid, r.node, r.label, r.example_id, r.annotation_id, r.record_id, _body(r)) for r in rows],
+            [(r.uid, r.node, r.label, r.example_id, r.annotation_id, r.record_id, _body_text(r)) for r in rows],
         )
         self._db.execute("COMMIT")
 
@@ -76,12 +75,14 @@ class Spool:
 
     def place(self, roots: dict[int, int], splits: dict[int, int]) -> None:
         """Give every row its group's root and split number; `roots` by grouping key, `splits` by root."""
+        # Two updates over the whole table: SQLite calls the functions, and no row travels through Python.
         self._db.create_function("root_of", 1, roots.__getitem__, deterministic=True)
         self._db.create_function("split_of", 1, splits.__getitem__, deterministic=True)
         self._db.execute("BEGIN")
         self._db.execute("UPDATE row SET root = root_of(node)")
         self._db.execute("UPDATE row SET split = split_of(root)")
         self._db.execute("COMMIT")
+        # Built last, because updating every row would update the index too.
         self._db.execute("CREATE INDEX row_order ON row (split, uid)")
 
     def split(self, number: int, name: str) -> Iterator[Placed]:
@@ -91,15 +92,22 @@ class Spool:
             (number,),
         )
         for uid, root, label, example, annotation, record, body in rows:
-            yield Placed(_row(uid, name, root, label, json.loads(body)), example, annotation, record)
+            license_spdx, source, provenance, messages, extra = json.loads(body)
+            yield Placed(
+                Row(
+                    id=uid, messages=tuple(Message(*m) for m in messages), split=name, group=group_name(root),
+                    label=label, license=license_spdx, source=source, provenance=provenance, extra=extra,
+                ),
+                example, annotation, record,
+            )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
 
 def group_sizes(spool: Spool, root_of: Any) -> tuple[dict[int, int], dict[int, GroupSize]]:
-    """The root of each grouping key, and what each group holds by root."""
+    """The root of each grouping key, and the size of each group by root."""
     roots: dict[int, int] = {}
     labels: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for node, label, rows in spool.nodes():
@@ -108,14 +116,6 @@ def group_sizes(spool: Spool, root_of: Any) -> tuple[dict[int, int], dict[int, G
     return roots, {root: GroupSize(dict(sorted(counts.items()))) for root, counts in labels.items()}
 
 
-def _body(row: Spooled) -> str:
+def _body_text(row: Spooled) -> str:
     messages = [(m.role, m.content, m.weight) for m in row.messages]
     return json.dumps([row.license, row.source, row.provenance, messages, row.extra])
-
-
-def _row(uid: str, split: str, root: int, label: str, body: list[Any]) -> Row:
-    license_spdx, source, provenance, messages, extra = body
-    return Row(
-        id=uid, messages=tuple(Message(*m) for m in messages), split=split, group=group_name(root), label=label,
-        license=license_spdx, source=source, provenance=provenance, extra=extra,
-    )

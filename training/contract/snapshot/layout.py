@@ -75,6 +75,7 @@ def manifest_write(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     documents = {name: file_entry(folder / name) for name in DOCUMENTS if (folder / name).is_file()}
     whole = {**manifest, "documents": documents}
+    # Sorted and indented, so that two manifests can be compared line by line.
     text = json.dumps(whole, indent=2, ensure_ascii=False, sort_keys=True)
     (folder / MANIFEST).write_bytes(text.encode() + b"\n")
     return whole

@@ -34,6 +34,7 @@ class ParquetRows:
     def __init__(self, path: Path) -> None:
         self.rows = 0
         self._held: list[Row] = []
+        # Level 1, because level 9 takes ten times as long for 16 % less (60,000 messages of support tickets).
         self._writer = pq.ParquetWriter(path, PARQUET_SCHEMA, compression="zstd", compression_level=1)
 
     def append(self, row: Row) -> None:
@@ -56,6 +57,7 @@ class ParquetRows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # After an error the file is thrown away; writing what is held could raise again.
         if kind is None and self._held:
             self._flush()
         self._writer.close()

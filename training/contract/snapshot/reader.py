@@ -100,6 +100,7 @@ def snapshot_verify(folder: Path, expected_root: str | None = None) -> Report:
         report.problems.append(str(error))
         return report
     _folder_verify(folder, manifest, report)
+    # All splits share one tree and one set of ids, because a row in two splits is an error too.
     tree, seen = MerkleTree(), _Seen()
     for split in SPLITS:
         entry = manifest["splits"].get(split)

@@ -106,6 +106,7 @@ def _empty_splits_fill(
         if members[split]:
             continue
         giver = max(wanted, key=lambda name: (len(members[name]), -_RANK[name]))
+        # With fewer groups than splits, train must keep what it has.
         if len(members[giver]) < 2:
             return
         moved = min(members[giver], key=lambda node: (groups[node].rows, _shuffle_key(seed, node)))

@@ -67,5 +67,6 @@ class SnapshotWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leaves.close()
+        # An abandoned folder needs no tree.
         if kind is None:
             tree_write(self.folder / TREE, self._tree.size)

@@ -11,12 +11,11 @@ from flywheel.capture.connectors.files.reader import (
     FileRow,
     Opened,
     detect_format,
-    file_sha256,
     files_below,
     open_file,
 )
 
 __all__ = [
-    "FORMATS", "SUFFIXES", "FileRow", "Opened", "UnreadableFile", "detect_format", "file_sha256", "files_below",
+    "FORMATS", "SUFFIXES", "FileRow", "Opened", "UnreadableFile", "detect_format", "files_below",
     "open_file",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import itertools
 from collections import deque
@@ -61,12 +60,6 @@ def files_below(path: Path) -> list[Path]:
 def _inside(file: Path, folder: Path) -> bool:
     """Whether it is a file, and not a link to one outside of the folder."""
     return file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(folder.resolve()))
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_file(path: Path, *, format: str = "auto", encoding: str = "utf-8") -> Opened:
