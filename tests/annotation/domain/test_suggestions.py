@@ -59,7 +59,7 @@ def test_a_placeholder_is_one_word():
 
 
 def test_why_a_task_was_given_is_a_sentence():
-    assert why_of(handed_back=False, overlap=1, taken_by_others=0).startswith("oldest task of the project")
+    assert why_of(handed_back=False, overlap=1, taken_by_others=0).startswith("oldest free task of the project")
     assert "1 of 3" in why_of(handed_back=False, overlap=3, taken_by_others=1)
     assert "handed back" in why_of(handed_back=True, overlap=1, taken_by_others=0)
 
