@@ -282,7 +282,7 @@ def test_a_submission_id_of_another_answer_is_refused(project, stock, annotator,
     other = services.task_next(project=project, user=annotator2)
     with pytest.raises(Conflict, match="used for another answer"):
         services.annotation_submit(assignment_id=other.pk, user=annotator2, result=answer, submission_id=uid)
-    with pytest.raises(ValidationFailed, match="no UUID"):
+    with pytest.raises(ValidationFailed, match="not a UUID"):
         services.annotation_submit(assignment_id=other.pk, user=annotator2, result=answer, submission_id="x")
 
 

@@ -224,8 +224,8 @@ def test_a_half_done_move_of_a_source_that_changed_is_not_gone_on_with(
     changed = replace(embedded, env=embedded.env | {"DATABASE_URL": f"sqlite:///{copy}"})
     changed.manage(
         "shell", "-c",
-        "from django.db import transaction; from flywheel.audit.ledger import ledger_append; from flywheel.audit.actions import Action\n"
-        "with transaction.atomic(): ledger_append(actor='system', action=Action.TASK_SUBMIT, object='x')",
+        "from django.db import transaction; from flywheel.audit.ledger import ledger_append; from flywheel.audit.actions import Action; from flywheel.core.actors import SystemActor\n"
+        "with transaction.atomic(): ledger_append(actor=SystemActor('system'), action=Action.TASK_SUBMIT, object='x')",
     )
     done = move(target, copy)
     assert done.returncode == 1
@@ -255,8 +255,8 @@ def test_a_source_in_use_or_of_another_version_is_refused(target: Stack, copy: P
     writer = sqlite3.connect(copy, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     assert "stop web, worker and trainer" in move(target, copy).stderr
-    writer.execute("DELETE FROM django_migrations WHERE app = 'capture' AND name = '0003_capture_immutable'")
+    writer.execute("DELETE FROM django_migrations WHERE app = 'capture' AND name = '0002_triggers'")
     writer.execute("COMMIT")
     writer.close()
     done = move(target, copy)
-    assert "the source lacks 1 migrations, capture.0003_capture_immutable first" in done.stderr
+    assert "the source lacks 1 migrations, capture.0002_triggers first" in done.stderr

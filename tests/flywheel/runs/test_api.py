@@ -76,8 +76,8 @@ def test_a_run_is_estimated_requested_approved_and_cancelled(
 
 
 @pytest.mark.parametrize(("change", "status", "words"), [
-    ({"snapshot": "x"}, 400, "UUID"), ({"recipe": "none such"}, 404, "no recipe 'none such'"),
-    ({"device": "none such"}, 404, "no device"), ({"overrides": {"limits": {"max_steps": -1}}}, 400, "max_steps is -1"),
+    ({"snapshot": "x"}, 400, "UUID"), ({"recipe": "none such"}, 404, "recipe 'none such' does not exist"),
+    ({"device": "none such"}, 404, "device 'none such' does not exist"), ({"overrides": {"limits": {"max_steps": -1}}}, 400, "max_steps is -1"),
     ({"overrides": []}, 400, "overrides"), ({"overrides": "x"}, 400, "overrides"),
 ])
 def test_a_bad_request_is_told_what_is_wrong(
