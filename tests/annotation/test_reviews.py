@@ -58,7 +58,7 @@ def test_a_fix_is_a_new_annotation_of_the_reviewer(project, stock, annotator, re
 
 
 @pytest.mark.parametrize(("decision", "kwargs", "says"), [
-    ("maybe", {}, "no decision"), ("reject", {"comment": " "}, "what has to change"),
+    ("maybe", {}, "not a decision"), ("reject", {"comment": " "}, "what has to change"),
     ("accept", {"comment": "x" * 2_001}, "at most 2000"), ("fix", {"fixed_result": []}, "required and empty"),
     ("fix", {"fixed_result": None}, "must be a list"),
 ])

@@ -36,6 +36,12 @@ def test_defaults_are_made_once_and_kept_as_they_were_changed(admin: User) -> No
     assert budget_now().cap == 7
 
 
+@pytest.fixture(autouse=True)
+def _no_base_model(settings: Any, tmp_path: Any) -> None:
+    """Estimates count differently once another test has made the tiny base model in the shared folder."""
+    settings.FLYWHEEL = settings.FLYWHEEL | {"MODELS_DIR": str(tmp_path / "models")}
+
+
 def test_a_recipe_that_the_trainer_would_refuse_is_refused_with_its_words(admin: User) -> None:
     with pytest.raises(ValidationFailed, match=r"hyperparameters.lora_r is 0"):
         services.recipe_create(name="x", base_model="tiny", base_parameters=1, hyperparameters={"lora_r": 0}, by=admin)
