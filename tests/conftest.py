@@ -49,8 +49,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("postgres") and not _on_postgresql():
             item.add_marker(pytest.mark.skip(reason="runs on PostgreSQL: set FLYWHEEL_TEST_DATABASE_URL"))
-        if name := engine.group(path):
-            item.add_marker(pytest.mark.xdist_group(name))
     yield
     # Last, because pytest-django sorts too: transactional tests after all others.
     items.sort(key=lambda item: engine.weight(item.path.relative_to(config.rootpath).as_posix()))

@@ -39,13 +39,6 @@ LONGEST = (
 )
 """The longest first: tests that start whole installations begin at once, and short ones fill the gaps."""
 
-TOGETHER = {
-    "tests/browser/": "one-installation",
-    "tests/flywheel/ops/test_sqlite_to_postgres.py": "one-embedded-database",
-}
-"""Tests that share something expensive run in one process, by the name of what they share."""
-
-
 def is_engine(path: str) -> bool:
     """Whether the tests of this file run on SQLite too."""
     return path.startswith(ENGINE)
@@ -54,8 +47,3 @@ def is_engine(path: str) -> bool:
 def weight(path: str) -> int:
     """The place in the order of starting: 0 for the longest."""
     return next((place for place, prefix in enumerate(LONGEST) if path.startswith(prefix)), len(LONGEST))
-
-
-def group(path: str) -> str:
-    """What the tests of this file share with each other, "" for nothing."""
-    return next((name for prefix, name in TOGETHER.items() if path.startswith(prefix)), "")

@@ -23,8 +23,9 @@ UNIT = "not database and not slow and not browser"
 REST = "database or slow or browser or hypothesis"
 ENGINE = "engine and not slow"
 UNIT_WORKERS = ("-n", "2")
-# The long tests wait for processes most of the time, so more of them than there are cores run at once.
-REST_WORKERS = ("-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder", "--hypothesis-profile=thorough")
+# The long tests wait for processes most of the time, so more of them than there are cores run at once. A file stays in
+# one process, because its tests share an installation or a model.
+REST_WORKERS = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--hypothesis-profile=thorough")
 
 
 @dataclass

@@ -5,10 +5,13 @@ Written beside its place and renamed, so that a half-made model is never found. 
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +65,31 @@ def base_model_make(name: str, out: Path) -> bool:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / REVISION_FILE).is_file())):
         raise BadInput(f"{out} holds something else; name an empty or new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes may prepare at once, and both would write into the same temporary folder.
+    with folder_locked(out.parent):
+        if _folder_intact(out, name):
+            return False
+        _folder_make(name, make, out)
+    return True
+
+
+@contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a folder until the block ends; the system frees it when the process dies."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _folder_make(name: str, make: Callable[[Path], dict[str, str]], out: Path) -> None:
     with folder_replace(out) as work:
         facts = make(work)
         files = folder_files(work)
         json_write(work / REVISION_FILE, {"name": name, "revision": files_revision(files), "files": files, **facts})
         _figures_ensure(work)
-    return True
 
 
 def _figures_ensure(folder: Path) -> None:
