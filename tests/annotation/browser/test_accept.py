@@ -43,7 +43,7 @@ def test_accepting_without_a_suggestion_takes_nothing_away(project, stock, annot
     page.goto("/annotate/support-replies/")
     page.locator(REPLY).fill("My own words")
     page.keyboard.press("Alt+a")
-    expect(page.locator("#toasts")).to_contain_text("no suggestion for this task")
+    expect(page.locator("#toasts")).to_contain_text("This task has no suggestion")
     expect(page.locator(REPLY)).to_have_value("My own words")
 
 
