@@ -78,7 +78,8 @@ class Task(models.Model):
         CLOSED = "closed", "Closed"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    # Without an index of its own: two below begin with it.
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     example = models.ForeignKey(Example, on_delete=models.PROTECT, related_name="tasks")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     overlap = models.PositiveSmallIntegerField(default=1)
@@ -112,6 +113,9 @@ class Task(models.Model):
                 condition=models.Q(available=True, returned_at__isnull=False),
             ),
             models.Index(fields=["project", "state", "id"], name="task_by_state"),
+            # The list of tasks: by number, and by when they were settled.
+            models.Index(fields=["project", "id"], name="task_by_project"),
+            models.Index(fields=["project", "settled_at", "id"], name="task_by_settlement"),
             models.Index(fields=["settled_at", "id"], name="task_settled", condition=models.Q(state="settled")),
         ]
 

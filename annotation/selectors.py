@@ -121,10 +121,12 @@ def answers_by_task(user: User, task_ids: list[int]) -> dict[int, Annotation]:
     return {answer.task_id: answer for answer in answers.exclude(state=Annotation.State.UNDONE).order_by("pk")}
 
 
-def tasks_listed(*, project: Project, state: str = "") -> QuerySet[Task]:
-    """A project's tasks with example and settled answer, of one state when given."""
-    tasks = Task.objects.filter(project=project).select_related("example", "settled_annotation__author")
-    return tasks.filter(state=state) if state else tasks
+def tasks_listed(*, project: Project) -> QuerySet[Task]:
+    """A project's tasks with example and settled answer."""
+    return (
+        Task.objects.filter(project=project).select_related("example__source", "settled_annotation__author")
+        .defer("example__conversation", "example__pii")
+    )
 
 
 # -- flags -------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include(api)),
     path("", include("flywheel.dashboard.urls")),
+    path("", include("flywheel.ui.urls")),
     path("", include("flywheel.accounts.urls")),
     path("", include("flywheel.audit.urls")),
     path("", include("flywheel.capture.urls")),

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,6 +22,7 @@ from provenance.domain.vocabulary import PURPOSE_NAMES, PURPOSES
 from provenance.forms import WithdrawForm
 from provenance.models import GateReason, GateVerdict, ProvenanceRecord, Subject, Withdrawal
 from provenance.settings import judged_regions
+from provenance.tables import SUBJECTS
 
 OUTCOMES = {"cleared": "Cleared", "refused": "Refused"}
 STAGES = {selectors.CAPTURED: "Captured"}
@@ -127,25 +128,10 @@ def record_decide(request: AuthenticatedRequest, uid: UUID, decision: str) -> Ht
 @permitted("subject.view")
 def subjects(request: AuthenticatedRequest) -> HttpResponse:
     """Find a person by what their source calls them; and the latest withdrawals."""
-    text = request.GET.get("q", "").strip()[:300]
-    page = keyset_page(_subjects_like(text), request.GET)
     return render(request, "provenance/subjects.html", {
-        "page": page, "q": text,
+        "table": SUBJECTS.page(request, Subject.objects.all()),
         "withdrawals": Withdrawal.objects.select_related("subject").order_by("-pk")[:10],
     })
-
-
-def _subjects_like(text: str) -> QuerySet[Subject]:
-    if not text:
-        return Subject.objects.all()
-    try:
-        return Subject.objects.filter(uid=UUID(text))
-    except ValueError:
-        found = Q(external_ref__startswith=text)
-        namespace, _, rest = text.partition("/")
-        if rest:
-            found |= Q(namespace=namespace, external_ref__startswith=rest)
-        return Subject.objects.filter(found)
 
 
 @require_GET

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('in_review_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('example', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tasks', to='capture.example')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='annotation.project')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='annotation.project')),
                 ('settled_annotation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='settles', to='annotation.annotation')),
             ],
         ),
@@ -147,6 +147,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='task',
             index=models.Index(fields=['project', 'state', 'id'], name='task_by_state'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(fields=['project', 'id'], name='task_by_project'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(fields=['project', 'settled_at', 'id'], name='task_by_settlement'),
         ),
         migrations.AddIndex(
             model_name='task',

@@ -15,11 +15,11 @@ from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
 from annotation.models import Annotation, Membership, Project, Review, Task
 from annotation.stats import origins_of, people_of, project_numbers, projects_numbers
+from annotation.tables import PROJECTS, TASKS
 from annotation.view_models import answer_view, controls_of, documents_of, guidelines_html
 from flywheel.core.errors import NotFound, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
-from flywheel.core.paging import keyset_page
 from flywheel.core.permissions import allow
 from flywheel.core.text import plain_lines
 
@@ -36,13 +36,10 @@ SAMPLE = TaskData(
 @require_GET
 def index(request: AuthenticatedRequest) -> HttpResponse:
     """The projects one may see."""
-    found = access.projects_of(request.user)
-    query = request.GET.get("q", "").strip()
-    page = keyset_page(found.filter(name__icontains=query) if query else found, request.GET)
-    numbers = projects_numbers(page.rows)
+    table = PROJECTS.page(request, access.projects_of(request.user))
+    table.extras = projects_numbers(table.rows)
     return render(request, "annotation/projects.html", {
-        "page": page, "rows": [(project, numbers[project.pk]) for project in page.rows], "q": query,
-        "may_create": allow("project.create", request.user),
+        "table": table, "may_create": allow("project.create", request.user),
     })
 
 
@@ -190,14 +187,16 @@ def member_remove(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @permitted("project.read")
 @require_GET
 def tasks(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    """The project's tasks by state."""
+    """The project's tasks."""
     project = access.access_project(request.user, slug, "project.read")
-    state = request.GET.get("state", "")
-    state = state if state in Task.State.values else ""
-    page = keyset_page(selectors.tasks_listed(project=project, state=state), request.GET)
+    numbers = project_numbers(project)
+    sources = project.sources.order_by("name").values_list("name", flat=True)[:200]
+    table = TASKS.page(
+        request, selectors.tasks_listed(project=project), choices={"source": [(name, name) for name in sources]},
+        counts={"state": {state: numbers.now.get(f"tasks_{state}") for state in Task.State.values}},
+    )
     return render(request, "annotation/tasks.html", {
-        "project": project, "page": page, "state": state, "states": Task.State.choices,
-        "numbers": project_numbers(project), "tab": "tasks",
+        "project": project, "table": table, "numbers": numbers, "tab": "tasks",
         "may_manage": allow("project.change", request.user, project),
     })
 

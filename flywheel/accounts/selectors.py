@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from knox.models import AuthToken
 
 from annotation.models import Membership
@@ -17,16 +17,9 @@ def password_is_one_time(user: Any) -> bool:
     return OneTimePassword.objects.filter(user=user).exists()
 
 
-def people(*, search: str = "", role: str = "", state: str = "") -> QuerySet[User]:
-    """People by name, role and whether they are active, with their groups."""
-    found = User.objects.prefetch_related("groups").select_related("one_time_password")
-    if search:
-        found = found.filter(Q(username__icontains=search) | Q(display_name__icontains=search))
-    if role:
-        found = found.filter(groups__name=role)
-    if state:
-        found = found.filter(is_active=state == "active")
-    return found
+def people() -> QuerySet[User]:
+    """People with what their list shows of them."""
+    return User.objects.prefetch_related("groups").select_related("one_time_password")
 
 
 def memberships_of(user: User) -> list[Membership]:

@@ -32,7 +32,11 @@ class LedgerEntry(models.Model):
     entry_sha256 = models.CharField(max_length=64)
 
     class Meta:
-        indexes = [models.Index(fields=["object", "-seq"], name="ledger_by_object")]
+        indexes = [
+            models.Index(fields=["object", "-seq"], name="ledger_by_object"),
+            models.Index(fields=["action", "-seq"], name="ledger_by_action"),
+            models.Index(fields=["actor", "-seq"], name="ledger_by_actor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.action} {self.object}"

@@ -7,9 +7,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.audit.models import LedgerEntry
+from flywheel.audit.tables import ENTRIES
 from flywheel.audit.verification import OBJECT, ledger_verify_request
 from flywheel.core.http import AuthenticatedRequest, permitted
-from flywheel.core.paging import keyset_page
 from flywheel.work.models import Job
 
 
@@ -17,16 +17,9 @@ from flywheel.work.models import Job
 @permitted("ledger.view")
 def ledger(request: AuthenticatedRequest) -> HttpResponse:
     """Entries, newest first, and the result of the last verification."""
-    action, thing = request.GET.get("action", "").strip()[:80], request.GET.get("object", "").strip()[:200]
-    entries = LedgerEntry.objects.all()
-    if thing:
-        entries = entries.filter(object=thing)
-    if action:
-        entries = entries.filter(action__startswith=action)
     verifications = Job.objects.filter(object_ref=OBJECT, visible=True).select_related("requested_by")
     return render(request, "audit/ledger.html", {
-        "page": keyset_page(entries, request.GET), "action": action, "object": thing,
-        "jobs": verifications.order_by("-pk")[:1],
+        "table": ENTRIES.page(request, LedgerEntry.objects.all()), "jobs": verifications.order_by("-pk")[:1],
     })
 
 

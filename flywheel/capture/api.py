@@ -16,13 +16,14 @@ from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from flywheel.capture import access, selectors, services
+from flywheel.capture import access, services
 from flywheel.capture.connectors import CONNECTORS, ReceiveConnector
 from flywheel.capture.connectors.webhook import Webhook
 from flywheel.capture.domain.payloads import BadPayload, Row, parse_json
 from flywheel.capture.models import Example, Source
 from flywheel.capture.request_stream import body_whole
 from flywheel.capture.services.sources import FIELDS
+from flywheel.capture.tables import EXAMPLES
 from flywheel.core.api import KeysetPagination, error_body
 from flywheel.core.errors import Conflict, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedApiRequest
@@ -217,7 +218,9 @@ class ExampleListView(APIView):
     def get(self, request: AuthenticatedApiRequest) -> Response:
         """Examples, by cursor, the newest first."""
         pages = KeysetPagination()
-        rows = selectors.examples_list(request.query_params).select_related("duplicate_of")
+        rows = EXAMPLES.narrow(
+            request.query_params, Example.objects.select_related("source", "duplicate_of")
+        )
         found = pages.paginate_queryset(rows, request, view=self)
         return pages.get_paginated_response(ExampleSerializer(found, many=True).data)
 

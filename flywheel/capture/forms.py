@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from flywheel.capture.connectors import CONNECTORS
-from flywheel.capture.models import Capture, Example, Source
+from flywheel.capture.models import Source
 from provenance.domain.vocabulary import PURPOSES
 
 PURPOSE_WORDS = {
@@ -109,26 +109,3 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
     def terms(self) -> dict[str, Any]:
         """Arguments for the service."""
         return {name: value for name, value in self.cleaned_data.items() if name != "name"}
-
-
-class DeliveryFilter(forms.Form):
-    """Filters of the list of deliveries, kept in the address."""
-
-    external_id = forms.CharField(label="External id", required=False, widget=forms.TextInput(attrs={"type": "search"}))
-    status = forms.ChoiceField(
-        required=False,
-        choices=[("", "All"), ("received", "Waiting"), ("processed", "Processed"), ("dead", "Dead letters")],
-    )
-
-
-class ExampleFilter(forms.Form):
-    """Filters of the list of examples, kept in the address."""
-
-    external_id = forms.CharField(label="External id", required=False, widget=forms.TextInput(attrs={"type": "search"}))
-    source = forms.CharField(required=False)
-    label = forms.CharField(required=False)
-    kind = forms.ChoiceField(required=False, choices=[("", "All"), *Capture.Kind.choices])
-    status = forms.ChoiceField(required=False, choices=[("", "All"), *Example.Status.choices])
-    duplicates = forms.ChoiceField(
-        required=False, choices=[("", "All"), ("no", "Without duplicates"), ("yes", "Only duplicates")]
-    )

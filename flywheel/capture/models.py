@@ -53,7 +53,8 @@ class Capture(models.Model):
         TICKET = "ticket", "Ticket"
         CALL = "call", "Call"
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="captures")
+    # Without an index of its own: two below begin with it.
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="captures", db_index=False)
     external_id = models.CharField(max_length=200)
     version = models.CharField(max_length=80)
     kind = models.CharField(max_length=10, choices=Kind)
@@ -75,6 +76,7 @@ class Capture(models.Model):
         indexes = [
             models.Index(fields=["id"], name="capture_waiting", condition=models.Q(status="received")),
             models.Index(fields=["-id"], name="capture_dead", condition=models.Q(status="dead")),
+            models.Index(fields=["source", "id"], name="capture_by_source"),
         ]
 
     def __str__(self) -> str:
@@ -96,7 +98,8 @@ class Example(models.Model):
         ERASED = "erased", "Erased"
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="examples")
+    # Without an index of its own: others below begin with it.
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="examples", db_index=False)
     external_id = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Capture.Kind)
     capture = models.ForeignKey(Capture, on_delete=models.PROTECT, related_name="examples")
@@ -130,6 +133,15 @@ class Example(models.Model):
                 fields=["group_key"], name="example_group_head", condition=models.Q(duplicate_of__isnull=True)
             ),
             models.Index(fields=["source", "id"], name="example_by_source"),
+            # The facets, the search and the sort of the list of examples. A facet that nearly every example shares has
+            # an index of the exceptions only: the others are found by walking the primary key.
+            models.Index(fields=["label", "id"], name="example_by_label"),
+            models.Index(fields=["language", "id"], name="example_by_language"),
+            models.Index(fields=["kind", "id"], name="example_by_kind"),
+            models.Index(fields=["status", "id"], name="example_inactive", condition=~models.Q(status="active")),
+            models.Index(fields=["id"], name="example_duplicate", condition=models.Q(duplicate_of__isnull=False)),
+            models.Index(fields=["occurred_at", "id"], name="example_by_time"),
+            models.Index(fields=["external_id"], name="example_by_external_id", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import QuerySet
 
@@ -52,53 +52,6 @@ def _names_delivered(example: Example) -> list[str]:
         return conversation_of(json.loads(example.capture.payload)).names
     except ValueError:
         return [m["author"] for m in example.conversation if looks_like_name(str(m.get("author", "")))]
-
-
-def sources_list(params: Any) -> QuerySet[Source]:
-    """Sources whose name holds `q`."""
-    rows = Source.objects.select_related("owner")
-    q = str(params.get("q") or "").replace("\x00", "").strip()
-    return rows.filter(name__icontains=q) if q else rows
-
-
-FILTERS = (
-    ("source", "source__name"), ("label", "label"), ("status", "status"), ("kind", "kind"), ("language", "language"),
-    ("group", "group_key"), ("external_id", "external_id"),
-)
-
-
-def is_filtered(params: Any) -> bool:
-    """Whether any filter is set."""
-    return any(params.get(name) for name, _ in (*FILTERS, ("duplicates", "")))
-
-
-def examples_list(params: Any) -> QuerySet[Example]:
-    """Examples filtered by source, label, status, kind, language, duplicates (yes, no) and group. Unknown values find
-    nothing."""
-    rows = Example.objects.select_related("source")
-    for name, field in FILTERS:
-        if value := str(params.get(name) or "").replace("\x00", ""):
-            rows = rows.filter(**{field: value})
-    duplicates = params.get("duplicates")
-    if duplicates in ("yes", "no"):
-        rows = rows.filter(duplicate_of__isnull=duplicates == "no")
-    return _in_any_source(rows, params)
-
-
-def deliveries_list(params: Any) -> QuerySet[Capture]:
-    """Captures filtered by source, status (received, processed, dead) and external_id. Unknown values find nothing."""
-    rows = Capture.objects.select_related("source").defer("payload")
-    for name, field in (("source", "source__name"), ("status", "status"), ("external_id", "external_id")):
-        if value := str(params.get(name) or "").replace("\x00", ""):
-            rows = rows.filter(**{field: value})
-    return _in_any_source(rows, params)
-
-
-def _in_any_source(rows: QuerySet[R], params: Any) -> QuerySet[R]:
-    # The only index on the external id begins with the source. Naming every source, which are few, lets it be used.
-    if params.get("external_id") and not params.get("source"):
-        return rows.filter(source__in=list(Source.objects.values_list("pk", flat=True)))
-    return rows
 
 
 def dead_captures(*, source: Source | None = None) -> QuerySet[Capture]:

@@ -13,5 +13,6 @@ urlpatterns = [
     path("sources/<slug:name>/", views.source_detail, name="source"),
     path("sources/<slug:name>/edit/", views.source_edit, name="source_edit"),
     path("deliveries/", views.delivery_list, name="deliveries"),
+    path("deliveries/replay/", views.deliveries_replay, name="deliveries_replay"),
     path("examples/", views.example_list, name="examples"),
 ]

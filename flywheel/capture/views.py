@@ -5,29 +5,32 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from flywheel.capture import access, selectors, services
-from flywheel.capture.forms import DeliveryFilter, ExampleFilter, SourceForm
-from flywheel.capture.models import Source, SourcePull
+from flywheel.capture.forms import SourceForm
+from flywheel.capture.models import Capture, Example, Source, SourcePull
 from flywheel.capture.stats import source_scope
+from flywheel.capture.tables import DELIVERIES, EXAMPLES, SOURCES
 from flywheel.core.errors import UserError
-from flywheel.core.http import AuthenticatedRequest, permitted
+from flywheel.core.http import AuthenticatedRequest, back_address, permitted
 from flywheel.core.paging import keyset_page
 from flywheel.core.permissions import allow
+from flywheel.core.text import whole_number
 from flywheel.stats.series import gauges_of, gauges_read
+from flywheel.ui.tables import BulkAct
 
 
 @require_GET
 @permitted("source.view")
 def source_list(request: AuthenticatedRequest) -> HttpResponse:
     """All sources with what came from them."""
-    page = keyset_page(selectors.sources_list(request.GET), request.GET)
-    counts = gauges_read(source_scope(source.name) for source in page.rows)
-    rows = [(source, counts[source_scope(source.name)]) for source in page.rows]
+    table = SOURCES.page(request, Source.objects.select_related("owner"))
+    counts = gauges_read(source_scope(source.name) for source in table.rows)
+    table.extras = {source.pk: counts[source_scope(source.name)] for source in table.rows}
     return render(request, "capture/sources.html", {
-        "page": page, "rows": rows, "q": request.GET.get("q", ""),
-        "may_change": allow("source.change", request.user),
+        "table": table, "may_change": allow("source.change", request.user),
         "counted_at": min((found.as_of for found in counts.values() if found.as_of), default=None),
     })
 
@@ -106,19 +109,43 @@ def capture_replay(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @permitted("capture.view")
 def delivery_list(request: AuthenticatedRequest) -> HttpResponse:
     """What was delivered, with what became of each; behind the counts of a source."""
-    return render(request, "capture/deliveries.html", {
-        "page": keyset_page(selectors.deliveries_list(request.GET), request.GET), "form": DeliveryFilter(request.GET),
-        "filtered": any(request.GET.get(name) for name in ("source", "status", "external_id")),
-        "sources": Source.objects.order_by("name").values_list("name", flat=True)[:200],
-    })
+    acts = [BulkAct("Try again", reverse("capture:deliveries_replay"), lambda capture: capture.status == "dead")]
+    table = DELIVERIES.page(
+        request, Capture.objects.select_related("source").defer("payload"), choices={"source": _source_choices()},
+        acts=acts if allow("capture.replay", request.user) else (),
+    )
+    return render(request, "capture/deliveries.html", {"table": table, "source": table.chosen.get("source", "")})
+
+
+@require_POST
+@permitted("capture.replay")
+def deliveries_replay(request: AuthenticatedRequest) -> HttpResponse:
+    """Try the selected dead letters again."""
+    keys = [pk for text in request.POST.getlist("pk")[:100] if (pk := whole_number(text)) is not None]
+    replayed, refused = 0, []
+    for capture in Capture.objects.filter(pk__in=keys).select_related("source").order_by("pk"):
+        try:
+            services.capture_replay(capture=capture, by=request.user)
+            replayed += 1
+        except UserError as error:
+            refused.append(error.message)
+    if replayed:
+        messages.success(request, f"{replayed} {'delivery is' if replayed == 1 else 'deliveries are'} tried again.")
+    for message in refused[:5]:
+        messages.error(request, message)
+    if not keys:
+        messages.error(request, "No delivery was selected; tick at least one row.")
+    return redirect(back_address(request, reverse("capture:deliveries")))
+
+
+def _source_choices() -> list[tuple[str, str]]:
+    return [(name, name) for name in Source.objects.order_by("name").values_list("name", flat=True)[:200]]
 
 
 @require_GET
 @permitted("example.view")
 def example_list(request: AuthenticatedRequest) -> HttpResponse:
     """Examples, filtered."""
-    page = keyset_page(selectors.examples_list(request.GET).defer("conversation", "pii"), request.GET)
-    return render(request, "capture/examples.html", {
-        "page": page, "form": ExampleFilter(request.GET), "filtered": selectors.is_filtered(request.GET),
-        "sources": Source.objects.order_by("name").values_list("name", flat=True)[:200],
-    })
+    rows = Example.objects.select_related("source").defer("conversation", "pii")
+    table = EXAMPLES.page(request, rows, choices={"source": _source_choices()})
+    return render(request, "capture/examples.html", {"table": table})

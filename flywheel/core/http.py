@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.http import url_has_allowed_host_and_scheme
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -35,6 +36,14 @@ class AuthenticatedApiRequest(Request):
 P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 PrivatePage = Callable[Concatenate[AuthenticatedRequest, P], HttpResponseBase]
+
+
+def back_address(request: HttpRequest, otherwise: str) -> str:
+    """The page of this site that a form names as `next`; `otherwise` when it names none, or one elsewhere."""
+    address = request.POST.get("next", "")
+    hosts = {request.get_host()}
+    inside = url_has_allowed_host_and_scheme(address, allowed_hosts=hosts, require_https=request.is_secure())
+    return address if inside else otherwise
 
 
 def permitted(name: str) -> Callable[[PrivatePage[P]], Page[P]]:

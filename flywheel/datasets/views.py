@@ -19,6 +19,7 @@ from flywheel.datasets.exports import EXPORTS
 from flywheel.datasets.forms import SnapshotForm
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.refusal_text import RULE_NAMES, missing_sentence
+from flywheel.datasets.tables import SNAPSHOTS
 from flywheel.stats.series import gauges_read
 from provenance.access import subject_asked
 from provenance.domain.vocabulary import JUDGED_PURPOSES, PURPOSE_NAMES
@@ -29,17 +30,13 @@ from provenance.stats import gate_scope
 @require_GET
 @permitted("snapshot.view")
 def index(request: AuthenticatedRequest) -> HttpResponse:
-    """Snapshots, newest first, by status."""
-    status = request.GET.get("status", "")
-    snapshots = access.snapshots_for(request.user)
-    if status in Snapshot.Status.values:
-        snapshots = snapshots.filter(status=status)
+    """Snapshots, newest first."""
+    snapshots = access.snapshots_for(request.user).select_related("requested_by")
     if subject := subject_asked(request.user, request.GET):
         snapshots = selectors.holding(snapshots, subject.uid)
-    return render(request, "datasets/snapshots.html", {
-        "page": keyset_page(snapshots, request.GET), "status": status, "statuses": Snapshot.Status.choices,
-        "subject": subject,
-    })
+    projects = access.projects_for(request.user).order_by("name").values_list("slug", "name")[:200]
+    table = SNAPSHOTS.page(request, snapshots, choices={"project": list(projects)}, scope=("subject",))
+    return render(request, "datasets/snapshots.html", {"table": table, "subject": subject})
 
 
 @require_http_methods(["GET", "POST"])

@@ -107,7 +107,7 @@ def test_tasks_are_filtered_by_state_and_paged(project, stock, lead, client_of, 
     oldest = Task.objects.order_by("-pk")[49].pk
     second = client.get(f"/projects/support-replies/tasks/?after={oldest}").content.decode()
     assert second.count('class="row-link"') == 10
-    assert "No task in this state" in client.get("/projects/support-replies/tasks/?state=settled").content.decode()
+    assert "No task matches" in client.get("/projects/support-replies/tasks/?state=settled").content.decode()
 
 
 @pytest.mark.parametrize(("markdown", "shown"), [

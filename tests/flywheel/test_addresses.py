@@ -23,6 +23,7 @@ from flywheel.core.access import ROLES
 from flywheel.core.models import User
 from flywheel.core.permissions import names, roles_allowed
 from flywheel.runs.models import RunArtifact
+from flywheel.ui.saved_views import view_save
 from flywheel.work.models import Job
 from provenance.models import ConsentRecord, Subject, Withdrawal
 from tests.conftest import make_user
@@ -74,7 +75,8 @@ def things(turn: Turn, member: Any, annotator: User, lead: User) -> dict[str, di
         "flags/": {"pk": flag.pk}, "tasks/": {"pk": task.pk}, "assignments/": {"pk": held.pk},
         "annotations/": {"pk": Annotation.objects.get().pk}, "records/": {"uid": record.uid},
         "subjects/": {"uid": subject.uid}, "withdrawals/": {"uid": withdrawal.uid}, "sources/": {
-            "name": "acme", "pk": dead.pk}, "": {
+            "name": "acme", "pk": dead.pk}, "views/": {"pk": view_save(user=lead, path="/runs/", query="", name="All").pk},
+        "": {
             "slug": turn.project.slug, "path": "model/a.safetensors", "purpose": "sft", "rule": "no_consent",
             "decision": "quarantine", "what": "budget", "kind": "run", "uid": run.uid, "token_key": "0" * 15,
             "record_id": "consent-1", "name": "tasks", "key": "0-0", "uidb36": "0",

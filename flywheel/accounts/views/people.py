@@ -12,21 +12,18 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.services import membership_remove, membership_set
 from flywheel.accounts import selectors, services
 from flywheel.accounts.forms import MembershipForm, NewPersonForm, PersonForm
+from flywheel.accounts.tables import PEOPLE
 from flywheel.core.access import ROLES
 from flywheel.core.errors import NotFound, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.models import User
-from flywheel.core.paging import keyset_page
 
 
 @permitted("person.manage")
 @require_GET
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """All people, with search and filters kept in the address."""
-    search, role, state = (request.GET.get(name, "") for name in ("q", "role", "state"))
-    page = keyset_page(selectors.people(search=search.strip(), role=role, state=state), request.GET)
-    context = {"page": page, "q": search, "role": role, "state": state, "roles": ROLES}
-    return render(request, "accounts/people.html", context)
+    """All people."""
+    return render(request, "accounts/people.html", {"table": PEOPLE.page(request, selectors.people())})
 
 
 @permitted("person.manage")

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('entry_sha256', models.CharField(max_length=64)),
             ],
             options={
-                'indexes': [models.Index(fields=['object', '-seq'], name='ledger_by_object')],
+                'indexes': [models.Index(fields=['object', '-seq'], name='ledger_by_object'), models.Index(fields=['action', '-seq'], name='ledger_by_action'), models.Index(fields=['actor', '-seq'], name='ledger_by_actor')],
             },
         ),
         migrations.CreateModel(

@@ -80,13 +80,13 @@ class Migration(migrations.Migration):
                 ('capture', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='examples', to='capture.capture')),
                 ('duplicate_of', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='duplicates', to='capture.example')),
                 ('provenance', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='example', to='provenance.provenancerecord')),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='examples', to='capture.source')),
+                ('source', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='examples', to='capture.source')),
             ],
         ),
         migrations.AddField(
             model_name='capture',
             name='source',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='captures', to='capture.source'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='captures', to='capture.source'),
         ),
         migrations.CreateModel(
             name='SourcePull',
@@ -167,6 +167,34 @@ class Migration(migrations.Migration):
             model_name='example',
             index=models.Index(fields=['source', 'id'], name='example_by_source'),
         ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(fields=['label', 'id'], name='example_by_label'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(fields=['language', 'id'], name='example_by_language'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(fields=['kind', 'id'], name='example_by_kind'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(condition=models.Q(('status', 'active'), _negated=True), fields=['status', 'id'], name='example_inactive'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(condition=models.Q(('duplicate_of__isnull', False)), fields=['id'], name='example_duplicate'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(fields=['occurred_at', 'id'], name='example_by_time'),
+        ),
+        migrations.AddIndex(
+            model_name='example',
+            index=models.Index(fields=['external_id'], name='example_by_external_id', opclasses=['varchar_pattern_ops']),
+        ),
         migrations.AddConstraint(
             model_name='example',
             constraint=models.UniqueConstraint(fields=('source', 'external_id'), name='example_once'),
@@ -178,6 +206,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='capture',
             index=models.Index(condition=models.Q(('status', 'dead')), fields=['-id'], name='capture_dead'),
+        ),
+        migrations.AddIndex(
+            model_name='capture',
+            index=models.Index(fields=['source', 'id'], name='capture_by_source'),
         ),
         migrations.AddConstraint(
             model_name='capture',

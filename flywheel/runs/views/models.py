@@ -19,6 +19,7 @@ from flywheel.core.permissions import allow
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.models import ModelVersion
 from flywheel.runs.services.artifacts import MODEL_FOLDER, chunks_of, stored_open
+from flywheel.runs.tables import MODELS
 from provenance.access import subject_asked
 
 LINEAGE_ROWS = 8
@@ -28,23 +29,14 @@ GENERATIONS = 12
 @permitted("model.view")
 @require_GET
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Models, newest first, of one project or all."""
-    project, status = request.GET.get("project", ""), request.GET.get("status", "")
+    """Models, newest first."""
     models = access.models_of(request.user).select_related("project", "run__evaluation", "run__recipe")
-    if project:
-        models = models.filter(project__slug=project)
-    if status:
-        models = models.filter(status=status)
     if subject := subject_asked(request.user, request.GET):
         models = models.filter(run__snapshot__in=selectors.snapshots_holding(subject.uid))
-    page = keyset_page(models, request.GET, per_page=30)
-    acceptances = selectors.acceptances_of(page.rows)
-    context = {
-        "page": page, "project": project, "projects": access.projects_seen(request.user).order_by("name"),
-        "rows": [{"model": m, "acceptance": acceptances[m.pk]} for m in page.rows], "status": status,
-        "statuses": ModelVersion.Status.choices, "subject": subject,
-    }
-    return render(request, "runs/models.html", context)
+    projects = access.projects_seen(request.user).order_by("name").values_list("slug", "name")[:200]
+    table = MODELS.page(request, models, choices={"project": list(projects)}, scope=("subject",))
+    table.extras = selectors.acceptances_of(table.rows)
+    return render(request, "runs/models.html", {"table": table, "subject": subject})
 
 
 @permitted("model.view")

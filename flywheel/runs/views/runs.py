@@ -15,14 +15,14 @@ from flywheel.core.errors import Conflict, NotFound, UserError
 from flywheel.core.http import AuthenticatedRequest, permitted
 from flywheel.core.json_values import finite
 from flywheel.core.models import User
-from flywheel.core.paging import keyset_page
 from flywheel.core.permissions import allow
 from flywheel.core.text import whole_number
 from flywheel.runs import access, domain, selectors, services
 from flywheel.runs.domain import ENDED
 from flywheel.runs.forms import RunForm
-from flywheel.runs.models import TrainingRun
+from flywheel.runs.models import Recipe, TrainingRun
 from flywheel.runs.services.artifacts import stored_open
+from flywheel.runs.tables import RUNS
 from provenance.access import subject_asked
 
 EVENTS_SHOWN = 60
@@ -33,24 +33,20 @@ EVENTS_LIVE = 12
 @permitted("run.view")
 @require_GET
 def listing(request: AuthenticatedRequest) -> HttpResponse:
-    """Runs, newest first, with search and status kept in the address."""
-    search, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    """Runs, newest first."""
     runs = access.runs_of(request.user).select_related("snapshot", "recipe", "device", "model", "evaluation")
-    if search:
-        runs = runs.filter(name__icontains=search)
-    if status:
-        runs = runs.filter(status=status)
     if snapshot := _uuid(request.GET.get("snapshot", "")):
         runs = runs.filter(snapshot__uid=snapshot)
     if month := _month(request.GET.get("month", "")):
         runs = runs.filter(budget__month=month)
     if subject := subject_asked(request.user, request.GET):
         runs = runs.filter(snapshot__in=selectors.snapshots_holding(subject.uid))
+    recipes = [(name, name) for name in Recipe.objects.order_by("name").values_list("name", flat=True)[:200]]
     context = {
         "snapshot": snapshot, "subject": subject, "month": month,
         "batches": selectors.batches_of_month(month) if month and allow("budget.view", request.user) else {},
-        "page": keyset_page(runs, request.GET, per_page=30), "q": search, "status": status,
-        "statuses": TrainingRun.Status.choices, "may_request": allow("run.request", request.user),
+        "table": RUNS.page(request, runs, choices={"recipe": recipes}, scope=("snapshot", "month", "subject")),
+        "may_request": allow("run.request", request.user),
     }
     return render(request, "runs/runs.html", context)
 

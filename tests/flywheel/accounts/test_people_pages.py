@@ -72,7 +72,7 @@ def test_the_last_lead_of_a_project_stays(admin: User, lead: User, member: Proje
 def test_people_are_found_by_name_role_and_state(admin: User, annotator: User, client_of: ClientOf) -> None:
     client = client_of(admin)
     for query, found in (("q=ann", ["ann"]), ("role=admin", ["ada"]), ("state=off", []), ("", ["ann", "ada"])):
-        rows = client.get(f"/people/?{query}").context["page"].rows
+        rows = client.get(f"/people/?{query}").context["table"].rows
         assert [person.username for person in rows] == found
 
 
