@@ -75,12 +75,25 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_kee
             else:
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_no_truncate ON audit_ledgerentry")
                 cursor.execute("DROP TRIGGER IF EXISTS ledger_subject_no_truncate ON audit_ledgersubject")
+                cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+                if cursor.fetchone() == (True,):
+                    connection.ops.sql_flush = _deletes  # type: ignore[method-assign]
     yield
     if connection.vendor == "sqlite" and django_db_keepdb:
         with django_db_blocker.unblock():
             connection.close()
         # Django leaves a database alone that it did not make.
         Path(connection.settings_dict["NAME"]).unlink(missing_ok=True)
+
+
+def _deletes(style: Any, tables: list[str], **options: bool) -> list[str]:
+    """The statement that empties the tables after a transactional test.
+
+    TRUNCATE gives every table and index a new file, which takes 0.4 s for all of ours and 4 s on a busy disk; deleting
+    the few rows of a test takes 0.16 s. Triggers and foreign keys are off meanwhile, which a superuser may do.
+    """
+    deleted = " ".join(f'DELETE FROM "{name}";' for name in tables)
+    return [f"DO $$ BEGIN SET LOCAL session_replication_role = replica; {deleted} END $$"] if tables else []
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from honcho.environ import parse_procfile
 
 from tests import servers
@@ -48,6 +49,15 @@ class Stack:
     def logs(self) -> str:
         """What the processes said, for a failing test's message."""
         return (self.folder / "stack.log").read_text(errors="replace")[-6000:]
+
+
+def need(*names: str) -> None:
+    """Skip by name what cannot run here; in continuous integration that is a failure."""
+    absent = [name for name in names if not servers.available()[name]]
+    if absent and os.environ.get("CI"):
+        pytest.fail(f"{' and '.join(absent)} must answer in continuous integration")
+    if absent:
+        pytest.skip(f"{' and '.join(absent)} does not answer")
 
 
 def free_port() -> int:

@@ -1,12 +1,12 @@
-"""The whole turn with every process and a real broker between them, on each pair of database and broker.
+"""The whole turn on PostgreSQL and Redis, with every process killed on the way.
 
 Capture, annotate, review, gate, freeze, train, evaluate, promote and suggest go over HTTP; the worker and the trainer get
-their work by the broker only. PostgreSQL with Redis turns in the last test, which kills every process on the way.
+their work by the broker only. SQLite with files turns in tests/browser/test_journey.py, through the pages, and in the demo
+of tests/flywheel/ops/test_sqlite_to_postgres.py, which moves to PostgreSQL and RabbitMQ.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,16 +17,15 @@ from typing import Any
 
 import pytest
 
-from tests import journey, servers
+from tests import journey
 from tests.journey import Person, until
 from tests.stack import (
     ROOT,
     Stack,
+    need,
     postgres_database,
-    rabbitmq_queues,
     redis_queues,
     running_apart,
-    running_stack,
     wait_until_it_answers,
 )
 
@@ -37,30 +36,9 @@ KILLED_AT_MOST = {"FLYWHEEL_CLAIM_SECONDS": "8", "FLYWHEEL_RUN_LEASE_SECONDS": "
 
 
 @contextmanager
-def embedded() -> Iterator[dict[str, str]]:
-    yield {}
-
-
-@contextmanager
 def postgres_and(queues: Callable[[], Any]) -> Iterator[dict[str, str]]:
     with postgres_database() as url, queues() as settings:
         yield settings | {"DATABASE_URL": url}
-
-
-PAIRS = [
-    pytest.param(embedded, (), id="sqlite-files"),
-    pytest.param(lambda: postgres_and(rabbitmq_queues), ("PostgreSQL", "RabbitMQ"), id="postgresql-rabbitmq",
-                 marks=pytest.mark.rabbitmq),
-]
-
-
-def need(*names: str) -> None:
-    """Skip by name what cannot run here; in continuous integration that is a failure."""
-    absent = [name for name in names if not servers.available()[name]]
-    if absent and os.environ.get("CI"):
-        pytest.fail(f"{' and '.join(absent)} must answer in continuous integration")
-    if absent:
-        pytest.skip(f"{' and '.join(absent)} does not answer")
 
 
 @dataclass
@@ -121,31 +99,6 @@ def check_suggestions(cast: Cast, model: str) -> None:
 
 def check_ledger(stack: Stack) -> None:
     assert stack.manage("ledger_verify").startswith("ok: ")
-
-
-@pytest.mark.parametrize(("settings_of", "servers_needed"), PAIRS)
-def test_the_wheel_turns_once(tmp_path: Path, settings_of: Any, servers_needed: tuple[str, ...]) -> None:
-    need(*servers_needed)
-    with (
-        settings_of() as settings, running_stack(tmp_path / "stack", settings, limit=PREPARED) as stack,
-        Cast.of(stack) as cast,
-    ):
-        taken = journey.capture(cast.admin, journey.tickets()[PREPARED : PREPARED + DELIVERED])
-        assert (taken["lines"], taken["bad"]) == (DELIVERED, [])
-        until(lambda: tasks(cast) >= ANNOTATED + LEFT_OPEN, "making tasks")
-
-        answered = journey.annotate(cast.annotator, ANNOTATED)
-        journey.review(cast.reviewer, answered)
-        snapshot = journey.frozen(cast.lead, journey.freeze_asked(cast.lead))
-        check_snapshot(cast, snapshot, tmp_path / "snapshot")
-
-        run = journey.trained(cast.lead, journey.train_asked(cast.lead, cast.admin, snapshot["uid"]))
-        check_run(cast, run)
-        assert run["attempt"] == 1
-        assert sum(1 for e in _events(cast, run) if e["kind"] == "metric") == run["total_steps"]
-        check_suggestions(cast, run["model"])
-        check_ledger(stack)
-        assert "Traceback" not in stack.logs()
 
 
 def test_whatever_is_killed_on_the_way_everything_ends_once(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +23,11 @@ from flywheel.ops.demo.pipeline import Report
 from flywheel.ops.demo.processes import Busy, claim
 from flywheel.ops.demo.user_files import FileMaterial
 from flywheel.ops.management.commands.demo import Stop
-from tests.stack import ROOT, environment
 
 KEYS = [
     "captured", "duplicates", "annotated", "cleared", "refused", "snapshot_root", "splits", "tokens", "run_status",
     "base_loss", "tuned_loss", "train_seconds", "model", "promoted", "suggestions",
 ]
-
-
-COUNTED = """
-from flywheel.stats.series import gauges_of
-gate = gauges_of("gate:sft:EU")
-print(gate.get("stage.settled"), gate.get("stage.ready"), gauges_of("gate").get("records"))
-"""
 
 
 def questions(path: Path, count: int, *, labels: int = 4) -> Path:
@@ -169,34 +159,6 @@ def test_two_demos_never_share_a_folder(tmp_path: Path) -> None:
     os.close(claim(tmp_path / "demo"))
 
 
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def until(true: Any, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
-
-
-def figures_agree(report: dict[str, Any]) -> None:
-    """What the figures of one turn have to say about each other, whatever the data was."""
-    assert report["duplicates"] <= report["captured"]
-    assert report["cleared"] + sum(report["refused"].values()) == report["annotated"] <= report["captured"]
-    assert sum(report["splits"].values()) == report["cleared"]
-    assert len(report["snapshot_root"]) == 64
-    if report["run_status"] == "done":
-        assert report["tokens"] > 0
-        assert report["model"]
-        assert report["promoted"] == (report["tuned_loss"] < report["base_loss"])
-    assert bool(report["suggestions"]) <= report["promoted"]
-
-
 def test_a_stop_that_was_swallowed_counts_at_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     stop = Stop()
     with stop.bar(desc="capture", total=2) as bar:
@@ -208,49 +170,3 @@ def test_a_stop_that_was_swallowed_counts_at_the_next_step(capsys: pytest.Captur
     with pytest.raises(KeyboardInterrupt):
         stop.check()
     assert "capture" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(tmp_path: Path) -> None:
-    def deliver(count: int) -> None:
-        (tmp_path / "dialogues.json").write_text(json.dumps([dialogue(f"number {n}") for n in range(count)]))
-
-    deliver(200)
-    command = [sys.executable, "manage.py", "demo", "--model", "tiny", "--data", str(tmp_path / "dialogues.json")]
-    env = environment(tmp_path / "var")
-    lock = tmp_path / "var" / "demo.lock"
-
-    first = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    until(lambda: lock.exists() and len(lock.read_text().split()) == 3)
-    # It rests while the second one looks, however long that takes.
-    first.send_signal(signal.SIGSTOP)
-    second = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert second.returncode == 1
-    assert "another demo runs in" in second.stderr
-    first.send_signal(signal.SIGINT)
-    first.send_signal(signal.SIGCONT)
-    out, err = first.communicate(timeout=60)
-    assert (first.returncode, out) == (130, ""), err[-2000:]
-    assert "Traceback" not in err
-    until(lambda: all(gone(int(pid)) for pid in lock.read_text().split()))
-
-    deliver(8)
-    third = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert third.returncode == 0, third.stderr[-3000:]
-    report = json.loads(third.stdout)
-    assert third.stdout.count("\n") == 1
-    assert list(report) == KEYS
-    assert (report["captured"], report["annotated"], report["cleared"]) == (8, 6, 6)
-    figures_agree(report)
-    assert report["run_status"] == "done"
-    assert report["promoted"]
-    assert report["tuned_loss"] < report["base_loss"]
-    assert report["suggestions"] > 0
-    assert "under CC-BY-SA-4.0" in third.stderr
-    assert "share-alike" in third.stderr
-    # No worker runs beside a demo, and yet the pages show what it did.
-    counted = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", COUNTED], cwd=ROOT,
-        env=env | {"FLYWHEEL_VAR_DIR": str(tmp_path / "var" / "demo")}, capture_output=True, text=True, check=True,
-    )
-    assert counted.stdout.splitlines()[-1] == "6 6 8"

@@ -1,20 +1,23 @@
-"""An embedded database carried to PostgreSQL by the command, with a whole turn of the wheel in it."""
+"""A demo turns the wheel in an embedded installation, which then moves to PostgreSQL and RabbitMQ and turns on there."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import httpx
 import psycopg
 import pytest
 from django.apps import apps
@@ -22,12 +25,22 @@ from django.db.models import Model
 
 from annotation.models import Task
 from flywheel.capture.models import Capture, Example, Source
+from flywheel.ops.demo.pipeline import Report
 from flywheel.ops.sqlite_to_postgres import MoveFailed, database_move, move_order
-from tests import servers
-from tests.stack import ROOT, Stack, environment, postgres_database, running_stack
+from tests import journey, servers
+from tests.journey import Person
+from tests.stack import ROOT, Stack, environment, need, postgres_database, rabbitmq_queues, running_stack
 
 pytestmark = pytest.mark.timeout(900)
 needs_postgresql = pytest.mark.skipif(not servers.postgres_answers(), reason="PostgreSQL does not answer")
+
+KEYS = [field.name for field in dataclasses.fields(Report)]
+
+COUNTED = """
+from flywheel.stats.series import gauges_of
+gate = gauges_of("gate:sft:EU")
+print(gate.get("stage.settled"), gate.get("stage.ready"), gauges_of("gate").get("records"))
+"""
 
 # Every row of every table, as Python sees it, as one hash per table. PostgreSQL keeps no order of an object's keys.
 DIGESTS = """
@@ -85,16 +98,101 @@ def test_only_postgresql_is_filled(settings: object) -> None:
 # --- for real -----------------------------------------------------------------------------------------------------
 
 
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def until(true: Any, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def figures_agree(report: dict[str, Any]) -> None:
+    """What the figures of one turn have to say about each other, whatever the data was."""
+    assert report["duplicates"] <= report["captured"]
+    assert report["cleared"] + sum(report["refused"].values()) == report["annotated"] <= report["captured"]
+    assert sum(report["splits"].values()) == report["cleared"]
+    assert len(report["snapshot_root"]) == 64
+    if report["run_status"] == "done":
+        assert report["tokens"] > 0
+        assert report["model"]
+        assert report["promoted"] == (report["tuned_loss"] < report["base_loss"])
+    assert bool(report["suggestions"]) <= report["promoted"]
+
+
+@dataclass
+class Demo:
+    """A demo that was stopped half-way, one that was refused beside it, and one that turned the wheel after it."""
+
+    stopped: subprocess.CompletedProcess[str]
+    refused: subprocess.CompletedProcess[str]
+    turned: subprocess.CompletedProcess[str]
+    var: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the last one said."""
+        return dict(json.loads(self.turned.stdout))
+
+
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """One process after the other in one folder; a module's tests look at what they left."""
+    var = tmp_path_factory.mktemp("embedded")
+    env, lock = environment(var), var / "demo.lock"
+    command = [sys.executable, "manage.py", "demo", "--model", "tiny", "--limit"]
+
+    first = subprocess.Popen([*command, "150"], cwd=ROOT, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    until(lambda: lock.exists() and len(lock.read_text().split()) == 3)
+    # It rests while the second one looks, however long that takes.
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.run([*command, "30"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    first.send_signal(signal.SIGINT)
+    first.send_signal(signal.SIGCONT)
+    out, err = first.communicate(timeout=60)
+    until(lambda: all(gone(int(pid)) for pid in lock.read_text().split()))
+    third = subprocess.run([*command, "30"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return Demo(subprocess.CompletedProcess(first.args, first.returncode, out, err), second, third, var)
+
+
+@pytest.mark.slow
+def test_a_demo_is_stopped_cleanly_and_the_next_one_turns_the_wheel(demo: Demo) -> None:
+    assert demo.refused.returncode == 1
+    assert "another demo runs in" in demo.refused.stderr
+    assert (demo.stopped.returncode, demo.stopped.stdout) == (130, ""), demo.stopped.stderr[-2000:]
+    assert "Traceback" not in demo.stopped.stderr
+
+    assert demo.turned.returncode == 0, demo.turned.stderr[-3000:]
+    assert demo.turned.stdout.count("\n") == 1
+    report = demo.report
+    assert list(report) == KEYS
+    assert report["captured"] == 30
+    figures_agree(report)
+    assert report["run_status"] == "done"
+    assert report["promoted"]
+    assert report["tuned_loss"] < report["base_loss"]
+    assert report["suggestions"] > 0
+    # No worker runs beside a demo, and yet the pages show what it did.
+    stack = Stack(url="", folder=demo.var, env=environment(demo.var / "demo"))
+    counted = stack.manage("shell", "-c", COUNTED).splitlines()[-1]
+    assert counted == f"{report['annotated']} {report['cleared']} {report['captured'] - report['duplicates']}"
+
+
+@pytest.fixture(scope="module")
+def embedded(demo: Demo) -> Stack:
     """An embedded installation after one whole turn: captured, annotated, frozen, trained, promoted, suggested."""
-    folder = tmp_path_factory.mktemp("embedded")
-    stack = Stack(url="", folder=folder / "demo", env=environment(folder))
-    stack.manage("demo", "--model", "tiny", "--limit", "30")
-    stack.env["FLYWHEEL_VAR_DIR"] = str(stack.folder)
+    stack = Stack(url="", folder=demo.var / "demo", env=environment(demo.var / "demo"))
     stack.manage(
         "shell", "-c",
-        "from flywheel.core.models import User; u = User.objects.get(username='admin'); u.set_password('kept'); u.save()",
+        "from flywheel.core.models import User\n"
+        "for name in ('admin', 'annotator'):\n"
+        "    u = User.objects.get(username=name); u.set_password('kept'); u.save()",
     )
     return stack
 
@@ -135,8 +233,10 @@ def digests(stack: Stack) -> dict[str, list[object]]:
 
 
 @pytest.mark.slow
+@pytest.mark.rabbitmq
 @needs_postgresql
-def test_every_row_arrives_the_ledger_holds_and_the_wheel_turns_on(embedded: Stack, target: Stack) -> None:
+def test_every_row_arrives_the_ledger_holds_and_the_wheel_turns_on(demo: Demo, embedded: Stack, target: Stack) -> None:
+    need("RabbitMQ")
     done = move(target, embedded.folder / "db.sqlite3")
     assert done.returncode == 0, done.stderr
     assert "ledger ok" in done.stdout
@@ -148,47 +248,32 @@ def test_every_row_arrives_the_ledger_holds_and_the_wheel_turns_on(embedded: Sta
         assert f"{table}: {rows} rows\n" in done.stdout
     assert target.manage("ledger_verify").startswith("ok: ")
 
-    with running_stack(embedded.folder, database_url=target.env["DATABASE_URL"]) as stack:
+    with (
+        rabbitmq_queues() as settings,
+        running_stack(embedded.folder, settings, database_url=target.env["DATABASE_URL"]) as stack,
+    ):
         assert stack.passwords == {}
-        with signed_in(stack, "admin", "kept") as browser:
-            assert browser.get("/people/").status_code == 200
-        wanted = before["annotation_task"][0] + 1
-        deliver(stack)
-        for _ in range(60):
-            tasks = int(stack.manage("shell", "-v0", "-c", COUNT_TASKS).strip())
-            if tasks == wanted:
-                break
-            time.sleep(1)
-        assert tasks == wanted, stack.logs()
+        stack.passwords |= {"admin": "kept", "annotator": "kept"}
+        with closing(Person(stack, "admin")) as admin, closing(Person(stack, "annotator")) as annotator:
+            def tasks() -> int:
+                return sum(1 for _ in admin.pages(f"projects/{journey.PROJECT}/tasks/"))
+
+            before_delivery, model = tasks(), demo.report["model"]
+            journey.capture(admin, [AFTER_THE_MOVE])
+            journey.until(lambda: tasks() == before_delivery + 1, "making a task")
+            # The champion that came with the database suggests: web, worker and trainer hear of it by RabbitMQ alone.
+            journey.until(lambda: admin.post(f"models/{model}/suggestions/")["batch"] is None, "suggesting", every=1)
+            assert journey.suggestion_met(annotator, model)["text"].strip()
         assert stack.manage("ledger_verify").startswith("ok: ")
+        assert "Traceback" not in stack.logs()
 
 
-COUNT_TASKS = "from annotation.models import Task; print(Task.objects.count())"
-
-
-def deliver(stack: Stack) -> None:
-    """One more ticket into the sample's source, so that every table of the way takes a new row."""
-    payload = {"external_id": "after-the-move", "messages": [
+AFTER_THE_MOVE = {
+    "source": "mossbeck-helpdesk", "external_id": "after-the-move", "messages": [
         {"role": "customer", "author": "cus-1", "text": "My mower stops at the third flower bed."},
         {"role": "agent", "author": "Al", "text": "Clean its left wheel, please."},
-    ]}
-    stack.manage(
-        "shell", "-c",
-        "from flywheel.capture.models import Source; from flywheel.capture.services import capture_one; "
-        f"capture_one(source=Source.objects.earliest('pk'), payload={payload!r}, by=None)",
-    )
-
-
-@contextmanager
-def signed_in(stack: Stack, name: str, password: str) -> Iterator[httpx.Client]:
-    """A browser after the sign-in form."""
-    with httpx.Client(base_url=stack.url, follow_redirects=True) as browser:
-        browser.get("/accounts/login/")
-        form = {"login": name, "password": password, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-        answer = browser.post("/accounts/login/", data=form)
-        assert answer.status_code == 200
-        assert answer.url.path == "/"
-        yield browser
+    ],
+}
 
 
 @pytest.mark.slow

@@ -60,10 +60,9 @@ def pages(model: ModelVersion, subject: Subject) -> list[tuple[str, tuple[str, .
     ]
 
 
-@pytest.mark.parametrize("value", ODD)
-def test_no_value_in_an_address_breaks_a_page(both: Client, model: ModelVersion, subject: Subject, value: str) -> None:
+def test_no_value_in_an_address_breaks_a_page(both: Client, model: ModelVersion, subject: Subject) -> None:
     for path, names in pages(model, subject):
-        for params in ({}, *({name: value} for name in names)):
+        for params in ({}, *({name: value} for name in names for value in ODD)):
             answer = both.get(path, params)
             if answer.streaming:
                 b"".join(answer.streaming_content)

@@ -77,8 +77,8 @@ def killed(box: Settings, run: TrainingRun, token: str) -> float:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_killed_workers_run_is_taken_up_by_another_and_ends_as_if_nothing_had_been(
-    admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings
+def test_a_killed_workers_run_ends_with_the_same_weights_from_its_checkpoint_and_from_the_beginning(
+    admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings, tmp_path: Path
 ) -> None:
     run = approved(admin, lead, project, **EPOCHS)
     token = messages.token_of(run)
@@ -92,37 +92,29 @@ def test_a_killed_workers_run_is_taken_up_by_another_and_ends_as_if_nothing_had_
     seqs = list(run.events.order_by("seq").values_list("seq", flat=True))
     assert seqs == list(range(1, len(seqs) + 1))
 
-    whole = approved(admin, lead, project, **EPOCHS)
-    TrainingRun.objects.filter(pk=whole.pk).update(snapshot=run.snapshot, recipe=run.recipe)
-    whole.refresh_from_db()
-    whole.spec = run.spec | {"run_id": str(whole.uid)}
-    whole.save()
-    assert job_run("run", str(whole.uid), messages.token_of(whole), settings_of_worker) == "done"
-    whole.refresh_from_db()
-    assert (whole.result["last_loss"], whole.result["steps"]) == (run.result["last_loss"], run.result["steps"])
+    # The same training once more: its worker dies too, and the next one has another disk.
+    again = approved(admin, lead, project, **EPOCHS)
+    TrainingRun.objects.filter(pk=again.pk).update(snapshot=run.snapshot, recipe=run.recipe)
+    again.refresh_from_db()
+    again.spec = run.spec | {"run_id": str(again.uid)}
+    again.save()
+    killed(settings_of_worker, again, messages.token_of(again))
+    elsewhere = replace(settings_of_worker, work_dir=tmp_path / "elsewhere")
+    assert job_run("run", str(again.uid), messages.token_of(again), elsewhere) == "done"
+    again.refresh_from_db()
+    assert (again.status, again.result["resumed_from_step"]) == ("done", 0)
+    assert again.step == again.total_steps
+    assert again.events.filter(kind="done").count() == 1
+    assert ModelVersion.objects.get(run=again).status == "candidate"
+    assert (again.result["last_loss"], again.result["steps"]) == (run.result["last_loss"], run.result["steps"])
     weights = "model/adapter_model.safetensors"
-    assert whole.artifacts.get(path=weights).sha256 == run.artifacts.get(path=weights).sha256
+    assert again.artifacts.get(path=weights).sha256 == run.artifacts.get(path=weights).sha256
     assert budget_now().reserved == 0
     assert ledger_verify().ok
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_box_that_has_no_checkpoint_begins_anew_and_ends_all_the_same(
-    admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings, tmp_path: Path
-) -> None:
-    run = approved(admin, lead, project, **EPOCHS)
-    killed(settings_of_worker, run, messages.token_of(run))
-    elsewhere = replace(settings_of_worker, work_dir=tmp_path / "elsewhere")
-    assert job_run("run", str(run.uid), messages.token_of(run), elsewhere) == "done"
-    run.refresh_from_db()
-    assert (run.status, run.result["resumed_from_step"]) == ("done", 0)
-    assert run.step == run.total_steps
-    assert run.events.filter(kind="done").count() == 1
-    assert ModelVersion.objects.get(run=run).status == "candidate"
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_run_whose_worker_is_dead_is_cancelled_within_seconds(
+def test_a_run_whose_worker_is_dead_is_cancelled_within_seconds_and_its_trainer_dies_too(
     admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings
 ) -> None:
     run = approved(admin, lead, project, **EPOCHS)
@@ -140,14 +132,6 @@ def test_a_run_whose_worker_is_dead_is_cancelled_within_seconds(
     assert time.monotonic() - began < 15
     assert budget_now().reserved == 0
     assert LedgerEntry.objects.filter(object=f"run:{run.uid}", action="run.cancelled").count() == 1
-
-
-@pytest.mark.usefixtures("quick")
-def test_no_trainer_outlives_its_killed_worker(
-    admin: User, lead: User, project: Project, messages: Messages, settings_of_worker: Settings
-) -> None:
-    run = approved(admin, lead, project, **EPOCHS)
-    killed(settings_of_worker, run, messages.token_of(run))
 
     def trainers() -> list[str]:
         found = []
