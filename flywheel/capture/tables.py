@@ -17,7 +17,7 @@ EXAMPLES: Table[Example] = Table(
     things="examples",
     columns=(
         Column("conversation", "Conversation", main=True),
-        Column("external_id", "External id"),
+        Column("external_id", "External id", shown=False),
         Column("source", "Source"),
         Column("label", "Label"),
         Column("kind", "Kind", shown=False),
@@ -74,7 +74,7 @@ SOURCES: Table[Source] = Table(
         Column("name", "Name", sort="name", main=True),
         Column("kind", "Kind", shown=False),
         Column("region", "Region", shown=False),
-        Column("owner", "Owner"),
+        Column("owner", "Owner", shown=False),
         Column("licence", "Licence"),
         Column("consent", "Consent"),
         Column("captured", "Captured", numeric=True),

@@ -12,7 +12,7 @@ RUNS: Table[TrainingRun] = Table(
         Column("recipe", "Recipe", shown=False),
         Column("snapshot", "Snapshot"),
         Column("status", "Status"),
-        Column("steps", "Steps", numeric=True),
+        Column("steps", "Steps", numeric=True, shown=False),
         Column("loss", "Loss on test", numeric=True),
         Column("time", "Time", numeric=True, sort="seconds"),
         Column("estimate", "Estimated time", numeric=True),
