@@ -50,13 +50,13 @@ def _as_text(*names: str) -> dict[str, Cast]:
 
 
 @lru_cache(maxsize=4096)
-def _texts(value: str) -> tuple[str, ...]:
+def _list_decode(value: str) -> tuple[str, ...]:
     return tuple(json.loads(value))
 
 
 @lru_cache(maxsize=4096)
-def _set(value: str) -> frozenset[str]:
-    return frozenset(_texts(value))
+def _set_decode(value: str) -> frozenset[str]:
+    return frozenset(_list_decode(value))
 
 
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
@@ -90,7 +90,7 @@ def _record(row: dict[str, Any], subjects: tuple[SubjectFacts, ...], bases: tupl
         retention_until=row["retention_until"], legal_hold=row["legal_hold"],
         quarantined=row["quarantined_at"] is not None, quarantine_reason=row["quarantine_reason"],
         erased=row["erased_at"] is not None, subjects=subjects, bases=bases,
-        **{name: _texts(row[f"{name}_text"]) for name in _RECORD_LISTS},
+        **{name: _list_decode(row[f"{name}_text"]) for name in _RECORD_LISTS},
     )
 
 
@@ -128,7 +128,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     for record_id, at, state, validity in rows.order_by():
         events[record_id].append(Event(at, state, validity))
     for pk, subject_id, name, purposes, basis, geography in records:
-        yield subject_id, Consent(name, _set(purposes), basis, tuple(events[pk]), _texts(geography))
+        yield subject_id, Consent(name, _set_decode(purposes), basis, tuple(events[pk]), _list_decode(geography))
 
 
 def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:

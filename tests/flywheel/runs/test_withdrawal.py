@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models import Task
+from annotation.models import Suggestion, Task
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
 from flywheel.dashboard import reach
