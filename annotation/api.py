@@ -15,8 +15,7 @@ from rest_framework.views import APIView
 from annotation import access, selectors, services
 from annotation.domain.labels import TaskData
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Flag, Project, Task
-from flywheel.capture.models import Suggestion
+from annotation.models import Annotation, Assignment, Flag, Project, Suggestion, Task
 from flywheel.core.api import KeysetPagination
 from flywheel.core.errors import ValidationFailed
 from flywheel.core.http import AuthenticatedApiRequest
@@ -77,7 +76,7 @@ class ProjectOut(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ("id", "name", "slug", "overlap", "routing", "lease_seconds", "label_config", "guidelines", "paused",
+        fields = ("id", "name", "slug", "overlap", "lease_seconds", "label_config", "guidelines", "paused",
                   "created_at")
 
     def get_paused(self, project: Project) -> bool:
@@ -85,6 +84,8 @@ class ProjectOut(serializers.ModelSerializer[Project]):
 
 
 class SuggestionOut(serializers.ModelSerializer[Suggestion]):
+    text = serializers.CharField(source="reply")
+
     class Meta:
         model = Suggestion
         fields = ("id", "origin", "origin_name", "text", "score")
@@ -135,7 +136,7 @@ def assignment_out(assignment: Assignment) -> dict[str, Any]:
         "leased_at": assignment.leased_at, "expires_at": assignment.expires_at,
         "draft": assignment.draft, "draft_version": assignment.draft_version,
         "task": TaskOut(task).data | {"data": _data(selectors.task_data(task.example))},
-        "suggestions": SuggestionOut(selectors.suggestions_of(task.example_id), many=True).data,
+        "suggestions": SuggestionOut(selectors.suggestions_of(task.example), many=True).data,
     }
 
 

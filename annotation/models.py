@@ -1,4 +1,4 @@
-"""Annotation as rows: projects, tasks, assignments (leases), annotations, reviews, flags.
+"""Annotation as rows: projects, tasks, suggestions, assignments (leases), annotations, reviews, flags.
 
 Rules are in domain, changes in services. Whether an example may teach is provenance's question, not asked here.
 """
@@ -10,16 +10,17 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from flywheel.capture.models import Example, Source, Suggestion
+from flywheel.capture.domain.conversation import target_text
+from flywheel.capture.models import Example, Source
 
 User = settings.AUTH_USER_MODEL
 
+AGENT = "agent"
+"""The origin's name of suggestions that are the agents' own replies."""
+
 
 class Project(models.Model):
-    """Work to be done on examples of some sources: guidelines, label configuration, overlap, routing."""
-
-    class Routing(models.TextChoices):
-        OLDEST_FIRST = "oldest_first", "Oldest first"
+    """Work to be done on examples of some sources: guidelines, label configuration, overlap."""
 
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=100, unique=True)
@@ -28,7 +29,6 @@ class Project(models.Model):
     # label_config as parsed when it was set (annotation.label_config), so that requests need not parse XML.
     label_schema = models.JSONField(default=dict, blank=True)
     overlap = models.PositiveSmallIntegerField(default=1)
-    routing = models.CharField(max_length=20, choices=Routing, default=Routing.OLDEST_FIRST)
     lease_seconds = models.PositiveIntegerField(default=15 * 60)
     sources = models.ManyToManyField(Source, related_name="projects", blank=True)
     # How far the job that makes tasks of new examples has read; see annotation.tasks.
@@ -121,6 +121,45 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"task {self.pk}"
+
+
+class Suggestion(models.Model):
+    """A reply offered to the annotator as an editable draft: the agent's own past reply, or a model's.
+
+    `text` holds a model's reply only; `reply` gives what is offered.
+    """
+
+    class Origin(models.TextChoices):
+        AGENT = "agent", "The agent's reply"
+        MODEL = "model", "A model's reply"
+
+    example = models.ForeignKey(Example, on_delete=models.CASCADE, related_name="suggestions")
+    origin = models.CharField(max_length=10, choices=Origin)
+    # The model version's name for a model's suggestion, `AGENT` otherwise. A name and not a foreign key, because the
+    # app of models imports this one.
+    origin_name = models.CharField(max_length=200)
+    text = models.TextField(blank=True)
+    score = models.FloatField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["example", "origin", "origin_name"], name="suggestion_once_per_origin")
+        ]
+        indexes = [models.Index(fields=["origin_name", "-id"], name="suggestion_by_origin")]
+
+    def __str__(self) -> str:
+        return f"{self.origin_name} on {self.example_id}"
+
+    @property
+    def reply(self) -> str:
+        """The reply that is offered, "" for none."""
+        if self.origin == Suggestion.Origin.AGENT:
+            # Read from the example and not stored here, because a newer delivery of the conversation may change it and
+            # capture does not know this app.
+            return target_text(self.example.redacted, self.example.context_length)
+        return self.text
 
 
 class Assignment(models.Model):

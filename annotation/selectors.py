@@ -9,11 +9,12 @@ from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from annotation.domain.labels import TaskData, reply_of
-from annotation.domain.quality import Reason, quality_reasons_of
+from annotation.domain.quality import quality_fault
 from annotation.domain.routing import reviewer_offset
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Task
-from flywheel.capture.models import Example, Suggestion
+from annotation.models import Annotation, Assignment, Flag, Membership, Project, Review, Suggestion, Task
+from annotation.quality_text import Reason, reasons_of
+from flywheel.capture.models import Example
 from flywheel.core.models import User
 
 DAY_LIMIT = 1_000
@@ -30,10 +31,10 @@ def task_data(example: Example) -> TaskData:
     )
 
 
-def suggestions_of(example_id: int) -> list[Suggestion]:
+def suggestions_of(example: Example) -> list[Suggestion]:
     """Suggestions to show, the best first: the newest model's, then the agent's own reply. Blank ones do not count."""
-    found = list(Suggestion.objects.filter(example_id=example_id, withdrawn_at=None).order_by("-pk")[:10])
-    found = [suggestion for suggestion in found if suggestion.text.strip()]
+    # Through the example's manager, so that each suggestion has the example already and its reply needs no query.
+    found = [one for one in example.suggestions.filter(withdrawn_at=None).order_by("-pk")[:10] if one.reply.strip()]
     return sorted(found, key=lambda suggestion: suggestion.origin != Suggestion.Origin.MODEL)
 
 
@@ -54,14 +55,13 @@ def flag_returned_of(task: Task) -> Flag | None:
 def quality_reasons(task: Task | None) -> list[Reason]:
     """Annotation's half of the gate for one task (None: the example has no task); [] when it is good."""
     if task is None:
-        return quality_reasons_of(state=None, reply=None)
+        return reasons_of(quality_fault(state=None, reply=None))
     config = label_config_of(task.project)
     answer = task.settled_annotation
     asks_reply = config.reply_control is not None and answer is not None
     reply = reply_of(answer.result, config) if asks_reply and answer else None
-    return quality_reasons_of(
-        state=task.state, reply=reply, searched=answer is None or answer.searched_at is not None
-    )
+    searched = answer is None or answer.searched_at is not None
+    return reasons_of(quality_fault(state=task.state, reply=reply, searched=searched))
 
 
 # -- queues ------------------------------------------------------------------------------------------------------------

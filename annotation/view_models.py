@@ -25,8 +25,7 @@ from annotation.domain.labels import Document, LabelConfig, TaskData, keys_of, r
 from annotation.domain.redaction import Span, Stretch, stretches, written
 from annotation.domain.suggestions import Piece, word_diff
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Flag, Project, Review
-from flywheel.capture.models import Suggestion
+from annotation.models import Annotation, Assignment, Flag, Project, Review, Suggestion
 
 FIELD_PREFIX = "c-"
 LABEL_TONES = 6
@@ -147,13 +146,13 @@ def task_view(
     config = label_config_of(assignment.project)
     example = assignment.task.example
     data = selectors.task_data(example)
-    suggestions = selectors.suggestions_of(example.pk)
+    suggestions = selectors.suggestions_of(example)
     suggestion = suggestions[0] if suggestions and config.reply_control else None
     prefilled = values is None and not assignment.draft
     if values is None:
         values = values_of(assignment.draft, config)
     if prefilled and suggestion is not None and config.reply_control is not None:
-        values = {**values, config.reply_control.name: suggestion.text}
+        values = {**values, config.reply_control.name: suggestion.reply}
     return TaskView(
         assignment=assignment, data=data, documents=_documents(config, data),
         controls=controls_of(config, values, error=error, error_field=error_field), suggestion=suggestion,
@@ -266,7 +265,10 @@ def answer_view(
     config = label_config_of(project)
     values = values_of(annotation.result, config)
     reply = str(values.get(config.reply_control.name, "")) if config.reply_control else ""
-    shown = annotation.suggestion.text if annotation.suggestion else None
+    if annotation.suggestion is not None:
+        # The task's page has loaded the example; without this the suggestion would load it again for each answer.
+        annotation.suggestion.example = annotation.task.example
+    shown = annotation.suggestion.reply if annotation.suggestion else None
     return AnswerView(
         annotation=annotation, reply=_marked(annotation, config.reply_control), found=_found(annotation, config),
         diff=word_diff(shown, reply) if shown is not None else None,

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
-from django.urls import reverse
 from django.utils import timezone
 
 from flywheel.audit.actions import CHANGES_FACTS
 from flywheel.audit.models import LedgerHead, LedgerSubject
 from flywheel.core.batching import batched
-from flywheel.stats.series import gauges_read
 from provenance.domain.consent import Basis, Consent, Event, Standing, Withdrawn, subject_standing
-from provenance.domain.gate import RULES, RecordFacts, SubjectFacts, nothing_left, purposes_refused
+from provenance.domain.gate import RecordFacts, SubjectFacts, nothing_left, purposes_refused
 from provenance.domain.vocabulary import PURPOSES
 from provenance.models import (
     ConsentEvent,
     ConsentRecord,
-    GateVerdict,
     LawfulBasis,
     ProvenanceRecord,
     Subject,
     Withdrawal,
 )
-from provenance.reach import MAX_RECORDS, Reached, reach_of, stage_records, stage_titles
 from provenance.settings import judged_regions
-from provenance.stats import gate_scope
 
 CHUNK = 1000
 """Records per query."""
@@ -58,13 +50,13 @@ def _as_text(*names: str) -> dict[str, Cast]:
 
 
 @lru_cache(maxsize=4096)
-def _texts(value: str) -> tuple[str, ...]:
+def _list_decode(value: str) -> tuple[str, ...]:
     return tuple(json.loads(value))
 
 
 @lru_cache(maxsize=4096)
-def _set(value: str) -> frozenset[str]:
-    return frozenset(_texts(value))
+def _set_decode(value: str) -> frozenset[str]:
+    return frozenset(_list_decode(value))
 
 
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
@@ -98,7 +90,7 @@ def _record(row: dict[str, Any], subjects: tuple[SubjectFacts, ...], bases: tupl
         retention_until=row["retention_until"], legal_hold=row["legal_hold"],
         quarantined=row["quarantined_at"] is not None, quarantine_reason=row["quarantine_reason"],
         erased=row["erased_at"] is not None, subjects=subjects, bases=bases,
-        **{name: _texts(row[f"{name}_text"]) for name in _RECORD_LISTS},
+        **{name: _list_decode(row[f"{name}_text"]) for name in _RECORD_LISTS},
     )
 
 
@@ -136,7 +128,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     for record_id, at, state, validity in rows.order_by():
         events[record_id].append(Event(at, state, validity))
     for pk, subject_id, name, purposes, basis, geography in records:
-        yield subject_id, Consent(name, _set(purposes), basis, tuple(events[pk]), _texts(geography))
+        yield subject_id, Consent(name, _set_decode(purposes), basis, tuple(events[pk]), _list_decode(geography))
 
 
 def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:
@@ -209,59 +201,6 @@ def subject_refuses(subject_id: int) -> frozenset[str]:
 
 
 # -- what the steward's pages show -------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class ClearanceCounts:
-    """The funnel of one purpose and region in records, counted by jobs.
-
-    stages: (name, title, records) from "captured" on; None where a stage was not counted yet. rules: (rule, records)
-    for rules that refuse something, largest first. judged: whether verdicts are kept for this purpose and region.
-    """
-
-    stages: list[tuple[str, str, int | None]]
-    cleared: int
-    refused: int
-    rules: list[tuple[str, int]]
-    judged: bool
-    counted_at: datetime | None
-    spark: dict[str, list[float | None]] = field(default_factory=dict)
-
-    @property
-    def captured(self) -> int:
-        """All records."""
-        return self.stages[0][2] or 0
-
-
-CAPTURED = "captured"
-
-
-def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
-    """The funnel from gauges, because counting rows in a request grows with the data."""
-    scope = gate_scope(purpose, region)
-    found = gauges_read([scope, "gate"])
-    gate, captured = found[scope], found["gate"]
-    rules = [(rule, gate.get(f"rule.{rule}") or 0) for rule in RULES]
-    return ClearanceCounts(
-        stages=[
-            (CAPTURED, "Captured", captured.get("records") or 0),
-            *((name, title, gate.get(f"stage.{name}")) for name, title in stage_titles().items()),
-        ],
-        cleared=gate.get("cleared") or 0, refused=gate.get("refused") or 0,
-        rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged=gate.get("cleared") is not None,
-        counted_at=gate.as_of or captured.as_of, spark=gate.spark,
-    )
-
-
-def stage_of(name: str, purpose: str, region: str) -> QuerySet[ProvenanceRecord]:
-    """The records behind one stage of the funnel."""
-    return ProvenanceRecord.objects.all() if name == CAPTURED else stage_records(name, purpose, region)
-
-
-def verdicts_of(records: Sequence[ProvenanceRecord], purpose: str, region: str) -> dict[int, GateVerdict]:
-    """Stored verdicts on these records, by record key."""
-    found = GateVerdict.objects.filter(record__in=records, purpose=purpose, region=region)
-    return {verdict.record_id: verdict for verdict in found}
-
-
 def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
     """(purpose, region, what holds now) for every purpose and judged region, from consent and withdrawals only."""
     facts, now = _subjects({subject.pk})[subject.pk], timezone.now()
@@ -269,28 +208,6 @@ def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
         (purpose, region, subject_standing(facts.consents, facts.withdrawals, purpose=purpose, region=region, now=now))
         for purpose in PURPOSES for region in judged_regions()
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class ReachPreview:
-    """What a withdrawal will reach. `at_least`: the person has more records than were counted."""
-
-    reached: list[Reached]
-    at_least: bool
-
-
-def reach_preview(subject: Subject) -> ReachPreview:
-    """What a withdrawal of this person will reach, by kind, counted for its first thousands of records."""
-    records = list(itertools.islice(records_of_subjects([subject.pk]), MAX_RECORDS + 1))
-    url = reverse("provenance:subject", args=[subject.uid])
-    return ReachPreview(
-        reached=[
-            Reached("consent records", subject.consents.count(), url),
-            Reached("provenance records", min(len(records), MAX_RECORDS), url),
-            *reach_of(records, subject=subject.uid),
-        ],
-        at_least=len(records) > MAX_RECORDS,
-    )
 
 
 def receipt_sections(receipt: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:

@@ -31,11 +31,11 @@ def written(result: Result) -> list[Written]:
     """All free text of an answer, in order."""
     return [
         Written(str(item.get("from_name", "")), part, text)
-        for item in _texts(result) for part, text in enumerate(item["value"]["text"])
+        for item in _text_items(result) for part, text in enumerate(item["value"]["text"])
     ]
 
 
-def _texts(result: Result) -> Iterator[dict[str, Any]]:
+def _text_items(result: Result) -> Iterator[dict[str, Any]]:
     for item in result:
         control = BY_TYPE.get(str(item.get("type")))
         if control is not None and control.text_key and isinstance(item.get("value", {}).get(control.text_key), list):
@@ -60,7 +60,7 @@ def redacted(result: Result, spans: Sequence[Span]) -> Result:
     if not wanted:
         return result
     result = copy.deepcopy(result)
-    for item in _texts(result):
+    for item in _text_items(result):
         parts = item["value"]["text"]
         for span in sorted(wanted, key=lambda s: -s["start"]):
             if span["control"] == item.get("from_name") and span["part"] < len(parts):

@@ -25,12 +25,24 @@ class Migration(migrations.Migration):
                 ('label_config', models.TextField()),
                 ('label_schema', models.JSONField(blank=True, default=dict)),
                 ('overlap', models.PositiveSmallIntegerField(default=1)),
-                ('routing', models.CharField(choices=[('oldest_first', 'Oldest first')], default='oldest_first', max_length=20)),
                 ('lease_seconds', models.PositiveIntegerField(default=900)),
                 ('last_example_id', models.BigIntegerField(default=0)),
                 ('archived_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('sources', models.ManyToManyField(blank=True, related_name='projects', to='capture.source')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Suggestion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('origin', models.CharField(choices=[('agent', "The agent's reply"), ('model', "A model's reply")], max_length=10)),
+                ('origin_name', models.CharField(max_length=200)),
+                ('text', models.TextField(blank=True)),
+                ('score', models.FloatField(blank=True, null=True)),
+                ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('example', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='suggestions', to='capture.example')),
             ],
         ),
         migrations.CreateModel(
@@ -50,8 +62,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to=settings.AUTH_USER_MODEL)),
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='fixes', to='annotation.annotation')),
-                ('suggestion', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='annotations', to='capture.suggestion')),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='annotations', to='annotation.project')),
+                ('suggestion', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='annotations', to='annotation.suggestion')),
             ],
         ),
         migrations.CreateModel(
@@ -135,6 +147,14 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.UniqueConstraint(fields=('project', 'user', 'role'), name='membership_once')],
             },
+        ),
+        migrations.AddIndex(
+            model_name='suggestion',
+            index=models.Index(fields=['origin_name', '-id'], name='suggestion_by_origin'),
+        ),
+        migrations.AddConstraint(
+            model_name='suggestion',
+            constraint=models.UniqueConstraint(fields=('example', 'origin', 'origin_name'), name='suggestion_once_per_origin'),
         ),
         migrations.AddIndex(
             model_name='task',

@@ -1,7 +1,9 @@
-"""Answers: submit, skip, undo. An answer is judged against the label configuration and kept append-only."""
+"""Answers: draft, submit, skip, undo. An answer is judged against the label configuration and kept append-only."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,20 +20,21 @@ from annotation.domain.suggestions import edit_distance, suggestion_use
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Project, Task
 from annotation.selectors import task_data
-from annotation.services.assignments import regain
-from annotation.services.locking import lease_end, step, task_locked
+from annotation.services.assignments import lease_reacquire, lease_renew
+from annotation.services.flags import flag_undo, last_flag
+from annotation.services.locking import lease_end, task_advance, task_locked
 from annotation.services.redaction import search_ask
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
-from flywheel.capture.models import Suggestion
-from flywheel.core.errors import Conflict, NotFound, ValidationFailed
+from flywheel.core.errors import Conflict, NotFound, UserError, ValidationFailed
 from flywheel.core.json_values import plain_json
 from flywheel.core.models import User
 from flywheel.core.text import plain_lines
 
 MAX_LEAD_SECONDS = 24 * 3600
 MAX_REASON = 500
+MAX_DRAFT_ITEMS = 1_000
 
 
 def annotation_submit(
@@ -50,7 +53,7 @@ def annotation_submit(
     access_membership(user, assignment.project, "task.annotate")
     checked = result_validated(result, assignment.task, label_config_of(assignment.project))
     try:
-        return _submit(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
+        return _annotation_store(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
     except Conflict as error:
         if error.code in ("lease_lost", "flagged", "closed"):
             _keep_as_draft(assignment_id, checked)
@@ -94,7 +97,7 @@ def _already(uid: UUID, assignment_id: int, user: User) -> Annotation | None:
 
 
 @transaction.atomic
-def _submit(
+def _annotation_store(
     assignment_id: int, user: User, result: list[dict[str, Any]], uid: UUID, seconds: float | None,
     suggestion_id: int | None,
 ) -> Annotation:
@@ -106,7 +109,7 @@ def _submit(
     if assignment.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {task.pk}; undo the answer to change it", code="answered")
     if assignment.status not in states.HOLDING:
-        regain(task, assignment)
+        lease_reacquire(task, assignment)
     now = timezone.now()
     annotation = annotation_create(
         task=task, project=assignment.project, author=user, submission_id=uid, result=result,
@@ -116,7 +119,7 @@ def _submit(
         status=Assignment.Status.SUBMITTED, draft=[], draft_saved_at=None
     )
     last = task.submitted_count + 1 >= task.overlap
-    step(task, states.submit, **({"in_review_at": now} if last else {}))
+    task_advance(task, states.submit, **({"in_review_at": now} if last else {}))
     ledger_append(
         actor=user, action=Action.TASK_SUBMIT, object=f"annotation:{annotation.pk}",
         touched={"annotation": [annotation.pk], "task": [task.pk], "example": [task.example_id]},
@@ -143,10 +146,10 @@ def suggestion_fields(
     """What is remembered of the suggestion that was shown: which, from whom, how far the answer is from it."""
     if suggestion_id is None:
         return {}
-    suggestion = Suggestion.objects.filter(pk=suggestion_id, example_id=task.example_id).first()
+    suggestion = task.example.suggestions.filter(pk=suggestion_id).first()
     if suggestion is None:
         raise ValidationFailed(f"suggestion {suggestion_id} is not one of task {task.pk}'s", field="suggestion_id")
-    distance = edit_distance(suggestion.text, reply_of(result, label_config_of(project)))
+    distance = edit_distance(suggestion.reply, reply_of(result, label_config_of(project)))
     return {
         "suggestion": suggestion, "suggestion_origin": suggestion.origin_name,
         "suggestion_use": suggestion_use(distance), "edit_distance": distance,
@@ -172,11 +175,11 @@ def task_skip(*, assignment_id: int, user: User, reason: str) -> Assignment:
         raise ValidationFailed(
             f"the reason has {len(reason)} characters; at most {MAX_REASON} are taken", field="reason"
         )
-    return _skip(access_assignment(user, assignment_id), user, reason)
+    return _assignment_skip(access_assignment(user, assignment_id), user, reason)
 
 
 @transaction.atomic
-def _skip(assignment: Assignment, user: User, reason: str) -> Assignment:
+def _assignment_skip(assignment: Assignment, user: User, reason: str) -> Assignment:
     task = task_locked(assignment.task_id)
     assignment = access_assignment(user, assignment.pk)
     if assignment.status == Assignment.Status.SKIPPED:
@@ -184,7 +187,7 @@ def _skip(assignment: Assignment, user: User, reason: str) -> Assignment:
     if assignment.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {task.pk}; undo the answer first", code="answered")
     if assignment.status in states.HOLDING:
-        step(task, states.give_back, returned_at=timezone.now())
+        task_advance(task, states.give_back, returned_at=timezone.now())
     assignment.status, assignment.skip_reason = Assignment.Status.SKIPPED, reason
     assignment.save(update_fields=["status", "skip_reason"])
     ledger_append(
@@ -204,7 +207,7 @@ def annotation_undo(*, project: Project, user: User) -> Assignment:
     last = last_answer(project, user)
     if last is None:
         raise NotFound(f"you have no answer in '{project.name}' to undo")
-    return _undo(last, user)
+    return _annotation_take_back(last, user)
 
 
 def last_answer(project: Project, user: User) -> Annotation | None:
@@ -214,7 +217,7 @@ def last_answer(project: Project, user: User) -> Annotation | None:
 
 
 @transaction.atomic
-def _undo(annotation: Annotation, user: User) -> Assignment:
+def _annotation_take_back(annotation: Annotation, user: User) -> Assignment:
     task = task_locked(annotation.task_id)
     annotation = Annotation.objects.select_for_update(of=("self",)).get(pk=annotation.pk)
     working = (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.FLAGGED)
@@ -224,7 +227,7 @@ def _undo(annotation: Annotation, user: User) -> Assignment:
             "undone; ask a reviewer to send it back",
             code="reviewed",
         )
-    step(task, states.take_back, in_review_at=None)
+    task_advance(task, states.take_back, in_review_at=None)
     Annotation.objects.filter(pk=annotation.pk).update(state=Annotation.State.UNDONE)
     assignment = Assignment.objects.select_related("task", "project").get(task=task, user=user)
     now = timezone.now()
@@ -262,3 +265,75 @@ def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
             payload={"tasks": tasks},
         )
     return restored
+
+
+# -- drafts ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class DraftSaved:
+    """What became of a draft. `saved` is False for an older version than the stored one; `held` tells the lease."""
+
+    saved: bool
+    version: int
+    saved_at: datetime | None
+    held: bool
+    expires_at: datetime
+    message: str = ""
+
+
+def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version: int) -> DraftSaved:
+    """Keep what was typed so far. An older version never overwrites a newer one. Saving renews the lease.
+
+    A lost lease does not lose the draft: it is stored, and `held` is False with a message when the place is taken, or
+    when the person may no longer annotate here.
+    Drafts are not ledgered: they change no task. Raises NotFound, ValidationFailed, and Conflict once answered or
+    withdrawn.
+    """
+    pk = assignment if isinstance(assignment, int) else assignment.pk
+    if not isinstance(draft, list) or len(draft) > MAX_DRAFT_ITEMS:
+        raise ValidationFailed(f"a draft is a result list of at most {MAX_DRAFT_ITEMS} items", field="draft")
+    row = access_assignment(user, pk)
+    if row.task.state == Task.State.WITHDRAWN:
+        raise Conflict(f"task {row.task_id} was withdrawn; its draft is not kept", code="withdrawn")
+    if row.status == Assignment.Status.SUBMITTED:
+        raise Conflict(f"you have answered task {row.task_id}; undo the answer to change it", code="answered")
+    saved = _draft_store(row, draft, version)
+    held, message = True, ""
+    try:
+        row = lease_renew(assignment_id=pk, user=user)
+    except UserError as error:
+        held, message = False, error.message
+    stored = Assignment.objects.values_list("draft_version", "draft_saved_at", "expires_at").get(pk=pk)
+    return DraftSaved(saved=saved, version=stored[0], saved_at=stored[1], held=held, expires_at=stored[2],
+                      message=message)
+
+
+def _draft_store(row: Assignment, draft: list[Any], version: int) -> bool:
+    stored = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
+        status=Assignment.Status.SUBMITTED
+    ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
+    return bool(stored.update(draft=plain_json(draft), draft_version=version, draft_saved_at=timezone.now()))
+
+
+# -- undo --------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back, "answer" or "flag". `assignment` is the task again, None when it is not to be had."""
+
+    kind: str
+    assignment: Assignment | None
+    message: str
+
+
+def work_undo(*, project: Project, user: User) -> Undone:
+    """Take back the last thing one did in the project, an answer or a flag.
+
+    Raises NotFound when there is neither, Conflict when it was decided about.
+    """
+    access_membership(user, project, "task.annotate")
+    flag = last_flag(project, user)
+    answer = last_answer(project, user)
+    if flag is None or (answer is not None and answer.created_at > flag.created_at):
+        answered = annotation_undo(project=project, user=user)
+        return Undone("answer", answered, "Your last answer is yours again; change it and submit.")
+    assignment, message = flag_undo(flag=flag, user=user)
+    return Undone("flag", assignment, message)

@@ -1,4 +1,4 @@
-"""Giving work to people: the next task, leases, drafts.
+"""Giving work to people: the next task, and leases from their start to their end.
 
 A lease is an Assignment that is active. `task_next` looks in four places, each one look into an index: what a
 reviewer sent back to this person, what this person holds, what others handed back, and the oldest task not looked at.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -19,15 +18,13 @@ from django.utils import timezone
 from annotation.access import access_assignment, access_membership
 from annotation.domain import routing, states
 from annotation.models import Assignment, Membership, Project, Task
-from annotation.services.locking import lease_end, step, task_locked
-from annotation.services.tasks import leases_sweep
+from annotation.services.locking import lease_end, task_advance, task_locked
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.core.errors import Conflict, UserError, ValidationFailed
-from flywheel.core.json_values import plain_json
+from flywheel.core.actors import SYSTEM
+from flywheel.core.errors import Conflict
 from flywheel.core.models import User
 
-MAX_DRAFT_ITEMS = 1_000
 COMMIT_SLACK = timedelta(seconds=60)
 """Moments of hand-backs are written before they are visible; the cursor over them stays this far behind."""
 
@@ -40,7 +37,7 @@ def task_next(*, project: Project, user: User) -> Assignment | None:
     paused.
     """
     membership = _membership(project, user)
-    return _held(project, user) or _new(project, user, membership, None)
+    return _held_work_resume(project, user) or _task_lease_new(project, user, membership, None)
 
 
 def task_peek(*, project: Project, user: User, current_id: int | None = None) -> Assignment | None:
@@ -49,7 +46,8 @@ def task_peek(*, project: Project, user: User, current_id: int | None = None) ->
     At most one new lease is taken ahead of the one being worked on; without a current one this is `task_next`.
     """
     membership = _membership(project, user)
-    return _held(project, user, other_than=current_id) or _new(project, user, membership, current_id)
+    held = _held_work_resume(project, user, other_than=current_id)
+    return held or _task_lease_new(project, user, membership, current_id)
 
 
 def _membership(project: Project, user: User) -> Membership:
@@ -63,11 +61,11 @@ def _not_paused(project: Project) -> None:
         raise Conflict(f"'{project.name}' is paused; its lead can resume it", code="paused")
 
 
-def _held(project: Project, user: User, *, other_than: int | None = None) -> Assignment | None:
+def _held_work_resume(project: Project, user: User, *, other_than: int | None = None) -> Assignment | None:
     """Work that is already this person's: returned by a reviewer first, then leases, oldest task first."""
     for pk, status, task_id in _held_ids(project, user, other_than):
         returned = status == Assignment.Status.RETURNED
-        found = _take_up(user, pk, task_id, routing.OWN_RETURNED if returned else routing.OWN_ACTIVE)
+        found = _assignment_resume(user, pk, task_id, routing.OWN_RETURNED if returned else routing.OWN_ACTIVE)
         if found is not None:
             return found
     return None
@@ -82,14 +80,14 @@ def _held_ids(project: Project, user: User, other_than: int | None) -> list[tupl
 
 
 @transaction.atomic
-def _take_up(user: User, assignment_id: int, task_id: int, why: str) -> Assignment | None:
+def _assignment_resume(user: User, assignment_id: int, task_id: int, why: str) -> Assignment | None:
     """Renew a hold on a place that is this person's already; None when it was lost meanwhile."""
     task_locked(task_id)
     assignment = Assignment.objects.select_related("task", "project", "task__example").get(pk=assignment_id)
     if assignment.status not in (Assignment.Status.RETURNED, Assignment.Status.ACTIVE):
         return None
     returned = assignment.status == Assignment.Status.RETURNED
-    _lease(assignment, why)
+    _lease_start(assignment, why)
     if returned:
         ledger_append(
             actor=user, action=Action.TASK_LEASE, object=f"task:{task_id}",
@@ -99,7 +97,7 @@ def _take_up(user: User, assignment_id: int, task_id: int, why: str) -> Assignme
     return assignment
 
 
-def _lease(assignment: Assignment, why: str) -> None:
+def _lease_start(assignment: Assignment, why: str) -> None:
     now = timezone.now()
     assignment.status = Assignment.Status.ACTIVE
     assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now)
@@ -107,19 +105,19 @@ def _lease(assignment: Assignment, why: str) -> None:
     assignment.save(update_fields=["status", "leased_at", "expires_at"])
 
 
-def _new(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
+def _task_lease_new(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
     """Lease the oldest task with a free place. Expired leases are freed first when nothing else is left."""
-    found = _search(project, user, membership, current_id)
+    found = _task_search(project, user, membership, current_id)
     if found is None and leases_sweep(project=project, limit=50):
-        found = _search(project, user, membership, current_id)
+        found = _task_search(project, user, membership, current_id)
     return found
 
 
-def _search(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
+def _task_search(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
     # Another person may take the very task found; each try then looks again. Usually another task is free, so the
     # first look does not wait for locks; the next one does, since the last task may be shared.
     for attempt in range(60):
-        found, contended = _try(project, user, membership, current_id, wait=attempt % 2 == 1)
+        found, contended = _task_lease_try(project, user, membership, current_id, wait=attempt % 2 == 1)
         if found is not None or not contended:
             return found
     return None
@@ -135,18 +133,18 @@ class _Place:
 
 
 @transaction.atomic
-def _try(
+def _task_lease_try(
     project: Project, user: User, membership: Membership, current_id: int | None, *, wait: bool
 ) -> tuple[Assignment | None, bool]:
     # One person's requests queue here, so that two windows do not take two tasks.
     membership = Membership.objects.select_for_update().get(pk=membership.pk)
     if held := _held_ids(project, user, current_id):
-        return _take_up(user, held[0][0], held[0][2], routing.OWN_ACTIVE), True
+        return _assignment_resume(user, held[0][0], held[0][2], routing.OWN_ACTIVE), True
     contended = False
     for place in _places(project, user, membership):
         ids = place.tasks.order_by(*place.order)
         first = ids.values_list("pk", "returned_at").first()
-        _advance(membership, place, first)
+        _cursor_advance(membership, place, first)
         if first is None:
             continue
         # A waiting transaction holds no other task and waits for one row only, so waiting never deadlocks.
@@ -155,7 +153,7 @@ def _try(
             else ids.select_for_update(skip_locked=True, of=("self",)).first()
         )
         if task is not None:
-            return _assign(task, project, user, handed_back=place.handed_back), False
+            return _task_assign(task, project, user, handed_back=place.handed_back), False
         if wait:
             return None, True
         contended = True
@@ -175,19 +173,19 @@ def _places(project: Project, user: User, membership: Membership) -> list[_Place
     ]
 
 
-def _advance(membership: Membership, place: _Place, first: tuple[int, datetime | None] | None) -> None:
+def _cursor_advance(membership: Membership, place: _Place, first: tuple[int, datetime | None] | None) -> None:
     """Remember how far the search has come: all before the first task found cannot be given to this person.
 
     The first task found stays ahead of the cursor, even if another gets it: with several places it may be free again.
     """
     if place.handed_back:
-        _advance_returned(membership, first)
+        _returned_cursor_advance(membership, first)
     elif first is not None and first[0] - 1 > membership.cursor:
         Membership.objects.filter(pk=membership.pk, cursor__lt=first[0] - 1).update(cursor=first[0] - 1)
         membership.cursor = first[0] - 1
 
 
-def _advance_returned(membership: Membership, first: tuple[int, datetime | None] | None) -> None:
+def _returned_cursor_advance(membership: Membership, first: tuple[int, datetime | None] | None) -> None:
     limit = timezone.now() - COMMIT_SLACK
     seen = limit if first is None or first[1] is None else min(limit, first[1] - timedelta(microseconds=1))
     if membership.returned_cursor is None or seen > membership.returned_cursor + COMMIT_SLACK:
@@ -195,10 +193,10 @@ def _advance_returned(membership: Membership, first: tuple[int, datetime | None]
         membership.returned_cursor = seen
 
 
-def _assign(task: Task, project: Project, user: User, *, handed_back: bool) -> Assignment:
+def _task_assign(task: Task, project: Project, user: User, *, handed_back: bool) -> Assignment:
     """Take a place on a locked task."""
     why = routing.why_of(handed_back=handed_back, overlap=task.overlap, taken_by_others=task.slots_taken)
-    step(task, states.take)
+    task_advance(task, states.take)
     now = timezone.now()
     assignment = Assignment.objects.filter(task=task, user=user).first()
     if assignment is None:
@@ -207,7 +205,7 @@ def _assign(task: Task, project: Project, user: User, *, handed_back: bool) -> A
         )
     assignment.task, assignment.project, assignment.why = task, project, why
     if assignment.status != Assignment.Status.ACTIVE:
-        _lease(assignment, why)
+        _lease_start(assignment, why)
     ledger_append(
         actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
         touched={"task": [assignment.task_id]},
@@ -230,8 +228,8 @@ def assignment_open(*, user: User, assignment_id: int) -> Assignment:
         raise Conflict(f"you have answered task {task.pk}; undo the answer to change it")
     held = assignment.status in states.HOLDING
     if not held:
-        regain(task, assignment)
-    _lease(assignment, routing.OPENED if not held else routing.OWN_ACTIVE)
+        lease_reacquire(task, assignment)
+    _lease_start(assignment, routing.OPENED if not held else routing.OWN_ACTIVE)
     if not held:
         ledger_append(
             actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
@@ -249,7 +247,7 @@ _NOT_NOW: dict[str, str] = {
 """Why no one can be assigned a task in this state."""
 
 
-def regain(task: Task, assignment: Assignment) -> None:
+def lease_reacquire(task: Task, assignment: Assignment) -> None:
     """Take a place again on a locked task for an assignment that had lost it. Raises Conflict when none is free."""
     if task.state in _NOT_NOW:
         raise Conflict(f"task {task.pk} {_NOT_NOW[task.state]}; go on with the next task", code=task.state)
@@ -259,7 +257,7 @@ def regain(task: Task, assignment: Assignment) -> None:
             "another annotator; what you wrote is kept as a draft, go on with the next task",
             code="lease_lost",
         )
-    step(task, states.take)
+    task_advance(task, states.take)
 
 
 @transaction.atomic
@@ -273,7 +271,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     access_membership(user, assignment.project, "task.annotate")
     if assignment.status == Assignment.Status.ACTIVE:
         # A sweep may end the lease meanwhile, so the state is asked again by the update itself.
-        if _renew(assignment):
+        if _leases_renew(assignment):
             return assignment
         assignment = access_assignment(user, assignment_id)
     task = task_locked(assignment.task_id)
@@ -282,8 +280,8 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
         raise Conflict(f"you have answered task {task.pk}", code="answered")
     if assignment.status not in states.HOLDING:
         _not_paused(assignment.project)
-        regain(task, assignment)
-    _lease(assignment, routing.OWN_ACTIVE)
+        lease_reacquire(task, assignment)
+    _lease_start(assignment, routing.OWN_ACTIVE)
     ledger_append(
         actor=user, action=Action.TASK_LEASE, object=f"task:{task.pk}",
         touched={"task": [assignment.task_id]},
@@ -292,7 +290,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     return assignment
 
 
-def _renew(assignment: Assignment) -> bool:
+def _leases_renew(assignment: Assignment) -> bool:
     end = lease_end(assignment.project, timezone.now())
     held = Assignment.objects.filter(
         user_id=assignment.user_id, project_id=assignment.project_id, status=Assignment.Status.ACTIVE
@@ -320,7 +318,7 @@ def lease_release(*, assignment_id: int, user: User, leased_at: datetime | None 
         return False
     if leased_at is not None and abs(assignment.leased_at - leased_at) > timedelta(milliseconds=2):
         return False
-    step(task, states.give_back, returned_at=timezone.now())
+    task_advance(task, states.give_back, returned_at=timezone.now())
     Assignment.objects.filter(pk=assignment.pk).update(status=Assignment.Status.EXPIRED, expires_at=timezone.now())
     ledger_append(
         actor=user, action=Action.TASK_RELEASE, object=f"task:{task.pk}",
@@ -330,47 +328,44 @@ def lease_release(*, assignment_id: int, user: User, leased_at: datetime | None 
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class DraftSaved:
-    """What became of a draft. `saved` is False for an older version than the stored one; `held` tells the lease."""
+def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
+    """Free the places of leases that ran out, and of returned work its author did not take up in time.
 
-    saved: bool
-    version: int
-    saved_at: datetime | None
-    held: bool
-    expires_at: datetime
-    message: str = ""
-
-
-def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version: int) -> DraftSaved:
-    """Keep what was typed so far. An older version never overwrites a newer one. Saving renews the lease.
-
-    A lost lease does not lose the draft: it is stored, and `held` is False with a message when the place is taken, or
-    when the person may no longer annotate here.
-    Drafts are not ledgered: they change no task. Raises NotFound, ValidationFailed, and Conflict once answered or
-    withdrawn.
+    Returns how many places were freed. Drafts stay with their assignment.
     """
-    pk = assignment if isinstance(assignment, int) else assignment.pk
-    if not isinstance(draft, list) or len(draft) > MAX_DRAFT_ITEMS:
-        raise ValidationFailed(f"a draft is a result list of at most {MAX_DRAFT_ITEMS} items", field="draft")
-    row = access_assignment(user, pk)
-    if row.task.state == Task.State.WITHDRAWN:
-        raise Conflict(f"task {row.task_id} was withdrawn; its draft is not kept", code="withdrawn")
-    if row.status == Assignment.Status.SUBMITTED:
-        raise Conflict(f"you have answered task {row.task_id}; undo the answer to change it", code="answered")
-    saved = _draft_store(row, draft, version)
-    held, message = True, ""
-    try:
-        row = lease_renew(assignment_id=pk, user=user)
-    except UserError as error:
-        held, message = False, error.message
-    stored = Assignment.objects.values_list("draft_version", "draft_saved_at", "expires_at").get(pk=pk)
-    return DraftSaved(saved=saved, version=stored[0], saved_at=stored[1], held=held, expires_at=stored[2],
-                      message=message)
+    now = timezone.now()
+    ended = Assignment.objects.filter(
+        status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
+    )
+    if project is not None:
+        ended = ended.filter(project=project)
+    due = list(ended.order_by("expires_at").values_list("pk", "task_id")[:limit])
+    freed = 0
+    for start in range(0, len(due), 50):
+        freed += _leases_end(due[start : start + 50])
+    return freed
 
 
-def _draft_store(row: Assignment, draft: list[Any], version: int) -> bool:
-    stored = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
-        status=Assignment.Status.SUBMITTED
-    ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
-    return bool(stored.update(draft=plain_json(draft), draft_version=version, draft_saved_at=timezone.now()))
+@transaction.atomic
+def _leases_end(due: list[tuple[int, int]]) -> int:
+    freed: list[dict[str, int]] = []
+    # Locked rows wait for the next sweep, because a sweep that never waits cannot be part of a deadlock.
+    for pk, task_id in sorted(due, key=lambda row: row[1]):
+        task = Task.objects.select_for_update(of=("self",), skip_locked=True).filter(pk=task_id).first()
+        now = timezone.now()
+        ended = task and Assignment.objects.select_for_update(of=("self",), skip_locked=True).filter(
+            pk=pk, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
+        ).first()
+        if task and ended:
+            Assignment.objects.filter(pk=pk).update(status=Assignment.Status.EXPIRED)
+            # One row out of step must not keep the sweep from all the others.
+            if task.slots_taken > task.submitted_count:
+                task_advance(task, states.give_back, returned_at=now)
+            freed.append({"assignment": pk, "task": task_id})
+    if freed:
+        ledger_append(
+            actor=SYSTEM, action=Action.LEASE_EXPIRE, object="leases",
+            touched={"task": [row["task"] for row in freed]},
+            payload={"ended": freed},
+        )
+    return len(freed)

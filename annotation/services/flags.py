@@ -6,16 +6,13 @@ personal data, so the ledger gets its hash and not the text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.access import access_flag, access_flaggable, access_membership, access_task
+from annotation.access import access_flag, access_flaggable, access_task
 from annotation.domain import routing, states
 from annotation.models import Annotation, Assignment, Flag, Project, Task
-from annotation.services.annotations import annotation_undo, last_answer
-from annotation.services.locking import lease_end, step, task_locked
+from annotation.services.locking import lease_end, task_advance, task_locked
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
@@ -36,7 +33,7 @@ def task_flag(*, task_id: int, user: User, reason: str, comment: str = "") -> Fl
     """
     comment = _comment(reason, comment)
     task = access_flaggable(user, task_id)
-    return _flag(task, user, reason, comment)
+    return _flag_store(task, user, reason, comment)
 
 
 def _comment(reason: str, comment: str) -> str:
@@ -60,14 +57,14 @@ def _text(text: str, field: str) -> str:
 
 
 @transaction.atomic
-def _flag(task: Task, user: User, reason: str, comment: str) -> Flag:
+def _flag_store(task: Task, user: User, reason: str, comment: str) -> Flag:
     task = task_locked(task.pk)
     standing = Flag.objects.filter(task=task, raised_by=user, state=Flag.State.OPEN).first()
     if standing is not None:
         return standing
     held = Assignment.objects.filter(task=task, user=user).exclude(status=Assignment.Status.SUBMITTED).first()
     unanswered = held is not None and held.status in states.HOLDING
-    step(task, lambda slots: states.flag(states.give_back(slots) if unanswered else slots))
+    task_advance(task, lambda slots: states.flag(states.give_back(slots) if unanswered else slots))
     if held is not None:
         Assignment.objects.filter(pk=held.pk).update(status=Assignment.Status.FLAGGED)
     flag = Flag.objects.create(task=task, project_id=task.project_id, raised_by=user, reason=reason, comment=comment)
@@ -94,11 +91,11 @@ def flag_resolve(*, flag_id: int, by: User, decision: str, note: str = "") -> Fl
             f"'{str(decision)[:80]}' is not a decision; there are: {', '.join(DECISIONS)}", field="decision"
         )
     note = _text(note, "note")
-    return _resolve(access_flag(by, flag_id), by, decision, note)
+    return _flags_resolve(access_flag(by, flag_id), by, decision, note)
 
 
 @transaction.atomic
-def _resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
+def _flags_resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
     task = task_locked(flag.task_id)
     flag = Flag.objects.select_related("resolved_by").get(pk=flag.pk)
     if flag.state != Flag.State.OPEN:
@@ -110,12 +107,12 @@ def _resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
     resolved = sorted(standing.values_list("pk", flat=True))
     standing.update(state=DECISIONS[decision], resolved_by=by, resolved_at=timezone.now(), note=note)
     if decision == "return":
-        _resume(task)
+        _task_resume(task)
     else:
         Assignment.objects.filter(task=task, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED]).update(
             status=Assignment.Status.EXPIRED
         )
-        step(task, states.close)
+        task_advance(task, states.close)
     ledger_append(
         actor=by, action=Action(f"flag.{decision}"), object=f"task:{task.pk}",
         touched={"task": [task.pk], "example": [task.example_id]},
@@ -125,9 +122,9 @@ def _resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
     return flag
 
 
-def _resume(task: Task) -> None:
+def _task_resume(task: Task) -> None:
     """Let work on a locked task go on where it was. Who flagged it may get it again; drafts were kept."""
-    step(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
+    task_advance(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
     Assignment.objects.filter(task=task, status=Assignment.Status.FLAGGED).update(status=Assignment.Status.EXPIRED)
 
 
@@ -136,18 +133,18 @@ def task_reopen(*, task_id: int, by: User) -> Task:
 
     Raises NotFound, Forbidden (its reviewers and leads only), and Conflict when it is neither closed nor opened again.
     """
-    return _reopen(access_task(by, task_id, "task.review"), by)
+    return _task_open_again(access_task(by, task_id, "task.review"), by)
 
 
 @transaction.atomic
-def _reopen(task: Task, by: User) -> Task:
+def _task_open_again(task: Task, by: User) -> Task:
     task = task_locked(task.pk)
     if task.state in (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.SETTLED):
         return task
     if task.state != Task.State.CLOSED:
         state = task.get_state_display().lower()
         raise Conflict(f"task {task.pk} is '{state}', not closed; there is nothing to open again")
-    _resume(task)
+    _task_resume(task)
     ledger_append(
         actor=by, action=Action.TASK_REOPEN, object=f"task:{task.pk}",
         touched={"task": [task.pk], "example": [task.example_id]},
@@ -157,36 +154,18 @@ def _reopen(task: Task, by: User) -> Task:
 
 
 # -- undo --------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What was taken back, "answer" or "flag". `assignment` is the task again, None when it is not to be had."""
-
-    kind: str
-    assignment: Assignment | None
-    message: str
-
-
-def work_undo(*, project: Project, user: User) -> Undone:
-    """Take back the last thing one did in the project, an answer or a flag.
-
-    Raises NotFound when there is neither, Conflict when it was decided about.
-    """
-    access_membership(user, project, "task.annotate")
-    flag = _last_flag(project, user)
-    answer = last_answer(project, user)
-    if flag is None or (answer is not None and answer.created_at > flag.created_at):
-        assignment = annotation_undo(project=project, user=user)
-        return Undone("answer", assignment, "Your last answer is yours again; change it and submit.")
-    return _undo(flag, user)
-
-
-def _last_flag(project: Project, user: User) -> Flag | None:
+def last_flag(project: Project, user: User) -> Flag | None:
+    """This person's last flag in the project that was not taken back."""
     gone = [Flag.State.UNDONE, Flag.State.WITHDRAWN]
     return Flag.objects.filter(raised_by=user, project=project).exclude(state__in=gone).order_by("-pk").first()
 
 
 @transaction.atomic
-def _undo(flag: Flag, user: User) -> Undone:
+def flag_undo(*, flag: Flag, user: User) -> tuple[Assignment | None, str]:
+    """Take a flag back. Returns the task's assignment, None when its place is taken, and what to say to the person.
+
+    Raises Conflict when the flag was decided about.
+    """
     task = task_locked(flag.task_id)
     flag = Flag.objects.select_related("resolved_by").get(pk=flag.pk)
     if flag.state != Flag.State.OPEN:
@@ -197,14 +176,14 @@ def _undo(flag: Flag, user: User) -> Undone:
     Flag.objects.filter(pk=flag.pk).update(state=Flag.State.UNDONE, resolved_by=user, resolved_at=timezone.now())
     others = Flag.objects.filter(task=task, state=Flag.State.OPEN).exists()
     if not others:
-        step(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
+        task_advance(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
     assignment = _taken_up(task, user)
     ledger_append(
         actor=user, action=Action.FLAG_UNDO, object=f"task:{task.pk}",
         touched={"task": [task.pk], "example": [task.example_id]},
         payload={"flag": flag.pk, "example": task.example_id, "state": task.state},
     )
-    return Undone("flag", assignment, _undone_words(task, assignment))
+    return assignment, _undone_words(task, assignment)
 
 
 def _taken_up(task: Task, user: User) -> Assignment | None:
@@ -216,7 +195,7 @@ def _taken_up(task: Task, user: User) -> Assignment | None:
         return None
     now, free = timezone.now(), task.available
     if free:
-        step(task, states.take)
+        task_advance(task, states.take)
     assignment.task.refresh_from_db()
     assignment.status = Assignment.Status.ACTIVE if free else Assignment.Status.EXPIRED
     assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now) if free else now

@@ -33,7 +33,7 @@ def slots_of(task: Task) -> Slots:
     return Slots(state=task.state, overlap=task.overlap, taken=task.slots_taken, submitted=task.submitted_count)
 
 
-def step(task: Task, transition: Callable[[Slots], Slots], **extra: Any) -> None:
+def task_advance(task: Task, transition: Callable[[Slots], Slots], **extra: Any) -> None:
     """Take one step of the state machine and store it, with `extra` fields. The task must be locked.
 
     Raises Conflict when the task's state does not allow the step.

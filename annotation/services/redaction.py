@@ -53,7 +53,7 @@ def annotations_search(*, annotation_ids: Iterable[int], detector: Detector | No
     waiting = Annotation.objects.filter(pk__in=list(annotation_ids), searched_at=None).order_by("pk")
     answers = list(waiting.select_related("task__example__capture", "task__example__source"))
     found, failed = _found(answers, detector)
-    stored = _store(found)
+    stored = _spans_store(found)
     if failed is not None:
         raise failed
     return stored
@@ -95,7 +95,7 @@ def _spans(known: Spoken, own: list[redaction.Written], found: list[Any]) -> lis
 
 
 @transaction.atomic
-def _store(found: list[Found]) -> int:
+def _spans_store(found: list[Found]) -> int:
     now, stored = timezone.now(), []
     for answer, spans in found:
         # Another worker may have been first; it found the same.
@@ -157,11 +157,11 @@ def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: i
     annotation = access_annotation(by, annotation_id, "task.review")
     if annotation.author_id == by.pk:
         raise Forbidden("you wrote this yourself; another reviewer or lead has to say what is personal data in it")
-    return _keep(annotation, by, (control, part, start), keep)
+    return _span_mark(annotation, by, (control, part, start), keep)
 
 
 @transaction.atomic
-def _keep(annotation: Annotation, by: User, place: tuple[str, int, int], keep: bool) -> Annotation:
+def _span_mark(annotation: Annotation, by: User, place: tuple[str, int, int], keep: bool) -> Annotation:
     annotation = Annotation.objects.select_for_update(of=("self",)).get(pk=annotation.pk)
     spans = annotation.pii
     span = next((s for s in spans if (s["control"], s["part"], s["start"]) == place), None)

@@ -12,7 +12,7 @@ from annotation.domain import states
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Review, Task
 from annotation.services.annotations import annotation_create, result_validated, suggestion_fields
-from annotation.services.locking import RETURN_HOLD, step, task_locked
+from annotation.services.locking import RETURN_HOLD, task_advance, task_locked
 from flywheel.audit.actions import Action
 from flywheel.audit.domain import payload_hash
 from flywheel.audit.ledger import ledger_append
@@ -43,7 +43,7 @@ def review_settle(
         raise NotFound(f"annotation {annotation_id} does not exist")
     access_membership(reviewer, annotation.project, "task.review")
     result = _fixed(annotation, decision, fixed_result)
-    return _settle(annotation, reviewer, decision, comment, result)
+    return _review_store(annotation, reviewer, decision, comment, result)
 
 
 def _comment(decision: str, comment: str) -> str:
@@ -72,7 +72,7 @@ def _fixed(annotation: Annotation, decision: str, fixed_result: Any) -> list[dic
 
 
 @transaction.atomic
-def _settle(
+def _review_store(
     annotation: Annotation, reviewer: User, decision: str, comment: str, result: list[dict[str, Any]] | None
 ) -> Review:
     task = task_locked(annotation.task_id)
@@ -82,9 +82,9 @@ def _settle(
         raise Forbidden(f"you answered task {task.pk} yourself; another reviewer has to judge it")
     review = Review(annotation=annotation, task=task, reviewer=reviewer, decision=decision, comment=comment)
     if decision == Review.Decision.REJECT:
-        _send_back(task, annotation)
+        _annotation_send_back(task, annotation)
     else:
-        review.fixed_annotation = _choose(task, annotation, reviewer, result)
+        review.fixed_annotation = _task_settle(task, annotation, reviewer, result)
     review.save()
     ledger_append(
         actor=reviewer, action=Action(f"review.{decision}"), object=f"annotation:{annotation.pk}",
@@ -109,9 +109,9 @@ def _in_review(task: Task, annotation: Annotation) -> None:
     raise Conflict(f"task {task.pk} no longer waits for this decision: {who}; go on with the next one", code="decided")
 
 
-def _send_back(task: Task, annotation: Annotation) -> None:
+def _annotation_send_back(task: Task, annotation: Annotation) -> None:
     now = timezone.now()
-    step(task, states.take_back, in_review_at=None)
+    task_advance(task, states.take_back, in_review_at=None)
     Annotation.objects.filter(pk=annotation.pk).update(state=Annotation.State.REJECTED)
     held = Assignment.objects.select_for_update(of=("self",)).get(task=task, user_id=annotation.author_id)
     held.status = Assignment.Status.RETURNED
@@ -122,7 +122,7 @@ def _send_back(task: Task, annotation: Annotation) -> None:
     held.save()
 
 
-def _choose(
+def _task_settle(
     task: Task, annotation: Annotation, reviewer: User, result: list[dict[str, Any]] | None
 ) -> Annotation | None:
     """Settle the task with the answer, or with its fix, which is returned."""
@@ -138,5 +138,5 @@ def _choose(
     Annotation.objects.filter(pk=annotation.pk).update(
         state=Annotation.State.FIXED if fix else Annotation.State.ACCEPTED
     )
-    step(task, states.settle, settled_annotation=fix or annotation, settled_at=timezone.now())
+    task_advance(task, states.settle, settled_annotation=fix or annotation, settled_at=timezone.now())
     return fix

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from annotation.domain import states
 from annotation.models import Annotation, Assignment, Flag, Project, Task
-from annotation.services.locking import step, task_locked
+from annotation.services.locking import task_advance, task_locked
+from annotation.services.suggestions import agent_suggestions_ensure
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.models import Example
@@ -38,7 +39,7 @@ def tasks_make(*, project: Project, limit: int = 1000) -> int:
             return 0
         fresh = _unmade(locked).filter(pk__gt=locked.last_example_id - LOOK_BACK)
         found = list(fresh.order_by("pk").values_list("pk", flat=True)[:limit])
-        return _make(locked, project, found)
+        return _tasks_create(locked, project, found)
 
 
 def tasks_reconcile(*, project: Project) -> int:
@@ -59,7 +60,7 @@ def tasks_reconcile(*, project: Project) -> int:
             found = list(
                 _unmade(locked).filter(pk__gt=after, pk__lte=window[-1]).order_by("pk").values_list("pk", flat=True)
             )
-            made += _make(locked, project, found)
+            made += _tasks_create(locked, project, found)
             after = window[-1]
 
 
@@ -72,12 +73,13 @@ def _unmade(project: Project) -> QuerySet[Example]:
     )
 
 
-def _make(locked: Project, project: Project, example_ids: list[int]) -> int:
+def _tasks_create(locked: Project, project: Project, example_ids: list[int]) -> int:
     if not example_ids:
         return 0
     Task.objects.bulk_create(
         [Task(project=locked, example_id=pk, overlap=locked.overlap) for pk in example_ids], batch_size=1000
     )
+    agent_suggestions_ensure(example_ids=example_ids)
     project.last_example_id = max(locked.last_example_id, example_ids[-1])
     Project.objects.filter(pk=locked.pk).update(last_example_id=project.last_example_id)
     ledger_append(
@@ -86,49 +88,6 @@ def _make(locked: Project, project: Project, example_ids: list[int]) -> int:
         payload={"examples": example_ids, "overlap": locked.overlap},
     )
     return len(example_ids)
-
-
-def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
-    """Free the places of leases that ran out, and of returned work its author did not take up in time.
-
-    Returns how many places were freed. Drafts stay with their assignment.
-    """
-    now = timezone.now()
-    ended = Assignment.objects.filter(
-        status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
-    )
-    if project is not None:
-        ended = ended.filter(project=project)
-    due = list(ended.order_by("expires_at").values_list("pk", "task_id")[:limit])
-    freed = 0
-    for start in range(0, len(due), 50):
-        freed += _sweep_some(due[start : start + 50])
-    return freed
-
-
-@transaction.atomic
-def _sweep_some(due: list[tuple[int, int]]) -> int:
-    freed: list[dict[str, int]] = []
-    # Locked rows wait for the next sweep, because a sweep that never waits cannot be part of a deadlock.
-    for pk, task_id in sorted(due, key=lambda row: row[1]):
-        task = Task.objects.select_for_update(of=("self",), skip_locked=True).filter(pk=task_id).first()
-        now = timezone.now()
-        ended = task and Assignment.objects.select_for_update(of=("self",), skip_locked=True).filter(
-            pk=pk, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
-        ).first()
-        if task and ended:
-            Assignment.objects.filter(pk=pk).update(status=Assignment.Status.EXPIRED)
-            # One row out of step must not keep the sweep from all the others.
-            if task.slots_taken > task.submitted_count:
-                step(task, states.give_back, returned_at=now)
-            freed.append({"assignment": pk, "task": task_id})
-    if freed:
-        ledger_append(
-            actor=SYSTEM, action=Action.LEASE_EXPIRE, object="leases",
-            touched={"task": [row["task"] for row in freed]},
-            payload={"ended": freed},
-        )
-    return len(freed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +117,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withd
         )
         if not todo:
             break
-        changed += _withdraw_some(todo, actor)
+        changed += _tasks_mark_withdrawn(todo, actor)
     reached = list(
         Task.objects.filter(example__provenance_id__in=records).order_by("pk").values_list("pk", flat=True)
     )
@@ -167,7 +126,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withd
 
 
 @transaction.atomic
-def _withdraw_some(task_ids: list[int], actor: Actor) -> int:
+def _tasks_mark_withdrawn(task_ids: list[int], actor: Actor) -> int:
     withdrawn = []
     for task_id in task_ids:
         task = task_locked(task_id)
@@ -178,7 +137,7 @@ def _withdraw_some(task_ids: list[int], actor: Actor) -> int:
             status=Assignment.Status.EXPIRED
         )
         held.update(draft=[], draft_saved_at=None)
-        step(task, states.withdraw)
+        task_advance(task, states.withdraw)
         withdrawn.append(task_id)
     if withdrawn:
         # Nothing is left to decide about them.

@@ -13,7 +13,7 @@ from annotation import access, selectors, services
 from annotation.domain.labels import TaskData
 from annotation.forms import MemberForm, ProjectForm
 from annotation.label_config import DEFAULT, label_config_parse
-from annotation.models import Annotation, Membership, Project, Review, Task
+from annotation.models import Membership, Project, Review, Task
 from annotation.stats import origins_of, people_of, project_numbers, projects_numbers
 from annotation.tables import PROJECTS, TASKS
 from annotation.view_models import answer_view, controls_of, documents_of, guidelines_html
@@ -209,7 +209,7 @@ def task_detail(request: AuthenticatedRequest, slug: str, pk: int) -> HttpRespon
     task = Task.objects.filter(project=project, pk=pk).select_related("example").first()
     if task is None:
         raise NotFound(f"task {pk} is not in '{project.name}'")
-    answers = Annotation.objects.filter(task=task).select_related("author", "suggestion").order_by("pk")
+    answers = task.annotations.select_related("author", "suggestion").order_by("pk")
     return render(request, "annotation/task.html", {
         "project": project, "task": task, "data": selectors.task_data(task.example),
         "answers": [answer_view(answer, project) for answer in answers],

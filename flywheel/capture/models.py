@@ -1,4 +1,4 @@
-"""Sources, raw captures, the examples made of them, and the suggestions on those examples."""
+"""Sources, raw captures, and the examples made of them."""
 
 from __future__ import annotations
 
@@ -162,33 +162,6 @@ class MinHashBand(models.Model):
 
     def __str__(self) -> str:
         return f"{self.example_id}/{self.band}"
-
-
-class Suggestion(models.Model):
-    """A reply offered to the annotator as an editable draft: the agent's own past reply, or a model's."""
-
-    class Origin(models.TextChoices):
-        AGENT = "agent", "The agent's reply"
-        MODEL = "model", "A model's reply"
-
-    example = models.ForeignKey(Example, on_delete=models.CASCADE, related_name="suggestions")
-    origin = models.CharField(max_length=10, choices=Origin)
-    # The model version's name for a model's suggestion, "agent" otherwise. A name and not a foreign key, because the
-    # app of models imports this one.
-    origin_name = models.CharField(max_length=200)
-    text = models.TextField()
-    score = models.FloatField(null=True, blank=True)
-    withdrawn_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["example", "origin", "origin_name"], name="suggestion_once_per_origin")
-        ]
-        indexes = [models.Index(fields=["origin_name", "-id"], name="suggestion_by_origin")]
-
-    def __str__(self) -> str:
-        return f"{self.origin_name} on {self.example_id}"
 
 
 class SourcePull(models.Model):

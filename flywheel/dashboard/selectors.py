@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from annotation.models import Annotation, Assignment, Membership, Project, Task
+from annotation.models import AGENT, Annotation, Assignment, Membership, Project, Task
 from annotation.stats import acceptance_of, origin_scope, person_scope, projects_numbers, suggestions_answered
 from flywheel.core.models import User
 from flywheel.core.permissions import ADMINS
@@ -21,9 +21,6 @@ from flywheel.stats.series import Gauges, gauges_of, gauges_read
 from provenance.access import purpose_and_region
 from provenance.domain.gate import RULES
 from provenance.stats import gate_scope
-
-AGENT = "agent"
-"""The origin of suggestions that are the agents' own replies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db.models import Count, Exists, Min, Model, OuterRef, Q, QuerySet, Subquery
 
-from annotation.models import Project, Review, Task
+from annotation.models import Project, Review, Suggestion, Task
 from annotation.stats import first_answers, project_scope
-from flywheel.capture.models import Capture, Example, Suggestion
+from flywheel.capture.models import Capture, Example
 from flywheel.dashboard.wheel import gauge_name
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs.models import ModelVersion, TrainingRun

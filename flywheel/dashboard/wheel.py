@@ -1,6 +1,7 @@
 """Pure rules of the home pages: the stations of the wheel, their pace, and where the wheel is stuck.
 
-Counting is left to selectors, storing to core's gauges; here numbers become judgements and sentences.
+`flywheel.dashboard.stats` counts into the gauges that are named here; this module turns their values into states and
+sentences, and knows where each station is drawn.
 """
 
 from __future__ import annotations
@@ -172,50 +173,28 @@ def segments(acceptance: Acceptance, width: float) -> list[Segment]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a station stands on the ring: its mark in three shapes, its three lines of words, the arc to the next."""
+    """Where a station is drawn: the centre of its mark, and the first of its three lines of words."""
 
     x: float
     y: float
-    label_x: float
-    name_y: float
-    count_y: float
-    rate_y: float
+    words_x: float
+    words_y: float
     anchor: str
-    square: str
-    triangle: str
-    arc: str
 
 
-def ring(count: int, *, centre_x: float, centre_y: float, radius: float, gap_degrees: float = 7) -> list[Place]:
-    """Places of `count` stations, clockwise from the top, each with the arc that leads to the next."""
-    step = 360 / count
-    return [
-        _place(index * step, step, centre_x=centre_x, centre_y=centre_y, radius=radius, gap=gap_degrees)
-        for index in range(count)
-    ]
-
-
-def _place(angle: float, step: float, *, centre_x: float, centre_y: float, radius: float, gap: float) -> Place:
-    x, y = _polar(centre_x, centre_y, radius, angle)
-    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
-    anchor = "middle" if abs(sine) < 0.1 else "start" if sine > 0 else "end"
-    # Beside the ring three lines of words stand where it curves towards them.
-    label_x, label_y = _polar(centre_x, centre_y, radius + (24 if anchor == "middle" else 36), angle)
-    # Words stand outside the ring: above it at the top, below it at the bottom, beside it elsewhere.
-    name_y = round(label_y - 12 if anchor != "middle" else label_y - 12 - 26 * cosine, 2)
-    start = _polar(centre_x, centre_y, radius, angle + gap)
-    end = _polar(centre_x, centre_y, radius, angle + step - gap)
-    return Place(
-        x, y, label_x, name_y, round(name_y + 25, 2), round(name_y + 43, 2), anchor,
-        square=f"M{round(x - 9, 2)} {round(y - 9, 2)}h18v18h-18z",
-        triangle=f"M{x} {round(y - 12, 2)}l11.5 20h-23z",
-        arc=f"M{start[0]} {start[1]}A{radius} {radius} 0 0 1 {end[0]} {end[1]}",
-    )
-
-
-def _polar(centre_x: float, centre_y: float, radius: float, degrees: float) -> tuple[float, float]:
-    angle = math.radians(degrees - 90)
-    return round(centre_x + radius * math.cos(angle), 2), round(centre_y + radius * math.sin(angle), 2)
+PLACES = (
+    Place(320, 86, 320, 24, "middle"),
+    Place(431.72, 132.28, 457.18, 94.82, "start"),
+    Place(478, 244, 514, 232, "start"),
+    Place(431.72, 355.72, 457.18, 369.18, "start"),
+    Place(320, 402, 320, 440, "middle"),
+    Place(208.28, 355.72, 182.82, 369.18, "end"),
+    Place(162, 244, 126, 232, "end"),
+    Place(208.28, 132.28, 182.82, 94.82, "end"),
+)
+"""Of each station, in units of the picture in templates/dashboard/wheel.html: clockwise from the top, on a ring of
+radius 158 around (320, 244). Words are outside the ring: above it at the top, below it at the bottom, else beside it.
+"""
 
 
 def plural(count: int, noun: str) -> str:

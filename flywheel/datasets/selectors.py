@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
-from django.urls import reverse
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation.domain.labels import LabelConfig, label_of, reply_of
 from annotation.domain.redaction import redacted
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Project, Task
-from flywheel.capture.models import Example
 from flywheel.datasets.models import Snapshot, SnapshotRefusal, SnapshotRow
 from provenance.models import GateVerdict, ProvenanceRecord
 
@@ -135,44 +133,6 @@ def holding(snapshots: QuerySet[Snapshot], subject: UUID) -> QuerySet[Snapshot]:
     return snapshots.filter(pk__in=rows.values("snapshot"), frozen_at__isnull=False)
 
 
-def tasks_holding(subject: UUID) -> QuerySet[Task]:
-    """Tasks about one person's conversations."""
-    return Task.objects.filter(example__provenance__subjects__uid=subject).select_related("project", "example")
-
-
-def rows_holding(subject: UUID) -> QuerySet[SnapshotRow]:
-    """Rows of frozen snapshots made of one person's conversations."""
-    rows = SnapshotRow.objects.filter(record__subjects__uid=subject, snapshot__frozen_at__isnull=False)
-    return rows.select_related("snapshot", "example")
-
-
-def task_shown(task: Task) -> tuple[str, str, str]:
-    """A task in a list: title, what else to say, address."""
-    example = task.example
-    return example.external_id, f"{task.project.name}, {task.get_state_display()}", f"/examples/{example.uid}/"
-
-
-def row_shown(row: SnapshotRow) -> tuple[str, str, str]:
-    """A snapshot's row in a list: title, what else to say, address."""
-    return (
-        f"Leaf {row.leaf_index} of {row.snapshot.name}", f"{row.split}, {row.example.external_id}",
-        reverse("datasets:snapshot_rows", args=[row.snapshot.uid]) + f"?split={row.split}",
-    )
-
-
-REACH_ROWS: dict[str, tuple[Callable[[UUID], QuerySet[Any]], Callable[[Any], tuple[str, str, str]]]] = {
-    "tasks": (tasks_holding, task_shown), "snapshot rows": (rows_holding, row_shown),
-}
-"""What has no list by person elsewhere: the rows, and how each is shown."""
-
-REACH_LISTS: dict[str, Callable[[UUID], str]] = {
-    "snapshots": lambda uid: f"{reverse('datasets:snapshots')}?subject={uid}",
-    "tasks": lambda uid: reverse("provenance:subject_reach", args=[uid, "tasks"]),
-    "snapshot rows": lambda uid: reverse("provenance:subject_reach", args=[uid, "snapshot rows"]),
-}
-"""Where the things of a person that `reach_count` counts are listed."""
-
-
 def records_annotated(purpose: str, region: str) -> QuerySet[ProvenanceRecord]:
     """Records whose example has an annotation; purpose and region make no difference."""
     answers = Annotation.objects.filter(parent=None).exclude(state=Annotation.State.UNDONE)
@@ -196,18 +156,3 @@ STAGES: dict[str, tuple[str, Callable[[str, str], QuerySet[ProvenanceRecord]]]] 
     "ready": ("Settled and cleared", records_ready),
 }
 """Stages of the clearance funnel that lie in annotation: name, title, and the records that got there."""
-
-
-def reach_count(record_ids: list[int]) -> dict[str, int]:
-    """How many examples, tasks and snapshots hold these records."""
-    found = SnapshotRow.objects.filter(record_id__in=record_ids, snapshot__frozen_at__isnull=False).aggregate(
-        snapshots=Count("snapshot", distinct=True), rows=Count("pk")
-    )
-    tasks = Task.objects.filter(example__provenance_id__in=record_ids).count()
-    return {"tasks": tasks, "snapshots": found["snapshots"], "snapshot rows": found["rows"]}
-
-
-def example_link(record_uid: UUID) -> str:
-    """The page of the example made of a provenance record; "" without one."""
-    uid = Example.objects.filter(provenance__uid=record_uid).values_list("uid", flat=True).first()
-    return f"/examples/{uid}/" if uid else ""

@@ -33,11 +33,11 @@ def files_copy(folder: Path) -> Iterator[FileCopied]:
         held = default_storage.exists(name)
         fresh = not held or default_storage.size(name) != size
         if fresh:
-            _store(name, file, replace=held)
+            _file_store(name, file, replace=held)
         yield FileCopied(name, size, fresh)
 
 
-def _store(name: str, file: Path, *, replace: bool) -> None:
+def _file_store(name: str, file: Path, *, replace: bool) -> None:
     if replace:
         # The store would give the second file of this name another one, which no row knows.
         default_storage.delete(name)

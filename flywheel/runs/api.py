@@ -105,7 +105,7 @@ class CancelSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, allow_blank=True, max_length=2000)
 
 
-def _choose(request: AuthenticatedApiRequest) -> dict[str, Any]:
+def _request_read(request: AuthenticatedApiRequest) -> dict[str, Any]:
     """Snapshot, recipe and device that a request names. Raises NotFound."""
     data = RunRequestSerializer(data=request.data)
     data.is_valid(raise_exception=True)
@@ -134,7 +134,7 @@ class Runs(ListAPIView[TrainingRun]):
     @extend_schema(request=RunRequestSerializer, responses={201: RunSerializer})
     def post(self, request: AuthenticatedApiRequest) -> Response:
         """Request a run; it waits for an admin's approval."""
-        run = services.run_request(by=request.user, **_choose(request))
+        run = services.run_request(by=request.user, **_request_read(request))
         return Response(RunSerializer(run).data, status=201)
 
 
@@ -146,7 +146,7 @@ class RunEstimate(APIView):
     @extend_schema(request=RunRequestSerializer, responses={200: dict})
     def post(self, request: AuthenticatedApiRequest) -> Response:
         """Estimate without requesting."""
-        chosen = _choose(request)
+        chosen = _request_read(request)
         chosen.pop("name")
         found = services.run_estimate(**chosen)
         return Response(found.estimate.to_json() | {

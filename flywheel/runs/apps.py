@@ -10,9 +10,8 @@ class RunsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system check of sinks, and what the pages of provenance count and link."""
-        from flywheel.runs import selectors, sinks
-        from provenance import reach
+        """Register the system check of sinks."""
+        # Imported here, because models are not loaded yet when Django imports this module.
+        from flywheel.runs import sinks
 
-        reach.reach_register("runs", selectors.reach_count, selectors.REACH_LISTS)
         checks.register(sinks.sinks_check)

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Count, Max, QuerySet, Sum
-from django.urls import reverse
 from django.utils import timezone
 
 from annotation.domain.suggestions import Acceptance
@@ -222,23 +221,6 @@ def spec_fields(recipe: Recipe) -> dict[str, Any]:
         "tuning": recipe.tuning, "hyperparameters": dict(recipe.hyperparameters),
         "evaluation": dict(recipe.evaluation),
     }
-
-
-# -- what a withdrawal reaches ---------------------------------------------------------------------------------------
-def reach_count(record_ids: list[int]) -> dict[str, int]:
-    """How many runs and models stand on snapshots that hold these records. Two queries."""
-    snapshots = SnapshotRow.objects.filter(record_id__in=record_ids).order_by().values("snapshot")
-    return {
-        "runs": TrainingRun.objects.filter(snapshot__in=snapshots).count(),
-        "models": ModelVersion.objects.filter(run__snapshot__in=snapshots).count(),
-    }
-
-
-REACH_LISTS = {
-    "runs": lambda uid: f"{reverse('runs:runs')}?subject={uid}",
-    "models": lambda uid: f"{reverse('runs:models')}?subject={uid}",
-}
-"""Where the things of a person that `reach_count` counts are listed."""
 
 
 def snapshots_holding(subject: UUID) -> QuerySet[SnapshotRow, Any]:

@@ -68,8 +68,8 @@ NAVIGATION = (
     Entry("Training", "models", "Models", "model", "model.view"),
     Entry("Training", "recipes", "Recipes", "gear", "recipe.view"),
     Entry("Training", "budgets", "Budgets", "budget", "budget.view"),
-    Entry("House", "people", "People", "people", "person.manage"),
-    Entry("House", "jobs", "Jobs", "jobs", "job.view", (LEAD, STEWARD, ADMIN)),
+    Entry("Administration", "people", "People", "people", "person.manage"),
+    Entry("Administration", "jobs", "Jobs", "jobs", "job.view", (LEAD, STEWARD, ADMIN)),
 )
 
 _ENTRIES = {entry.key: entry for entry in NAVIGATION}

@@ -83,7 +83,7 @@ def record_standing(events: Iterable[Event], now: datetime) -> Standing:
     if not past:
         return Standing("ConsentUnknown" if known else "", until=upcoming)
     event = max(past, key=_decides)
-    end = _end(event)
+    end = _event_end(event)
     if event.state in LIVE_STATES and end is not None and end <= now:
         return Standing("ConsentExpired", since=end, until=upcoming)
     return Standing(event.state, since=event.at, until=_earliest(end, upcoming))
@@ -94,7 +94,7 @@ def _decides(event: Event) -> tuple[datetime, bool, float, str]:
     return event.at, event.state not in LIVE_STATES, -ends, event.state
 
 
-def _end(event: Event) -> datetime | None:
+def _event_end(event: Event) -> datetime | None:
     if event.state not in LIVE_STATES or event.validity_seconds is None:
         return None
     # A validity beyond year 9999 cannot be represented; it counts as without end.

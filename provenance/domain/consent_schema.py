@@ -66,7 +66,7 @@ def consent_draft(row: Any) -> ConsentDraft:
     if not isinstance(events, list):
         raise DraftError("events", f"events is {type(events).__name__}; give a list")
     details: dict[str, Any] = {n: _text(row, n, most, default="") for n, most in _TEXTS.items() if row.get(n)}
-    details |= {name: _texts(row, name) for name in _LISTS if row.get(name)}
+    details |= {name: _texts_read(row, name) for name in _LISTS if row.get(name)}
     return ConsentDraft(
         namespace=_text(row, "namespace", 100), subject_ref=_text(row, "subject_ref", 300),
         record_id=_text(row, "record_id", 200), purposes=_purposes(row), lawful_basis=basis,
@@ -124,7 +124,7 @@ def _text(row: Mapping[str, Any], name: str, most: int, *, default: str | None =
     return value
 
 
-def _texts(row: Mapping[str, Any], name: str) -> list[str]:
+def _texts_read(row: Mapping[str, Any], name: str) -> list[str]:
     value = row[name]
     if not isinstance(value, list) or not all(isinstance(v, str) and is_plain(v) for v in value):
         raise DraftError(name, f"{name} is {value!r}; give a list of texts")

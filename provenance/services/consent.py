@@ -48,7 +48,7 @@ def consent_import(*, rows: Iterable[Mapping[str, Any]], by: Actor) -> ConsentRe
     report = ConsentReport()
     drafts = (_draft(row, where=f"row {number}") for number, row in enumerate(rows, start=1))
     for batch in batched(drafts, CHUNK):
-        _import(batch, by, report)
+        _drafts_store(batch, by, report)
     return report
 
 
@@ -58,7 +58,7 @@ def consent_record_add(*, row: Mapping[str, Any], by: Actor) -> tuple[ConsentRec
     Returns the record, and whether any part of it was new.
     """
     draft, report = _draft(row, where="the consent record"), ConsentReport()
-    _import([draft], by, report)
+    _drafts_store([draft], by, report)
     record = ConsentRecord.objects.select_related("subject").get(record_id=draft.record_id)
     return record, bool(report.records or report.events)
 
@@ -70,7 +70,7 @@ def _draft(row: Mapping[str, Any], *, where: str) -> ConsentDraft:
         raise ValidationFailed(f"{where}: {error}", field=error.field) from error
 
 
-def _import(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) -> None:
+def _drafts_store(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) -> None:
     with transaction.atomic():
         subjects = subjects_ensure([(d.namespace, d.subject_ref) for d in drafts])
         before = set(_stored(drafts))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotation import services
 from annotation.models import Membership, Project, Task
-from flywheel.capture.models import Capture, Example, Source, Suggestion
+from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
 from provenance.models import ProvenanceRecord
 
@@ -28,7 +28,7 @@ def make_source(owner: User, name: str = "acme-tickets") -> Source:
 
 
 def make_examples(source: Source, count: int, *, messages: list[dict[str, Any]] | None = None) -> list[Example]:
-    """Examples in bulk, each with capture, provenance record and the agent's suggestion."""
+    """Examples in bulk, each with capture, provenance record and the agent's reply."""
     now, messages = timezone.now(), messages or MESSAGES
     keys = [uuid4().hex for _ in range(count)]
     captures = Capture.objects.bulk_create([
@@ -39,17 +39,12 @@ def make_examples(source: Source, count: int, *, messages: list[dict[str, Any]] 
         ProvenanceRecord(source_system=source.name, source_record_id=key, content_sha256=key, captured_at=now,
                          captured_by="test") for key in keys
     ])
-    examples = Example.objects.bulk_create([
+    return Example.objects.bulk_create([
         Example(source=source, external_id=key, kind="ticket", capture=capture, provenance=record,
                 redacted_subject_line="Leaking kettle", conversation=messages, redacted=messages, context_length=1,
                 text_sha256=key, group_key=key)
         for key, capture, record in zip(keys, captures, records, strict=True)
     ])
-    Suggestion.objects.bulk_create([
-        Suggestion(example=example, origin="agent", origin_name="agent", text=messages[-1]["text"])
-        for example in examples
-    ])
-    return examples
 
 
 @pytest.fixture

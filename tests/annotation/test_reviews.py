@@ -10,8 +10,7 @@ from django.utils import timezone
 from annotation import selectors, services
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
-from annotation.models import Assignment, Review, Task
-from flywheel.capture.models import Suggestion
+from annotation.models import Assignment, Review, Suggestion, Task
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from flywheel.core.models import User
 from flywheel.datasets.selectors import settled_chunks

@@ -11,12 +11,12 @@ from django.utils import timezone
 from annotation import services
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
-from annotation.models import Annotation, Assignment, Membership, Project, Task
+from annotation.models import Annotation, Assignment, Membership, Project, Suggestion, Task
 from annotation.selectors import suggestions_of
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
-from flywheel.capture.models import Suggestion
 from flywheel.core.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from tests.annotation.conftest import MESSAGES
 from tests.sweeps import sweep
 
 pytestmark = pytest.mark.django_db
@@ -389,6 +389,6 @@ def test_in_a_paused_project_a_lease_lasts_on_and_a_lost_one_is_not_taken_anew(p
 
 
 def test_a_blank_suggestion_is_none(project, stock, annotator):
-    task = stock(1)[0]
-    Suggestion.objects.filter(example=task.example).update(text=" \n")
-    assert suggestions_of(task.example_id) == []
+    task = stock(1, messages=[MESSAGES[0], MESSAGES[0] | {"role": "agent", "text": " \n"}])[0]
+    task.example.suggestions.create(origin="model", origin_name="m1", text=" ")
+    assert suggestions_of(task.example) == []

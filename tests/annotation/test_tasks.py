@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from annotation import selectors, services, tasks
-from annotation.models import Annotation, Assignment, Project, Task
+from annotation.models import Annotation, Assignment, Project, Suggestion, Task
 from annotation.stats import origins_of, people_of, project_numbers
 from flywheel.audit.models import LedgerEntry
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.errors import Conflict
 from flywheel.datasets.selectors import settled_chunks
 from flywheel.stats.models import Gauge
@@ -159,7 +159,7 @@ def test_a_model_suggestion_stands_before_the_agents(stock):
     Suggestion.objects.create(example=task.example, origin="model", origin_name="m1", text="model")
     gone = Suggestion.objects.create(example=task.example, origin="model", origin_name="m2", text="gone")
     Suggestion.objects.filter(pk=gone.pk).update(withdrawn_at=timezone.now())
-    assert [s.origin_name for s in selectors.suggestions_of(task.example_id)] == ["m1", "agent"]
+    assert [s.origin_name for s in selectors.suggestions_of(task.example)] == ["m1", "agent"]
 
 
 def test_reviewers_are_spread_over_the_queue(project, stock, annotator, reviewer, lead, answer):

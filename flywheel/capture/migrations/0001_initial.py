@@ -104,19 +104,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Suggestion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('origin', models.CharField(choices=[('agent', "The agent's reply"), ('model', "A model's reply")], max_length=10)),
-                ('origin_name', models.CharField(max_length=200)),
-                ('text', models.TextField()),
-                ('score', models.FloatField(blank=True, null=True)),
-                ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('example', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='suggestions', to='capture.example')),
-            ],
-        ),
-        migrations.CreateModel(
             name='MinHashBand',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -214,13 +201,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='capture',
             constraint=models.UniqueConstraint(fields=('source', 'external_id', 'version'), name='capture_once'),
-        ),
-        migrations.AddIndex(
-            model_name='suggestion',
-            index=models.Index(fields=['origin_name', '-id'], name='suggestion_by_origin'),
-        ),
-        migrations.AddConstraint(
-            model_name='suggestion',
-            constraint=models.UniqueConstraint(fields=('example', 'origin', 'origin_name'), name='suggestion_once_per_origin'),
         ),
     ]

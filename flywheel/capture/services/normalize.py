@@ -1,4 +1,4 @@
-"""Captures into examples: normalised, redacted, with provenance, grouped, and with the agent's reply suggested.
+"""Captures into examples: normalised, redacted, with provenance and grouped.
 
 Any order and any repetition of deliveries gives the same examples: the newest version of an external id counts, and
 its content alone decides which version is newest. A process may be killed at any point: a capture is then either still
@@ -18,8 +18,7 @@ from django.utils import timezone
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
 from flywheel.capture.domain import minhash
-from flywheel.capture.domain.conversation import target_text
-from flywheel.capture.models import Capture, Example, Source, Suggestion
+from flywheel.capture.models import Capture, Example, Source
 from flywheel.capture.services.dedup import GroupChange, examples_comparable, examples_regroup, grouping_lock
 from flywheel.capture.services.ingest import PROCESS_KIND
 from flywheel.capture.services.prepare import Draft, Prepared, error_reason, prepare
@@ -35,7 +34,6 @@ from provenance.services import records_storing
 log = logging.getLogger(__name__)
 
 BATCH = 200
-AGENT = "agent"
 CONTENT_ERRORS = (DataError, IntegrityError, ValueError, TypeError, ArithmeticError, LookupError)
 """Errors that the content causes and that come back however often it is stored. A lost connection is not among them."""
 
@@ -144,7 +142,6 @@ def _batch_store(prepared: Prepared) -> None:
         new, changes = _examples_save(drafts, held, records)
         examples_regroup(new=new, changed=changes)
         examples = new + [change.example for change in changes]
-        _replies_suggest(drafts, examples)
     counted = {d.capture.pk for d in drafts}
     unread = [(capture, reason) for capture, reason in prepared.dead if capture.pk in mine]
     now = timezone.now()
@@ -256,23 +253,3 @@ def _example_fill(example: Example, draft: Draft) -> GroupChange:
     if regroup:
         example.group_key, example.duplicate_of_id = example.uid.hex, None
     return GroupChange(example=example, left_group=left_group, regroup=regroup)
-
-
-def _replies_suggest(drafts: list[Draft], examples: list[Example]) -> None:
-    by_uid = {example.uid: example for example in examples}
-    offered, without = [], []
-    for draft in drafts:
-        example = by_uid[draft.uid]
-        text = target_text(example.redacted, example.context_length)
-        if text:
-            offered.append(Suggestion(example=example, origin=Suggestion.Origin.AGENT, origin_name=AGENT, text=text))
-        else:
-            without.append(example.pk)
-    # A newer version updates the suggestion in place, because annotations may refer to its row.
-    Suggestion.objects.bulk_create(
-        offered, update_conflicts=True, unique_fields=["example", "origin", "origin_name"],
-        update_fields=["text", "withdrawn_at"],
-    )
-    Suggestion.objects.filter(example_id__in=without, origin=Suggestion.Origin.AGENT, withdrawn_at=None).update(
-        withdrawn_at=timezone.now()
-    )

@@ -137,7 +137,6 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
     found = selectors.wheel_now()
     opened = selectors.models_open_to(request.user, [row.model_id for row in found.generations if row.model_id])
-    places = wheel.ring(len(found.stations), centre_x=320, centre_y=244, radius=158)
     project = selectors.sole_project(request.user)
 
     def url(links: dict[str, tuple[str, str]], station: str) -> str:
@@ -153,7 +152,7 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
         "ring": [
             {"station": station, "place": place, "url": url(STATION_LINKS, station.kind.key),
              "waiting_url": url(WAITING_LINKS, station.kind.key)}
-            for station, place in zip(found.stations, places, strict=True)
+            for station, place in zip(found.stations, wheel.PLACES, strict=True)
         ],
         "acceptance": [
             {

@@ -21,7 +21,8 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from annotation.domain.quality import quality_reasons_of
+from annotation.domain.quality import quality_fault
+from annotation.quality_text import reasons_of
 from annotation.services import project_search
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
@@ -216,7 +217,7 @@ def _row_of(build: Build, item: Settled, facts: RecordFacts) -> Spooled | None:
 def _refusal_reasons(item: Settled, row: Spooled | None, judged: Verdict) -> list[dict[str, str]]:
     reasons = [
         {"rule": r.rule, "value": r.value, "fix": r.fix}
-        for r in quality_reasons_of(state="settled", reply=item.reply, searched=item.searched)
+        for r in reasons_of(quality_fault(state="settled", reply=item.reply, searched=item.searched))
     ]
     if not item.active:
         reasons.append({"rule": "example_withdrawn", "value": "withdrawn or erased", "fix": "nothing brings it back"})

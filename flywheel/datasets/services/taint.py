@@ -46,7 +46,7 @@ def snapshots_withdraw(
     rows = tainted = 0
     for batch in batched(record_ids):
         with transaction.atomic():
-            held = _held(batch, purposes)
+            held = _snapshots_holding(batch, purposes)
             # Locked in one order, so that two walks never wait for each other.
             for snapshot in Snapshot.objects.select_for_update().filter(pk__in=held).order_by("pk"):
                 rows += SnapshotRow.objects.filter(snapshot=snapshot, record_id__in=batch).count()
@@ -64,7 +64,7 @@ def snapshots_withdraw(
     return SnapshotsReached(list(reached.values()), rows, tainted)
 
 
-def _held(record_ids: list[int], purposes: Sequence[str] | None) -> list[int]:
+def _snapshots_holding(record_ids: list[int], purposes: Sequence[str] | None) -> list[int]:
     rows = SnapshotRow.objects.filter(
         record_id__in=record_ids, snapshot__status__in=[Status.FROZEN, Status.TAINTED]
     )

@@ -16,8 +16,9 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from annotation import services as annotation
-from annotation.models import Project, Task
-from flywheel.capture.models import Capture, Example, Suggestion
+from annotation.models import Project, Suggestion, Task
+from annotation.selectors import suggestions_of
+from flywheel.capture.models import Capture, Example
 from flywheel.capture.services import process_captures
 from flywheel.core.errors import Conflict
 from flywheel.datasets.models import Snapshot
@@ -133,7 +134,8 @@ def _answer(assignment: Any, answer: Answer) -> bool:
     if answer.skip:
         annotation.task_skip(assignment_id=assignment.pk, user=person("annotator"), reason=answer.skip)
         return False
-    suggestion = assignment.task.example.suggestions.filter(origin=Suggestion.Origin.AGENT).first()
+    offered = suggestions_of(assignment.task.example)
+    suggestion = next((one for one in offered if one.origin == Suggestion.Origin.AGENT), None)
     made = annotation.annotation_submit(
         assignment_id=assignment.pk, user=person("annotator"), suggestion_id=suggestion.pk if suggestion else None,
         result=[

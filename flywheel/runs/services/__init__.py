@@ -46,7 +46,6 @@ from flywheel.runs.services.withdrawal import (
     model_decide,
     models_withdraw,
     runs_withdraw,
-    suggestions_withdraw,
     withdrawal_walk,
 )
 from flywheel.runs.services.worker_events import run_complete, run_report
@@ -58,5 +57,5 @@ __all__ = [
     "models_withdraw", "problems_of", "provider_set", "recipe_create", "remote_job_cancel", "remote_jobs_sweep",
     "run_approve", "run_complete", "run_estimate", "run_report", "run_request", "runs_withdraw", "snapshot_files",
     "suggestions_complete", "suggestions_continue", "suggestions_prepare", "suggestions_publish",
-    "suggestions_withdraw", "withdrawal_walk",
+    "withdrawal_walk",
 ]

@@ -18,10 +18,11 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.models import Task
+from annotation.models import Suggestion, Task
+from annotation.services import model_suggestions_add
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.actors import SYSTEM, Actor, person_of
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, ValidationFailed
@@ -228,12 +229,9 @@ def _attach(batch: SuggestionBatch) -> int:
         chunk = dict(pairs)
         # Examples that were withdrawn, or annotated, while the model answered get nothing.
         waiting = set(_tasks(batch.model, 0).filter(example__in=list(chunk)).values_list("example_id", flat=True))
-        rows = [
-            Suggestion(example_id=pk, origin=Suggestion.Origin.MODEL, origin_name=batch.model.name, text=text)
-            for pk, text in chunk.items() if pk in waiting
-        ]
-        Suggestion.objects.bulk_create(rows, ignore_conflicts=True)
-        made += len(rows)
+        texts = {pk: text for pk, text in chunk.items() if pk in waiting}
+        model_suggestions_add(model_name=batch.model.name, texts=texts)
+        made += len(texts)
     return made
 
 

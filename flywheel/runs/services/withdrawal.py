@@ -13,10 +13,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from annotation.services import tasks_withdraw
+from annotation.services import suggestions_withdraw, tasks_withdraw
 from flywheel.audit.actions import Action
 from flywheel.audit.ledger import ledger_append
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.actors import SystemActor
 from flywheel.core.batching import batched
 from flywheel.core.errors import Conflict, NotFound, ValidationFailed
@@ -33,7 +33,6 @@ from provenance.services import withdrawal_complete, withdrawal_receipt_add
 
 ACTOR = SystemActor("withdrawal")
 TAINTED = "consent to rows of its snapshot was withdrawn"
-CHUNK = 500
 WALK_STEPS = 9
 """Steps of one walk, for its progress."""
 
@@ -88,7 +87,9 @@ def _steps(records: list[int], purposes: Sequence[str]) -> Iterable[tuple[str, C
     # Once more: a run that was requested, or a model that was finished, just before its snapshot was tainted.
     yield "runs", reach_runs
     yield "models", reach_models
-    yield "suggestions", lambda: {"suggestions": suggestions_withdraw(model_names=models, record_ids=spent)}
+    yield "suggestions", lambda: {
+        "suggestions": suggestions_withdraw(model_names=models, record_ids=spent, actor=ACTOR)
+    }
     yield "tasks", lambda: tasks_withdraw(record_ids=spent, actor=ACTOR).receipt()
     yield "examples", lambda: {"examples": examples_withdraw(spent)}
 
@@ -177,33 +178,6 @@ def model_decide(*, model: ModelVersion, decision: str, reason: str, by: User) -
             },
         )
     return locked
-
-
-def suggestions_withdraw(*, model_names: Sequence[str], record_ids: Sequence[int]) -> int:
-    """Take back suggestions that these models made, and any on these records' examples. Returns how many there are."""
-    reached = 0
-    for name in model_names:
-        made = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, origin_name=name)
-        _take_back(made, f"model:{name}")
-        reached += made.count()
-    for batch in batched(record_ids):
-        held = Suggestion.objects.filter(example__provenance_id__in=batch)
-        _take_back(held, "examples")
-        reached += held.exclude(origin=Suggestion.Origin.MODEL, origin_name__in=model_names).count()
-    return reached
-
-
-def _take_back(rows: QuerySet[Suggestion], of: str) -> None:
-    """In steps, each one ledgered."""
-    while found := list(rows.filter(withdrawn_at=None).order_by("pk").values_list("pk", "example_id")[:CHUNK]):
-        taken = [pk for pk, _ in found]
-        with transaction.atomic():
-            Suggestion.objects.filter(pk__in=taken, withdrawn_at=None).update(withdrawn_at=timezone.now())
-            ledger_append(
-                actor=ACTOR, action=Action.SUGGESTION_WITHDRAW, object=of,
-                touched={"example": [example for _, example in found]},
-                payload={"suggestions": taken},
-            )
 
 
 def examples_withdraw(record_ids: Sequence[int]) -> list[str]:

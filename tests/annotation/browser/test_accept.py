@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation import services
-from annotation.models import Annotation, Assignment
-from flywheel.capture.models import Suggestion
+from annotation.models import Annotation, Assignment, Suggestion
 from tests.annotation.browser.conftest import shown
 from tests.annotation.conftest import make_examples
 

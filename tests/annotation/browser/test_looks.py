@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation import services
-from annotation.models import Annotation, Project
-from flywheel.capture.models import Example, Suggestion
+from annotation.models import Annotation, Project, Suggestion
+from flywheel.capture.models import Example
 from tests.annotation.browser.test_controls import EVERYTHING
 from tests.annotation.conftest import make_examples
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.domain.quality import quality_reasons_of
+from annotation.domain.quality import Fault, quality_fault
 from annotation.domain.routing import reviewer_offset, why_of
 from annotation.domain.suggestions import DIFF_LIMIT, edit_distance, suggestion_use, word_diff
+from annotation.models import Task
+from annotation.quality_text import REASONS, reasons_of
 
 
 @pytest.mark.parametrize(("suggestion", "answer", "use"), [
@@ -76,4 +78,12 @@ def test_reviewers_start_at_different_places():
     ("settled", None, []),
 ])
 def test_only_a_settled_answer_with_a_reply_is_good(state, reply, rules):
-    assert [reason.rule for reason in quality_reasons_of(state=state, reply=reply)] == rules
+    assert [reason.rule for reason in reasons_of(quality_fault(state=state, reply=reply))] == rules
+
+
+def test_every_fault_has_its_sentences():
+    assert set(REASONS) == set(Fault)
+    assert quality_fault(state="settled", reply="Hello", searched=False) is Fault.NOT_SEARCHED
+    assert {state for state in Task.State.values if quality_fault(state=state, reply=None)} == {
+        "open", "in_review", "flagged", "closed", "withdrawn"
+    }

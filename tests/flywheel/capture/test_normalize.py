@@ -15,7 +15,8 @@ from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.capture import services, tasks
 from flywheel.capture.domain import minhash
-from flywheel.capture.models import Capture, Example, MinHashBand, Suggestion
+from flywheel.capture.domain.conversation import target_text
+from flywheel.capture.models import Capture, Example, MinHashBand
 from flywheel.capture.services import normalize
 from flywheel.core.errors import Conflict
 from flywheel.work.jobs import jobs_drain
@@ -38,7 +39,6 @@ def deliver(source, *payloads):
 
 def state():
     """Everything that must not depend on the order of deliveries."""
-    suggestions = dict(Suggestion.objects.filter(withdrawn_at=None).values_list("example__uid", "text"))
     return {
         e.uid: (
             e.conversation,
@@ -51,7 +51,7 @@ def state():
             e.occurred_at,
             e.duplicate_of.uid if e.duplicate_of else None,
             e.capture.version,
-            suggestions.get(e.uid),
+            target_text(e.redacted, e.context_length),
             e.provenance.content_sha256,
             sorted(s.external_ref for s in e.provenance.subjects.all()),
         )
@@ -85,8 +85,7 @@ def test_a_ticket_becomes_an_example(source):
     }
     assert (example.label, example.tags, example.language, example.context_length) == ("returns", ["a"], "en", 1)
     assert example.group_key == example.uid.hex
-    suggestion = Suggestion.objects.get()
-    assert (suggestion.origin, suggestion.text) == ("agent", "Dear <PERSON_1>, done.")
+    assert target_text(example.redacted, example.context_length) == "Dear <PERSON_1>, done."
     assert Capture.objects.get().status == "processed"
 
 
@@ -119,10 +118,10 @@ def test_a_call_becomes_an_example_too(source):
     assert (example.kind, len(example.redacted), example.context_length) == ("call", 3, 2)
 
 
-def test_a_conversation_that_ends_with_the_customer_has_no_suggestion(source):
+def test_a_conversation_that_ends_with_the_customer_has_no_reply(source):
     deliver(source, ticket("T-1", "Hello?"))
-    assert Example.objects.get().context_length == 1
-    assert not Suggestion.objects.exists()
+    example = Example.objects.get()
+    assert (example.context_length, target_text(example.redacted, example.context_length)) == (1, "")
 
 
 def test_a_newer_version_changes_the_example_and_an_older_one_does_not(source):
@@ -131,9 +130,8 @@ def test_a_newer_version_changes_the_example_and_an_older_one_does_not(source):
     assert Example.objects.get().redacted[1]["text"] == "New answer"
     deliver(source, ticket("T-1", "Question", "Newest answer", "But wait", version="3"))
     assert Example.objects.get().context_length == 3
-    assert Suggestion.objects.get().withdrawn_at is not None
     deliver(source, ticket("T-1", "Question", "Last answer", version="4"))
-    assert (Suggestion.objects.get().text, Suggestion.objects.get().withdrawn_at) == ("Last answer", None)
+    assert Example.objects.get().redacted[1]["text"] == "Last answer"
 
 
 def test_the_raw_payload_is_kept_as_it_came(source):
@@ -283,7 +281,7 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_twice(source, monkeypa
     def kill(*args, **kwargs):
         raise Killed
 
-    for step in ("records_storing", "_examples_save", "examples_regroup", "_replies_suggest", "ledger_append"):
+    for step in ("records_storing", "_examples_save", "examples_regroup", "ledger_append"):
         with monkeypatch.context() as patch:
             patch.setattr(normalize, step, kill)
             with pytest.raises(Killed), transaction.atomic():

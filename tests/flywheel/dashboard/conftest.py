@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from annotation.label_config import DEFAULT
-from annotation.models import Annotation, Membership, Project, Review, Task
-from flywheel.capture.models import Capture, Example, Source, Suggestion
+from annotation.models import Annotation, Membership, Project, Review, Suggestion, Task
+from flywheel.capture.models import Capture, Example, Source
 from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs.models import Device, ModelVersion, Recipe, TrainingRun

@@ -85,9 +85,12 @@ def test_an_unanswered_model_has_no_bar() -> None:
 
 
 def test_the_ring_starts_at_the_top_and_runs_clockwise() -> None:
-    places = wheel.ring(4, centre_x=100, centre_y=100, radius=50)
-    assert [(p.x, p.y) for p in places] == [(100, 50), (150, 100), (100, 150), (50, 100)]
-    assert [p.anchor for p in places] == ["middle", "start", "middle", "end"]
+    assert len(wheel.PLACES) == len(wheel.STATIONS)
+    for index, place in enumerate(wheel.PLACES):
+        angle = math.radians(360 / len(wheel.STATIONS) * index - 90)
+        assert (place.x, place.y) == pytest.approx(
+            (320 + 158 * math.cos(angle), 244 + 158 * math.sin(angle)), abs=0.01
+        )
 
 
 @pytest.mark.parametrize(

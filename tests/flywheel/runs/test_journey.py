@@ -9,8 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from annotation.models import Project
-from flywheel.capture.models import Suggestion
+from annotation.models import Project, Suggestion
 from flywheel.core.models import User
 from flywheel.runs import services
 from flywheel.runs.models import ModelVersion, TrainingRun

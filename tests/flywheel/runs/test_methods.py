@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from annotation.models import Task
+from annotation.models import Suggestion, Task
 from flywheel.audit.ledger import ledger_verify
-from flywheel.capture.models import Suggestion
 from flywheel.core.models import User
 from flywheel.datasets.models import Snapshot
 from flywheel.runs import services

@@ -12,9 +12,9 @@ from django.test import Client
 from annotation import services as annotation
 from annotation.domain.labels import result_build
 from annotation.label_config import label_config_of
-from annotation.models import Membership, Project, Task
+from annotation.models import Membership, Project, Suggestion, Task
 from flywheel.audit.ledger import ledger_verify
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
 from flywheel.dashboard.selectors import wheel_now

@@ -9,19 +9,19 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models import Task
+from annotation.models import Suggestion, Task
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
-from flywheel.capture.models import Example, Suggestion
+from flywheel.capture.models import Example
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
+from flywheel.dashboard import reach
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.services import snapshots_withdraw
-from flywheel.runs import selectors, services
+from flywheel.runs import services
 from flywheel.runs.models import Budget, ModelVersion, SuggestionBatch, TrainingRun
 from flywheel.runs.services.leases import LeaseLost
 from flywheel.work.jobs import jobs_drain
-from provenance import reach
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
 from tests.conftest import TESTER
@@ -365,7 +365,7 @@ def test_the_preview_counts_runs_and_models_and_each_count_opens_into_as_many(
     builders.requested(lead, of=champion.run.snapshot, where=champion.project)
     builders.requested(lead, of=builders.snapshot(champion.project, lead), where=champion.project)
     client = client_of(steward)
-    page = client.get(reverse("provenance:subject_withdraw", args=[subject.uid]))
+    page = client.get(reverse("dashboard:subject_withdraw", args=[subject.uid]))
     reached = {item.name: item for item in page.context["preview"].reached}
     assert {n: reached[n].count for n in ("snapshots", "runs", "models")} == {"snapshots": 1, "runs": 2, "models": 1}
     assert (reached["tasks"].count, reached["snapshot rows"].count) == (1, 1)
@@ -381,20 +381,19 @@ def test_a_person_of_many_records_is_previewed_in_bounded_work(
     champion: ModelVersion, lead: User, client_of: ClientOf, steward: User, monkeypatch: pytest.MonkeyPatch,
     django_assert_max_num_queries: Any,
 ) -> None:
-    monkeypatch.setattr("provenance.reach.MAX_RECORDS", 2)
-    monkeypatch.setattr("provenance.selectors.MAX_RECORDS", 2)
+    monkeypatch.setattr(reach, "MAX_RECORDS", 2)
     asked: list[int] = []
-    real = selectors.reach_count
+    real = reach.runs_count
 
     def counted(records: list[int]) -> dict[str, int]:
         asked.append(len(records))
         return real(records)
 
-    monkeypatch.setitem(reach._counters, "runs", (counted, {}))
+    monkeypatch.setattr(reach, "runs_count", counted)
     for leaf in range(3):
         subject = person_in(champion.run.snapshot, leaf)
     client = client_of(steward)
-    url = reverse("provenance:subject_withdraw", args=[subject.uid])
+    url = reverse("dashboard:subject_withdraw", args=[subject.uid])
     client.get(url)
     with django_assert_max_num_queries(14):
         page = client.get(url)

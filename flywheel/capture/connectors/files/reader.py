@@ -322,7 +322,7 @@ class _Table:
         """The next row's cells, or why it has none; None at the end."""
         used: list[_Line] = []
         try:
-            cells = next(csv.reader(self._texts(used), delimiter=self._delimiter, strict=True), None)
+            cells = next(csv.reader(self._record_lines(used), delimiter=self._delimiter, strict=True), None)
         except csv.Error as error:
             self._again.extendleft(reversed(used[1:]))
             return used[0].number, BadPayload(f"this is not CSV: {error}; is a quote not closed here?")
@@ -331,7 +331,7 @@ class _Table:
         fault = next((line.fault for line in used if line.fault), None)
         return used[0].number, fault or cells
 
-    def _texts(self, used: list[_Line]) -> Iterator[str]:
+    def _record_lines(self, used: list[_Line]) -> Iterator[str]:
         size = 0
         while line := self._again.popleft() if self._again else next(self._lines, None):
             used.append(line)

@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self.stderr.write(f"base model {model} …")
         base_model_ensure(model)
         with web_and_trainer(Path(settings.VAR_DIR), claimed=int(os.environ[CLAIM])) as alive:
-            console = Console(bar=stop.bar, say=_say, alive=alive)
+            console = Console(bar=stop.bar, say=_line_print, alive=alive)
             turn(material=material, planned=planned, recipe_name=RECIPES[model], console=console, report=report)
             stop.check()
 
@@ -86,7 +86,7 @@ class Command(BaseCommand):
             raise CommandError("the database at DATABASE_URL already holds captures; give the demo an empty one")
 
 
-def _say(line: str) -> None:
+def _line_print(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         defaults_ensure(by=prepare.person("admin"))
         for model in options["model"] or [prepare.TINY_MODEL, prepare.REAL_MODEL]:
             self._base_model(model)
-        self._say(passwords, as_json=options["json"])
+        self._passwords_print(passwords, as_json=options["json"])
 
     @staticmethod
     def _port(port: int) -> None:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         except RuntimeError as error:
             raise CommandError(str(error)) from error
 
-    def _say(self, passwords: dict[str, str], *, as_json: bool) -> None:
+    def _passwords_print(self, passwords: dict[str, str], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"passwords": passwords}))
             return

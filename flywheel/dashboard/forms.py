@@ -1,4 +1,4 @@
-"""Forms of the steward's pages. They check shape only; services validate."""
+"""Forms of the pages. They check shape only; services validate."""
 
 from __future__ import annotations
 
