@@ -1,6 +1,8 @@
 import { define } from "../annotation-controls.js";
+import { get } from "../dom.js";
 
-const field = (element) => element.querySelector("input");
+/** @param {HTMLElement} element */
+const field = (element) => get(element, "input", HTMLInputElement);
 
 define("number", {
   // What is not a number is sent as it is, so that the server can say what is wrong with it.
