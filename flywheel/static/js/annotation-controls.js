@@ -5,9 +5,10 @@ import { all, get } from "./dom.js";
 /** @typedef {Record<string, unknown>} Body the `value` of one item of a result list */
 /** @typedef {{ root: ParentNode, changed: () => void }} Page where the documents are, and what to call after a change */
 /**
+ * @template {Body} B
  * @typedef {object} Definition for the element of one control
- * @property {(element: HTMLElement) => Body[]} read its result bodies, [] when it is not answered
- * @property {(element: HTMLElement, bodies: any[]) => void} write put bodies back, [] for none
+ * @property {(element: HTMLElement) => B[]} read its result bodies, [] when it is not answered
+ * @property {(element: HTMLElement, bodies: B[]) => void} write put bodies back, [] for none
  * @property {(element: HTMLElement) => boolean} touched whether something was answered before the scripts were there
  * @property {(element: HTMLElement) => void} [clear] take the answer away; the control's [data-clear] button is shown
  *   while there is one
@@ -15,13 +16,14 @@ import { all, get } from "./dom.js";
  *   called again for the same page
  */
 
-/** @type {Map<string, Definition>} */
+/** @type {Map<string, Definition<any>>} each control has bodies of another shape */
 const definitions = new Map();
 
 /**
  * Add a control.
+ * @template {Body} B
  * @param {string} type
- * @param {Definition} definition
+ * @param {Definition<B>} definition
  */
 export function define(type, definition) {
   definitions.set(type, definition);

@@ -128,7 +128,12 @@ export async function send(url, { method = "POST", body, by = "workbench", keepa
  */
 export async function post(url, body, { keepalive = false } = {}) {
   const answer = await send(url, { body: JSON.stringify(body), keepalive });
-  return JSON.parse(answer.text);
+  try {
+    return JSON.parse(answer.text);
+  } catch {
+    // Something between this page and the server has answered instead of it.
+    throw new Refusal("The answer is not the server's; reload the page.", { status: answer.status });
+  }
 }
 
 /**
