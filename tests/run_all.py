@@ -58,7 +58,11 @@ def _run(name: str, command: list[str], tally: Tally, env: dict[str, str] | None
 
 
 def _count(lines: list[str], tally: Tally) -> None:
-    """Add what pytest's closing line counts."""
+    """Add what the closing lines of pytest, or of Node's test runner, count."""
+    # Node's runner repeats what failed after its counts, so these may be anywhere.
+    for word, n in re.findall(r"^ℹ (pass|fail|skipped) (\d+)$", "".join(lines), re.MULTILINE):
+        name = {"pass": "passed", "fail": "failed"}.get(word, word)
+        setattr(tally, name, getattr(tally, name) + int(n))
     for line in reversed(lines[-5:]):
         found = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", line)}
         if found:
@@ -70,6 +74,11 @@ def _count(lines: list[str], tally: Tally) -> None:
 
 def _tool(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
+
+
+def _node(*args: str) -> list[str]:
+    """A command of the environment's own Node; npm's links need one on the path."""
+    return [_tool("node"), *args]
 
 
 def lint(tally: Tally) -> None:
@@ -84,6 +93,9 @@ def lint(tally: Tally) -> None:
     }
     _run("ruff", [_tool("ruff"), "check", "."], tally)
     _run("mypy", [_tool("mypy"), "flywheel", "annotation", "provenance", "training"], tally)
+    _run("biome", _node("node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings"), tally)
+    for project in ("tsconfig.json", "tsconfig.logic.json"):
+        _run(f"types of scripts, {project}", _node("node_modules/typescript/bin/tsc", "--project", project), tally)
     _run("import contracts", [_tool("lint-imports")], tally)
     _run("templates", [_tool("djlint"), "--lint", "--quiet", "templates"], tally)
     rules = "{extends: relaxed, rules: {line-length: {max: 120}}}"
@@ -99,6 +111,7 @@ def _pytest(*args: str) -> list[str]:
 
 def unit(tally: Tally) -> None:
     """Everything that needs no database, process, model or browser."""
+    _run("unit tests of scripts", _node("--test", "--test-reporter=spec", "tests/js/*.test.js"), tally)
     _run("unit tests", _pytest(*UNIT_WORKERS, "-m", UNIT, "tests"), tally)
 
 

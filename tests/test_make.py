@@ -14,7 +14,7 @@ import pytest
 
 from tests.stack import ROOT
 
-INSTALLED = ("-o", ".venv/.run-installed", "-o", "node_modules/.installed")
+INSTALLED = ("-o", ".venv/.run-installed", "-o", "node_modules/.installed", "-o", "node_modules/.dev-installed")
 SAY = '#!/bin/sh\necho "{name} port=$PORT url=$FLYWHEEL_URL" "$@"\nexit {code}\n'
 
 
@@ -46,6 +46,15 @@ def test_run_tells_every_process_the_same_port_and_address(programs: Path) -> No
     assert "--port=8000" in lines[0]
     assert lines[1] == "Flywheel is starting on http://127.0.0.1:8000 (Ctrl-C stops everything)"
     assert lines[2].startswith("honcho port=8000 url=http://127.0.0.1:8000 ")
+
+
+def test_run_installs_no_front_end_package_that_only_checks_need(programs: Path) -> None:
+    new = ("-n", "-W", "package-lock.json", "-o", ".venv/.run-installed", "-o", ".venv/.dev-installed")
+    for target, omits in (("setup", True), ("setup-dev", False)):
+        done = subprocess.run(["make", *new, f"BIN={programs}", target], cwd=ROOT, capture_output=True, text=True,
+                              check=True)
+        (command,) = [line for line in done.stdout.splitlines() if "npm ci" in line]
+        assert ("--omit=dev" in command) is omits
 
 
 def test_run_takes_another_port_from_the_command_line_or_the_environment(programs: Path) -> None:

@@ -33,6 +33,11 @@ class AuthenticatedApiRequest(Request):
     user: User  # type: ignore[assignment]
 
 
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether a script of a page (`fragments.js`) asks for a part of that page instead of the whole."""
+    return request.headers.get("X-Requested-With") == "fragment"
+
+
 P = ParamSpec("P")
 Page = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 PrivatePage = Callable[Concatenate[AuthenticatedRequest, P], HttpResponseBase]

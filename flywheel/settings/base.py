@@ -53,7 +53,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "drf_spectacular",
-    "django_htmx",
     "csp",
 ]
 
@@ -69,7 +68,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
     "flywheel.core.middleware.UserErrorMiddleware",
 ]
 
@@ -158,11 +156,10 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("FLYWHEEL_STATIC_ROOT", default=str(VAR_DIR / "static")))
-STATICFILES_DIRS: list[Any] = [BASE_DIR / "flywheel" / "static"] + [
-    (f"vendor/{name}", BASE_DIR / "node_modules" / path)
-    for name, path in (("htmx", "htmx.org/dist"), ("uplot", "uplot/dist"))
-    if (BASE_DIR / "node_modules" / path).is_dir()
-]
+UPLOT = BASE_DIR / "node_modules" / "uplot" / "dist"
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "flywheel" / "static"]
+if UPLOT.is_dir():
+    STATICFILES_DIRS.append(("vendor/uplot", UPLOT))
 STORAGES: dict[str, Any] = {
     "default": file_storage(env, VAR_DIR / "files"),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.core.errors import NotFound
-from flywheel.core.http import AuthenticatedRequest, permitted
+from flywheel.core.http import AuthenticatedRequest, is_fragment, permitted
 from flywheel.core.paging import keyset_page
 from flywheel.dashboard import access
 from flywheel.work.jobs import job_cancel
@@ -47,9 +47,9 @@ def _job(request: AuthenticatedRequest, uid: UUID) -> Job:
 @permitted("job.view")
 @require_GET
 def row(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
-    """One job: its row alone for HTMX, a page otherwise."""
+    """One job: its row alone for a list that refreshes itself, a page otherwise."""
     job = _job(request, uid)
-    template = "components/job.html" if request.headers.get("HX-Request") else "dashboard/job.html"
+    template = "components/job.html" if is_fragment(request) else "dashboard/job.html"
     return render(request, template, {"job": job})
 
 
@@ -58,6 +58,4 @@ def row(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
 def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Ask a job to stop at its next step."""
     job_cancel(job_uid=str(_job(request, uid).uid), by=request.user)
-    if request.headers.get("HX-Request"):
-        return render(request, "components/job.html", {"job": _job(request, uid)})
     return redirect(request.POST.get("next", "") if request.POST.get("next") == "/" else "dashboard:jobs")

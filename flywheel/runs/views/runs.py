@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from flywheel.core.errors import Conflict, NotFound, UserError
-from flywheel.core.http import AuthenticatedRequest, permitted
+from flywheel.core.http import AuthenticatedRequest, is_fragment, permitted
 from flywheel.core.json_values import finite
 from flywheel.core.models import User
 from flywheel.core.permissions import allow
@@ -90,7 +90,7 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
 def estimate(request: AuthenticatedRequest) -> HttpResponse:
     """What the chosen run would take and cost: a fragment beside the form, or a page without scripts."""
     form = RunForm(request.GET, user=request.user)
-    context: dict[str, Any] = {"form": form}
+    context: dict[str, Any] = {"form": form, "fragment": is_fragment(request)}
     if form.is_valid():
         data = form.cleaned_data
         context["device"] = data["device"]
@@ -167,7 +167,7 @@ def live(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     run = access.run_of(request.user, uid)
     response = render(request, "runs/live.html", _live(run) | {"live": True})
     if run.status != request.GET.get("status", run.status):
-        response["HX-Refresh"] = "true"
+        response["X-Reload"] = "true"
     return response
 
 

@@ -1,50 +1,65 @@
 /* The lease on the task in view: shown, renewed by activity, given back on leaving. */
 
-import { post, Refusal, serverNow } from "./annotation-net.js";
+import { find } from "./dom.js";
+import { leaseShouldRenew, leaseState } from "./logic/leases.js";
+import { post, refusalOf, serverNow } from "./net.js";
 
-const SOON = 120000;
+/** @typedef {import("./annotation-task.js").Task} Task */
+/** @typedef {import("./annotation-queue.js").Ahead} Ahead */
 
-/* `shown()` gives the task in view or null, `ahead()` the promise of the next one's HTML, `save` keeps the draft. */
-export function leaseInit({ seconds, shown, ahead, save, say }) {
-  const whole = seconds * 1000;
+const CHECK = 5_000;
+
+/**
+ * Returns `show`, `renew`, and `active`, to call when the annotator does something.
+ * @param {object} page
+ * @param {number} page.seconds of a whole lease
+ * @param {() => Task | null} page.shown
+ * @param {() => Promise<Ahead | null>} page.ahead the task that is held ahead
+ * @param {(options: { keepalive: boolean }) => Promise<void>} page.save
+ */
+export function leaseInit({ seconds, shown, ahead, save }) {
   let lastActivity = Date.now();
   let renewing = false;
   let hiddenAt = 0;
 
   function show() {
     const task = shown();
-    const box = task?.form.querySelector("[data-lease]");
+    const box = task && find(task.form, "[data-lease]", HTMLElement);
     if (!box) return;
-    const left = task.expires - serverNow();
-    box.className = left < SOON ? "warn" : "";
-    box.textContent = left <= 0 ? "Lease ended: go on typing to take it up again"
-      : left < SOON ? `Kept for you ${Math.ceil(left / 1000)} s more` : `Kept for you ${Math.round(left / 60000)} min`;
+    const { state, words } = leaseState(task.expires, serverNow());
+    box.className = state === "held" ? "" : "warn";
+    box.textContent = words;
   }
 
   async function renew() {
-    const held = shown();
-    if (!held || renewing) return;
+    const task = shown();
+    if (!task || renewing) return;
     renewing = true;
     try {
-      const response = await post(`/api/v1/assignments/${held.id}/renew/`, {});
-      held.expires = Date.parse((await response.json()).expires_at);
+      /** @type {{ expires_at: string }} */
+      const reply = await post(`/api/v1/assignments/${task.id}/renew/`, {});
+      task.expires = Date.parse(reply.expires_at);
     } catch (error) {
-      if (error instanceof Refusal && !error.passing && held === shown() && !held.busy) say(error.message, "bad");
+      const refusal = refusalOf(error);
+      if (!refusal.passing && task === shown() && !task.busy) task.say(refusal.message, "bad");
     } finally {
       renewing = false;
     }
     show();
   }
 
+  function active() {
+    lastActivity = Date.now();
+  }
+
   setInterval(() => {
     show();
     const task = shown();
-    const used = whole - (task ? task.expires - serverNow() : whole);
-    // Activity in the last minute keeps the lease; without any it runs out.
-    if (task && !document.hidden && Date.now() - lastActivity < 60000 && used > Math.min(whole / 3, SOON)) renew();
-  }, 5000);
+    const idle = Date.now() - lastActivity;
+    const lease = { now: serverNow(), whole: seconds * 1000, idle, hidden: document.hidden };
+    if (task && leaseShouldRenew({ expires: task.expires, ...lease })) renew();
+  }, CHECK);
 
-  const active = () => { lastActivity = Date.now(); };
   for (const name of ["pointermove", "keydown", "wheel"]) document.addEventListener(name, active, { passive: true });
 
   document.addEventListener("visibilitychange", () => {
@@ -58,19 +73,16 @@ export function leaseInit({ seconds, shown, ahead, save, say }) {
     }
   });
 
-  /* Leaving: the draft goes out with the page; tasks without a draft are given back at once. */
+  // On leaving, the draft goes out with the page; tasks without a draft are given back at once.
   window.addEventListener("pagehide", () => {
     const task = shown();
     if (!task) return;
-    if (task.dirty) save({ keepalive: true });
-    else release(task.id, task.leased);
-    ahead()?.then?.((html) => {
-      const id = html && /data-assignment="(\d+)"/.exec(html)?.[1];
-      if (id) release(id, /data-leased="([^"]+)"/.exec(html)?.[1]);
-    });
+    if (task.draft.dirty) save({ keepalive: true });
+    else release(task);
+    ahead().then((next) => next && release(next));
   });
 
-  /* Back from the browser's page cache: the lease was given back on leaving. */
+  // Back from the browser's page cache: the lease was given back on leaving.
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });
@@ -78,6 +90,8 @@ export function leaseInit({ seconds, shown, ahead, save, say }) {
   return { show, renew, active };
 }
 
-function release(id, leased) {
+/** @param {{ id: string, leased: string }} held */
+function release({ id, leased }) {
+  // The page is gone when an answer comes; a lease that was not given back runs out.
   post(`/api/v1/assignments/${id}/release/`, { leased_at: leased }, { keepalive: true }).catch(() => {});
 }

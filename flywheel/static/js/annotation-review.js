@@ -1,12 +1,19 @@
 /* Keys of the reviewer's page: a, f, r on the chosen answer, digits to choose one. The buttons do the same. */
 
+import { controlsAttach } from "./annotation-controls.js";
+import { answerPress, isTyping } from "./annotation-keys.js";
 import { collect, restore, touched } from "./annotation-result.js";
-import { spansInit } from "./annotation-spans.js";
+import { all, around, find, get } from "./dom.js";
 import { toast } from "./toast.js";
 
-const answers = [...document.querySelectorAll(".rv-answer")];
+const answers = all(document, ".rv-answer", HTMLElement);
+/** @type {HTMLElement | null} */
 let chosen = null;
 
+/**
+ * @param {HTMLElement | undefined} answer
+ * @param {{ scroll?: boolean }} [options]
+ */
 function choose(answer, { scroll = true } = {}) {
   if (!answer) return;
   for (const other of answers) delete other.dataset.chosen;
@@ -15,113 +22,150 @@ function choose(answer, { scroll = true } = {}) {
   if (scroll && answers.length > 1) answer.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function fix(answer) {
-  const fold = answer?.querySelector("[data-fix-fold]");
+/** @param {string} selector within the chosen answer */
+function inChosen(selector) {
+  return chosen && find(chosen, selector, HTMLElement);
+}
+
+function fix() {
+  const fold = chosen && find(chosen, "[data-fix-fold]", HTMLDetailsElement);
   if (!fold) return;
   fold.open = true;
-  const field = fold.querySelector("textarea, input:not([type=hidden])");
-  field?.focus();
+  find(fold, "textarea, input:not([type=hidden])", HTMLElement)?.focus();
   fold.scrollIntoView({ block: "nearest" });
 }
 
+const guidelines = get(document, "#guidelines", HTMLElement);
+
+/** @type {Record<string, () => void>} */
 const KEYS = {
-  a: () => chosen?.querySelector("[data-accept]")?.click(),
-  f: () => fix(chosen),
-  r: () => chosen?.querySelector("[data-comment]")?.focus(),
-  n: () => document.querySelector("[data-later]")?.click(),
-  g: () => document.getElementById("guidelines").togglePopover(),
-  Escape: () => document.getElementById("guidelines").hidePopover(),
-  "?": () => document.getElementById("keys").showModal(),
+  a: () => inChosen("[data-accept]")?.click(),
+  f: fix,
+  r: () => inChosen("[data-comment]")?.focus(),
+  n: () => find(document, "[data-later]", HTMLElement)?.click(),
+  g: () => guidelines.togglePopover(),
+  Escape: () => guidelines.hidePopover(),
+  "?": () => get(document, "#keys", HTMLDialogElement).showModal(),
 };
-
-/* A digit, or a hotkey of the label configuration, chooses an answer of the fix or puts a label. */
-function press(fixing, key) {
-  const target = fixing.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  target?.click();
-  return Boolean(target);
-}
-
-const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=hidden])");
 
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
-  const form = event.target.closest?.("form");
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && form) {
+  const form = around(event, "form");
+  const modified = event.ctrlKey || event.metaKey;
+  if (event.key === "Enter" && modified && form instanceof HTMLFormElement) {
     event.preventDefault();
-    if (event.repeat) return;
     // In the comment of a decision it means reject, which is what needs one.
-    form.requestSubmit(form.querySelector("[data-reject]") ?? undefined);
+    if (!event.repeat) form.requestSubmit(find(form, "[data-reject]", HTMLElement));
     return;
   }
   const fixing = form?.matches("[data-fix-form]") ? form : null;
-  if (fixing && event.altKey && /^Digit[1-9]$/.test(event.code) && press(fixing, event.code.slice(5))) event.preventDefault();
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (typing(event.target)) {
-    if (event.key === "Escape") event.target.blur();
-    return;
+  if (fixing && event.altKey && /^Digit[1-9]$/.test(event.code) && answerPress(fixing, event.code.slice(5))) {
+    event.preventDefault();
   }
-  const key = event.key;
-  // Who is at a fix chooses its answers; no key there throws the fix away.
-  if (fixing && (press(fixing, key) || "afrn".includes(key))) event.preventDefault();
+  if (modified || event.altKey) return;
+  if (!isTyping(event.target)) keyPlain(event, fixing);
+  else if (event.key === "Escape" && event.target instanceof HTMLElement) event.target.blur();
+});
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement | null} fixing the form of a fix that has the focus
+ */
+function keyPlain(event, fixing) {
+  const { key } = event;
+  // A reviewer at a fix chooses its answers; no key there throws the fix away.
+  if (fixing && (answerPress(fixing, key) || "afrn".includes(key))) event.preventDefault();
   else if (KEYS[key]) {
     event.preventDefault();
     // A key that is held down must not decide about the tasks that come after.
     if (!event.repeat) KEYS[key]();
   } else if (/^[1-9]$/.test(key)) choose(answers[Number(key) - 1]);
-});
+}
 
 document.addEventListener("click", (event) => {
-  const answer = event.target.closest(".rv-answer");
-  if (answer) choose(answer);
-  if (event.target.closest("[data-fix]")) fix(answer);
+  choose(around(event, ".rv-answer") ?? undefined);
+  if (around(event, "[data-fix]")) fix();
 });
 
-/* What was written outlives the page: a session that ended, an error, or a button for something else takes one away. */
+/* -- what was written outlives the page: a session that ended, an error, or a button for something else ------------ */
 const KEPT = "flywheel-review";
 
+/** @typedef {{ answer: string, fix: boolean, comment: string, result: import("./annotation-result.js").Item[] }} Kept */
+
+/** @param {HTMLFormElement} form */
+const answerOf = (form) => get(form, "[name=annotation]", HTMLInputElement).value;
+
+/** @param {HTMLFormElement} form */
+const commentOf = (form) => get(form, "[name=comment]", HTMLTextAreaElement);
+
 function keep() {
-  const forms = [...document.querySelectorAll("[data-fix-form]"), ...document.querySelectorAll("form.rv-decide")];
-  const form = forms.find((one) => touched(one) || one.elements.comment.value);
+  const fixes = all(document, "[data-fix-form]", HTMLFormElement);
+  const forms = [...fixes, ...all(document, "form.rv-decide", HTMLFormElement)];
+  const form = forms.find((one) => touched(one) || commentOf(one).value);
   if (!form) return;
-  const { annotation, comment } = form.elements;
-  const fix = form.matches("[data-fix-form]");
+  /** @type {Kept} */
+  const kept = {
+    answer: answerOf(form),
+    fix: fixes.includes(form),
+    comment: commentOf(form).value,
+    result: collect(form),
+  };
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ answer: annotation.value, fix, comment: comment.value, result: collect(form) }));
+    sessionStorage.setItem(KEPT, JSON.stringify(kept));
   } catch {
     // Storage is full or blocked: the page's form is the only copy.
   }
 }
 
-function putBack() {
-  let kept = null;
+/** @returns {Kept | null} */
+function keptTake() {
   try {
-    kept = JSON.parse(sessionStorage.getItem(KEPT));
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
     sessionStorage.removeItem(KEPT);
+    return kept;
   } catch {
-    // As above.
+    // Storage is blocked, so nothing was kept.
+    return null;
   }
+}
+
+function putBack() {
+  const kept = keptTake();
   // A refused decision comes back with its words in it.
   if (!kept || document.querySelector(".wb > .notice-bad")) return;
-  const forms = document.querySelectorAll(kept.fix ? "[data-fix-form]" : "form.rv-decide");
-  const form = [...forms].find((one) => one.elements.annotation.value === kept.answer);
+  const forms = all(document, kept.fix ? "[data-fix-form]" : "form.rv-decide", HTMLFormElement);
+  const form = forms.find((one) => answerOf(one) === kept.answer);
   if (!form) return;
   restore(form, kept.result);
-  form.elements.comment.value = kept.comment;
-  if (kept.fix) form.closest("[data-fix-fold]").open = true;
+  commentOf(form).value = kept.comment;
+  const fold = form.closest("details");
+  if (kept.fix && fold) fold.open = true;
   toast("What you wrote is here again; it was not sent.", "ok");
 }
 
 window.addEventListener("pagehide", keep);
 putBack();
 
-/* However it was opened. The text to mark is shared by the answers: it shows the marks of the one opened last. */
-document.addEventListener("toggle", (event) => {
-  if (event.target.matches("[data-fix-fold][open]")) spansInit(event.target, () => {}, document);
-}, { capture: true });
-for (const fold of document.querySelectorAll("[data-fix-fold][open]")) spansInit(fold, () => {}, document);
+/* -- fixes --------------------------------------------------------------------------------------------------------- */
+
+/** @param {HTMLElement} fold */
+function foldAttach(fold) {
+  // The text to mark is shared by the answers: it shows the marks of the one opened last.
+  controlsAttach(fold, { root: document, changed() {} });
+}
+
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target instanceof HTMLElement && event.target.matches("[data-fix-fold][open]")) foldAttach(event.target);
+  },
+  { capture: true },
+);
+for (const fold of all(document, "[data-fix-fold][open]", HTMLElement)) foldAttach(fold);
 
 /* A double click on a decision sends it once. */
 document.addEventListener("submit", (event) => {
+  if (!(event.target instanceof HTMLElement)) return;
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "1";
 });

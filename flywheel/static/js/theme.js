@@ -1,5 +1,5 @@
 /* Loaded before the first paint, so that a chosen theme never flashes the other one. Nothing else belongs here. */
-(function () {
+(() => {
   const root = document.documentElement;
   root.classList.add("js");
   try {

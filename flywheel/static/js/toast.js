@@ -1,6 +1,12 @@
 /* Short messages at the corner of the page. Without effect on loading, so that any module may import it: in
    production ui.js has a hashed name, and importing that from two places would run it twice. */
 
+/**
+ * Show a message for some seconds.
+ * @param {string} message
+ * @param {"info" | "ok" | "warn" | "bad"} [tone]
+ * @param {number} [seconds]
+ */
 export function toast(message, tone = "info", seconds = 6) {
   const area = document.getElementById("toasts");
   if (!area || !message) return;
@@ -13,4 +19,3 @@ export function toast(message, tone = "info", seconds = 6) {
   area.append(box);
   setTimeout(() => box.remove(), seconds * 1000);
 }
-

@@ -1,15 +1,19 @@
 /* Behaviour shared by all pages, found by data attributes; every page works without it. docs/design.md lists them. */
 
+import { all, around, find } from "./dom.js";
+import { fragmentsInit } from "./fragments.js";
 import { toast } from "./toast.js";
 
 const root = document.documentElement;
 
-/* -- theme: system, light, dark ---------------------------------------------------------------------------------- */
+/* -- theme: system, light, dark ------------------------------------------------------------------------------------ */
 const THEMES = ["system", "light", "dark"];
 
 function themeShow() {
   const theme = root.dataset.theme || "system";
-  for (const label of document.querySelectorAll("[data-theme-label]")) label.textContent = theme[0].toUpperCase() + theme.slice(1);
+  for (const label of all(document, "[data-theme-label]", HTMLElement)) {
+    label.textContent = theme[0].toUpperCase() + theme.slice(1);
+  }
 }
 
 function themeNext() {
@@ -26,19 +30,28 @@ function themeNext() {
   root.dispatchEvent(new CustomEvent("theme-change", { detail: { theme: next } }));
 }
 
-async function copy(button) {
-  const target = document.querySelector(button.dataset.copy);
-  const text = target ? target.value || target.textContent.trim() : button.dataset.copyText;
-  await navigator.clipboard.writeText(text);
+/** @param {HTMLElement} button */
+async function copy({ dataset }) {
+  const target = dataset.copy ? find(document, dataset.copy, HTMLElement) : null;
+  const typed = target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement ? target.value : "";
+  await navigator.clipboard.writeText(typed || (target?.textContent?.trim() ?? dataset.copyText ?? ""));
   toast("Copied.", "ok", 2);
+}
+
+/** @param {string} id */
+function dialogOpen(id) {
+  find(document, `dialog#${CSS.escape(id)}`, HTMLDialogElement)?.showModal();
 }
 
 /* -- clicks -------------------------------------------------------------------------------------------------------- */
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-theme-toggle], [data-dialog-open], [data-dialog-close], [data-copy], [data-dismiss]");
+  const button = around(
+    event,
+    "[data-theme-toggle], [data-dialog-open], [data-dialog-close], [data-copy], [data-dismiss]",
+  );
   if (!button) return;
   if ("themeToggle" in button.dataset) themeNext();
-  else if (button.dataset.dialogOpen) document.getElementById(button.dataset.dialogOpen)?.showModal();
+  else if (button.dataset.dialogOpen) dialogOpen(button.dataset.dialogOpen);
   else if ("dialogClose" in button.dataset) button.closest("dialog")?.close();
   else if ("dismiss" in button.dataset) button.closest(".notice")?.remove();
   else copy(button).catch(() => toast("The browser did not allow copying; select the text instead.", "bad"));
@@ -46,54 +59,38 @@ document.addEventListener("click", (event) => {
 
 /* -- forms: filters that submit themselves, destructive acts confirmed by typing ----------------------------------- */
 document.addEventListener("change", (event) => {
-  const form = event.target.closest("form[data-autosubmit]");
-  if (form) form.requestSubmit();
+  const form = around(event, "form[data-autosubmit]");
+  if (form instanceof HTMLFormElement) form.requestSubmit();
 });
 
 document.addEventListener("submit", (event) => {
   // Empty filters stay out of the address; they come back at once, for the browser's Back.
-  if (!event.target.matches("form.filters[method='get']")) return;
-  const empty = [...event.target.elements].filter((input) => input.name && !input.value && !input.disabled);
-  for (const input of empty) input.disabled = true;
-  setTimeout(() => empty.forEach((input) => (input.disabled = false)));
+  if (!(event.target instanceof HTMLFormElement) || !event.target.matches("form.filters[method='get']")) return;
+  const empty = [...event.target.elements].filter(
+    (input) =>
+      (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) &&
+      input.name &&
+      !input.value &&
+      !input.disabled,
+  );
+  for (const input of empty) input.toggleAttribute("disabled", true);
+  setTimeout(() => {
+    for (const input of empty) input.toggleAttribute("disabled", false);
+  });
 });
 
+/** @param {HTMLInputElement} input */
 function confirmTyping(input) {
-  const button = input.form?.querySelector("[data-confirm-button]");
+  const button = input.form && find(input.form, "[data-confirm-button]", HTMLButtonElement);
   if (button) button.disabled = input.value.trim() !== input.dataset.confirmText;
 }
 
 document.addEventListener("input", (event) => {
-  if (event.target.dataset.confirmText) confirmTyping(event.target);
+  if (event.target instanceof HTMLInputElement && event.target.dataset.confirmText) confirmTyping(event.target);
 });
 
-function prepare(scope) {
-  for (const input of scope.querySelectorAll("[data-confirm-text]")) confirmTyping(input);
-}
-
-/* -- HTMX: errors become a toast; the server may send one with `HX-Trigger: {"notice": {"message", "tone"}}` -------- */
-function errorText(xhr) {
-  try {
-    return JSON.parse(xhr.responseText).error.message;
-  } catch {
-    const page = new DOMParser().parseFromString(xhr.responseText || "", "text/html");
-    return page.querySelector("[data-error-message]")?.textContent.trim() || `The server answered ${xhr.status}.`;
-  }
-}
-
-document.addEventListener("notice", (event) => toast(event.detail.message || event.detail.value, event.detail.tone));
-document.addEventListener("htmx:responseError", (event) => toast(errorText(event.detail.xhr), "bad", 10));
-document.addEventListener("htmx:sendError", () => toast("The server did not answer. Nothing was lost; try again.", "bad", 10));
-document.addEventListener("htmx:beforeSwap", (event) => {
-  // The session has ended: a sign-in form inside a fragment is useless, so the whole page goes there and back.
-  const address = event.detail.xhr.responseURL;
-  if (!address || !new URL(address).pathname.startsWith("/accounts/login/")) return;
-  event.detail.shouldSwap = false;
-  location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
-});
-document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
-
+for (const input of all(document, "[data-confirm-text]", HTMLInputElement)) confirmTyping(input);
 themeShow();
-prepare(document);
+fragmentsInit();
 // A form that was refused begins at its first error, which may be far down.
-document.querySelector("main form [aria-invalid='true']")?.focus();
+find(document, "main form [aria-invalid='true']", HTMLElement)?.focus();

@@ -58,14 +58,27 @@ def _settling(page: Page) -> Page:
 
     def goto(*args: Any, **options: Any) -> Any:
         answer = plain(*args, **options)
-        for _ in range(200):
-            if not under_way:
-                break
-            page.wait_for_timeout(20)
+        eventually(page, lambda: not under_way)
         return answer
 
     page.goto = goto  # type: ignore[method-assign]
     return page
+
+
+def eventually(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait for a condition that is not on the page, and let the page go on meanwhile. Raises AssertionError after 20 s."""
+    for _ in range(1_000):
+        if condition():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("the condition did not come true")
+
+
+def sent_to(page: Page, ending: str) -> list[Request]:
+    """The requests to addresses with this ending that the page sends from now on, as a list that grows."""
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if request.url.endswith(ending) else None)
+    return sent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

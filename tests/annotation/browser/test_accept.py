@@ -132,6 +132,18 @@ def test_on_a_phone_a_long_conversation_does_not_scroll_the_controls_away(projec
     expect(page.locator(REPLY)).to_be_in_viewport()
 
 
+def test_what_is_submitted_before_the_scripts_came_is_an_answer(project, stock, annotator, page_of):
+    _, second = stock(2)
+    page = page_of(annotator)
+    page.route("**/*.js", lambda route: route.continue_() if "theme" in route.request.url else None)
+    page.goto("/annotate/support-replies/", wait_until="commit")
+    page.locator(REPLY).fill("Typed early")
+    page.check("input[value=good]")
+    page.locator("[data-submit]").click(no_wait_after=True)
+    expect(page.locator("form.wb-task")).to_have_attribute("data-task", str(second.pk))
+    assert Annotation.objects.get().result[0]["value"] == {"text": ["Typed early"]}
+
+
 def test_what_was_typed_before_the_scripts_came_is_a_draft_too(project, stock, annotator, page_of):
     stock(1)
     page = page_of(annotator)

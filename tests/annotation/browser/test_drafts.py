@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation import services
 from annotation.models import Annotation, Assignment, Project, Task
-from tests.annotation.browser.conftest import shown
+from tests.annotation.browser.conftest import eventually, sent_to, shown
 from tests.annotation.test_services import submit
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -57,6 +57,25 @@ def test_of_two_windows_on_one_task_neither_overwrites_the_other_unasked(project
     expect(first.locator(FIELD)).to_have_value("2nd window. Please send it back to us.")
 
 
+def test_answers_that_come_out_of_order_do_not_look_like_another_window(project, stock, annotator, page_of):
+    stock(1)
+    page = page_of(annotator)
+    page.goto(BENCH)
+    held: list[Route] = []
+    page.route("**/draft/", lambda route: route.continue_() if held else held.append(route))
+    typed(page, "First. ")
+    eventually(page, lambda: bool(held))
+    page.keyboard.type("Second. ")
+    expect(state(page)).to_contain_text("Draft saved")
+    said = state(page).inner_text()
+    with page.expect_event("requestfinished", lambda request: request == held[0].request):
+        held[0].continue_()
+    # One turn of the page's loop, in which it takes the answer up.
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    expect(state(page)).to_have_text(said)
+    assert "First. Second." in draft(annotator)
+
+
 def test_a_lease_that_ends_while_one_types_is_taken_up_again_if_nobody_else_came(project, stock, annotator, page_of):
     stock(1)
     page = page_of(annotator)
@@ -92,13 +111,18 @@ def test_pressing_submit_many_times_is_one_answer(project, stock, annotator, pag
     first, second, _ = stock(3)
     page = page_of(annotator)
     page.goto(BENCH)
-    page.route("**/submit/", lambda route: (page.wait_for_timeout(300), route.continue_()))
+    held: list[Route] = []
+    page.route("**/submit/", lambda route: held.append(route))
+    sent = sent_to(page, "/submit/")
     page.keyboard.press("1")
     for _ in range(4):
         page.keyboard.press("Control+Enter")
     page.locator("[data-submit]").click(click_count=3, force=True, no_wait_after=True)
+    eventually(page, lambda: bool(held))
+    held[0].continue_()
     expect(page.locator("form.wb-task")).to_have_attribute("data-task", str(second.pk))
-    page.wait_for_timeout(600)
+    expect(page.locator("[data-done]")).to_have_text("1")
+    assert len(sent) == 1
     assert list(Annotation.objects.values_list("task_id", flat=True)) == [first.pk]
     assert shown(page) == second.pk
 

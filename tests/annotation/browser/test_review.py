@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from annotation import services
 from annotation.models import Annotation, Project, Review, Task
+from tests.annotation.browser.conftest import sent_to
 from tests.annotation.browser.test_controls import TEXT, everything, mark
 from tests.annotation.test_services import submit
 
@@ -49,9 +50,10 @@ def test_a_rejection_without_a_word_is_refused_and_a_double_click_decides_once(
     page.keyboard.press("Control+Enter")
     expect(page.locator(".notice-bad")).to_contain_text("say what has to change")
     assert not Review.objects.exists()
+    sent = sent_to(page, f"/review/support-replies/{first.pk}/")
     page.locator("[data-accept]").dblclick()
     page.wait_for_url(f"**/?after={first.pk}")
-    page.wait_for_timeout(300)
+    assert [request.method for request in sent] == ["POST"]
     assert list(Review.objects.values_list("task", flat=True)) == [first.pk]
     assert Task.objects.get(pk=second.pk).state == "in_review"
 

@@ -114,7 +114,7 @@ def test_the_estimate_shows_range_budget_and_assumptions_before_anything_is_aske
 ) -> None:
     builders.budget(admin, cap="0.10")
     query = {"snapshot": str(snapshot.uid), "recipe": str(recipe.pk), "device": str(device.pk)}
-    part = client_of(lead).get("/runs/estimate/", query, headers={"HX-Request": "true"}).content.decode()
+    part = client_of(lead).get("/runs/estimate/", query, headers={"X-Requested-With": "fragment"}).content.decode()
     assert "<html" not in part
     for words in ("What it will take", "Not measured yet", "0.1000 EUR", "Not enough", "Assumptions"):
         assert words in part
@@ -153,10 +153,10 @@ def test_the_curve_is_followed_from_where_the_page_is(
     assert client.get(f"/runs/{run.uid}/curve.json?since=5").json()["points"] == []
     assert len(client.get(f"/runs/{run.uid}/curve.json?since=x").json()["points"]) == 5
     live = client.get(f"/runs/{run.uid}/live/?status=running")
-    assert "every 2s" in live.content.decode()
-    assert "HX-Refresh" not in live.headers
+    assert "data-refresh=" in live.content.decode()
+    assert "X-Reload" not in live.headers
     services.job_fail(job=run, token=token, error="over")
-    assert client.get(f"/runs/{run.uid}/live/?status=running")["HX-Refresh"] == "true"
+    assert client.get(f"/runs/{run.uid}/live/?status=running")["X-Reload"] == "true"
 
 
 def test_a_finished_run_shows_estimate_beside_actual_samples_tokens_and_files(
@@ -337,11 +337,13 @@ def test_what_a_run_has_taken_its_tokens_and_its_events_follow_while_it_runs(
     client = client_of(lead)
     with django_assert_max_num_queries(10):
         part = client.get(f"/runs/{run.uid}/live/?status=running").content.decode()
-    assert part.count('hx-swap-oob="true"') == 4
-    for words in ('id="actual-time" hx-swap-oob="true">1 min 15 s<', 'id="actual-cost" hx-swap-oob="true">0.0123<', "987",
-                  "step 3, loss 1.2500"):
+    page = client.get(f"/runs/{run.uid}/").content.decode()
+    for words in ("987", "step 3, loss 1.2500"):
         assert words in part
-    assert "hx-swap-oob" not in client.get(f"/runs/{run.uid}/").content.decode()
+    # Each part takes the place of the one with its id.
+    for words in ('id="live"', 'id="actual-time">1 min 15 s<', 'id="actual-cost">0.0123<', 'id="run-tokens"',
+                  'id="run-events"'):
+        assert (part.count(words), page.count(words)) == (1, 1), words
 
 
 def test_who_requested_a_dear_run_is_told_that_another_admin_approves_it(

@@ -1,6 +1,8 @@
 import { define } from "../annotation-controls.js";
+import { get } from "../dom.js";
 
-const field = (element) => element.querySelector("textarea");
+/** @param {HTMLElement} element */
+const field = (element) => get(element, "textarea", HTMLTextAreaElement);
 
 define("textarea", {
   read: (element) => (field(element).value.trim() ? [{ text: [field(element).value] }] : []),
