@@ -186,9 +186,14 @@ class TablePage(Generic[M]):
         asked: dict[str, str | list[str] | None] = dict(self.kept)
         asked |= {SEARCH: self.searched or None, **self.chosen}
         asked |= {SORT: None if self.sort == self.table.sort else self.sort}
-        asked |= {COLUMNS: [column.key for column in self.shown] if self.columns_chosen else None, **changes}
+        asked |= {COLUMNS: self._columns or None, **changes}
         query = urlencode({name: value for name, value in asked.items() if value}, doseq=True)
         return f"{self.request.path}?{query}" if query else self.request.path
+
+    @property
+    def _columns(self) -> list[str]:
+        # The main column is always shown, so the form that chooses columns has no field for it.
+        return [column.key for column in self.shown if not column.main] if self.columns_chosen else []
 
     @property
     def heads(self) -> list[dict[str, Any]]:
@@ -242,7 +247,7 @@ class TablePage(Generic[M]):
         carried += [(f.key, self.chosen[f.key]) for f in self.table.facets if f.linked and f.key in self.chosen]
         if self.sort != self.table.sort:
             carried.append((SORT, self.sort))
-        return carried + ([(COLUMNS, column.key) for column in self.shown] if self.columns_chosen else [])
+        return carried + [(COLUMNS, key) for key in self._columns]
 
     @property
     def hidden_for_columns(self) -> list[tuple[str, str]]:
