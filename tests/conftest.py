@@ -129,6 +129,11 @@ def _own_files(tmp_path: Any, settings: Any) -> None:
     }
 
 
+def squeezed(answer: Any) -> str:
+    """A page's HTML with each run of white space as one space, because line breaks of a template mean nothing."""
+    return " ".join(answer.content.decode().split())
+
+
 def make_user(name: str, *roles: str, **fields: Any) -> User:
     """A person with roles; the password is the name."""
     user = User.objects.create_user(username=name, password=name, **fields)

@@ -98,6 +98,7 @@ def lint(tally: Tally) -> None:
         _run(f"types of scripts, {project}", _node("node_modules/typescript/bin/tsc", "--project", project), tally)
     _run("import contracts", [_tool("lint-imports")], tally)
     _run("templates", [_tool("djlint"), "--lint", "--quiet", "templates"], tally)
+    _run("templates' format", [_tool("djlint"), "--check", "--quiet", "templates"], tally)
     rules = "{extends: relaxed, rules: {line-length: {max: 120}}}"
     _run("yaml", [_tool("yamllint"), "-s", "-d", rules, ".docker"], tally)
     _run("migrations", [python, "manage.py", "makemigrations", "--check", "--dry-run"], tally,

@@ -86,3 +86,11 @@ def test_the_documents_keep_to_the_words_of_the_style_guide(word: str) -> None:
     pages = [path for path in (ROOT / "docs").rglob("*.md") if path.name != "style.md"]
     found = [f"{path.name}: {line}" for path in pages for line in path.read_text().splitlines() if pattern.search(line)]
     assert not found
+
+
+def test_no_line_of_a_template_is_too_long_to_review() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{number}" for path in sorted((ROOT / "templates").rglob("*.html"))
+        for number, line in enumerate(path.read_text().splitlines(), 1) if len(line) > 120
+    ]
+    assert not long, "break these lines and run djlint --reformat templates: " + ", ".join(long)

@@ -158,6 +158,8 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
             {
                 "row": row, "bar": wheel.segments(row.acceptance, 240), "open": row.model_id in opened,
                 "answers": answers_url(row),
+                "words": f"{row.acceptance.accepted} accepted, {row.acceptance.edited} edited, "
+                         f"{row.acceptance.replaced} replaced",
             }
             for row in found.generations
         ],

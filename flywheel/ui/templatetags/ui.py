@@ -12,6 +12,7 @@ from typing import Any
 
 from django import forms, template
 from django.forms.boundfield import BoundField
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -76,6 +77,12 @@ def cancellable_by(job: Any, user: Any) -> bool:
 def chips(text: Any) -> SafeString:
     """Escape text and show redaction placeholders such as <EMAIL_1> as chips."""
     return mark_safe(PLACEHOLDER.sub(_chip, conditional_escape(str(text))))  # noqa: S308  escaped on this very line
+
+
+@register.filter
+def example_title(example: Any) -> str:
+    """What names an example in a row: its subject line, redacted, or its external id."""
+    return chips((example.redacted_subject_line or example.external_id)[:80])
 
 
 def _chip(match: re.Match[str]) -> str:
@@ -175,6 +182,44 @@ def is_checkbox(field: BoundField) -> bool:
 def is_choice_group(field: BoundField) -> bool:
     """Whether a form field is a group of radio buttons or check boxes."""
     return isinstance(field.field.widget, (forms.RadioSelect, forms.CheckboxSelectMultiple))
+
+
+@register.simple_block_tag
+def nodata(
+    content: str, icon: str, title: str, action_url: str = "", action_label: str = "", extra_class: str = ""
+) -> SafeString:
+    """What a page shows where a list or a chart has nothing: an icon, a title, the content as its text, one action."""
+    return render_to_string("components/empty.html", {
+        # The content was rendered by the page's own template, which has escaped the values in it.
+        "icon": icon, "title": title, "text": mark_safe(content.strip()), "action_url": action_url,  # noqa: S308
+        "action_label": action_label, "extra_class": extra_class,
+    })
+
+
+@register.simple_block_tag
+def trouble(
+    content: str, title: str, icon: str = "alert", lead: str = "", action_url: str = "/",
+    action_label: str = "Go to your home",
+) -> SafeString:
+    """The whole of a page that says what went wrong: an icon, a title, the content as its text, one way on."""
+    return render_to_string("components/trouble.html", {
+        "icon": icon, "title": title, "lead": lead, "text": mark_safe(content.strip()),  # noqa: S308 as in nodata
+        "action_url": action_url, "action_label": action_label,
+    })
+
+
+@register.inclusion_tag("components/stat.html")
+def stat(
+    label: str, value: Any, unit: str = "", delta: str = "", url: str = "", spark: Sequence[float | None] | None = None
+) -> dict[str, Any]:
+    """A number that matters, with its unit, what changed, its last days, and the list that it counts."""
+    return {"label": label, "value": value, "unit": unit, "delta": delta, "url": url, "spark": spark}
+
+
+@register.simple_tag
+def current(chosen: Any, this: Any) -> SafeString:
+    """The attribute of the link to what is shown now; nothing for the others."""
+    return SafeString(' aria-current="page"') if (chosen or "") == this else SafeString("")
 
 
 SPARK_WIDTH, SPARK_HEIGHT = 84, 20

@@ -12,7 +12,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from annotation.models import Project
 from flywheel.accounts import services
 from flywheel.core.models import User
-from tests.conftest import make_user
+from tests.conftest import make_user, squeezed
 
 ClientOf = Callable[[User], Client]
 
@@ -56,7 +56,7 @@ def test_roles_and_projects_are_set_on_the_persons_page(
     assert set(stranger.groups.values_list("name", flat=True)) == {"lead", "reviewer"}
     client.post(f"/people/{stranger.pk}/projects/", {"project": project.pk, "role": "reviewer"})
     membership = stranger.memberships.get()
-    page = client.get(f"/people/{stranger.pk}/").content.decode()
+    page = squeezed(client.get(f"/people/{stranger.pk}/"))
     assert "Remove<span class=\"visually-hidden\"> from Replies as Reviewer" in page
     client.post(f"/people/{stranger.pk}/projects/{membership.pk}/remove/")
     assert not stranger.memberships.exists()

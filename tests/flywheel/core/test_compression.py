@@ -23,7 +23,7 @@ def test_a_page_is_compressed_for_a_browser_that_asks(client: Client, db: None) 
     page = client.get("/accounts/login/", HTTP_ACCEPT_ENCODING="gzip, br")
     assert page["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in page["Vary"]
-    assert b"<!doctype html>" in gzip.decompress(page.content)
+    assert b"<!DOCTYPE html>" in gzip.decompress(page.content)
     assert "Content-Encoding" not in client.get("/accounts/login/")
 
 

@@ -57,9 +57,9 @@ def listed(client: Client, url: str) -> int:
 
 def shown(html: str) -> list[tuple[str, int]]:
     """(address, number) of everything on a page that shows a number beside a link to a list."""
-    funnel = re.findall(r'<li><a href="([^"]+)">[^<]*</a><progress[^>]*></progress><span>([\d,]+)</span>', html)
+    funnel = re.findall(r'<li>\s*<a href="([^"]+)">[^<]*</a>\s*<progress[^>]*>\s*</progress>\s*<span>([\d,]+)</span>', html)
     stats = re.findall(r'<a class="stat[^"]*" href="([^"]+)">.*?<[^>]*class="stat-value"[^>]*>\s*([\d,]+)', html, re.S)
-    splits = re.findall(r'<td><a href="([^"]+)">[^<]*</a></td>\s*<td class="num" data-label="Rows">([\d,]+)', html)
+    splits = re.findall(r'<td>\s*<a href="([^"]+)">[^<]*</a>\s*</td>\s*<td class="num" data-label="Rows">([\d,]+)', html)
     return [(url.replace("&amp;", "&"), int(n.replace(",", ""))) for url, n in (*funnel, *stats, *splits)]
 
 

@@ -19,9 +19,8 @@ from tests.sweeps import sweep
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[User], Client]
 
-ODD = sweep(
-    ("a\x00b", "9" * 40), ("..", "😀", "\x00", "x" * 5_000, "-1", "1e9", "'; --", "%", "\u202e", "{}", "٣", " ")
-)
+MORE_ODD = ("..", "😀", "\x00", "x" * 5_000, "-1", "1e9", "'; --", "%", "\u202e", "{}", "٣", " ")
+ODD = sweep(("a\x00b", "9" * 40), MORE_ODD)
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ def pages(model: ModelVersion, subject: Subject) -> list[tuple[str, tuple[str, .
 
 def test_no_value_in_an_address_breaks_a_page(both: Client, model: ModelVersion, subject: Subject) -> None:
     for path, names in pages(model, subject):
-        for params in ({}, *({name: value} for name in names for value in ODD)):
+        for params in ({}, *({name: value} for name in names for value in ("a\x00b", "9" * 40, *MORE_ODD))):
             answer = both.get(path, params)
             if answer.streaming:
                 b"".join(answer.streaming_content)

@@ -24,7 +24,7 @@ from flywheel.runs.services.leases import LeaseLost
 from flywheel.work.jobs import jobs_drain
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
-from tests.conftest import TESTER
+from tests.conftest import TESTER, squeezed
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import answer, upload_model
@@ -352,7 +352,7 @@ def test_runs_and_models_say_that_withdrawn_rows_taught_them(
     client = client_of(lead)
     for url in (reverse("runs:run", args=[taught.run.uid]), reverse("runs:model", args=[taught.name])):
         assert "withdrew their consent since" in client.get(url).content.decode()
-    assert "tainted by a withdrawal" in client.get(reverse("runs:runs")).content.decode()
+    assert "Tainted" in client.get(reverse("runs:runs")).content.decode()
     assert "Retraining required" in client.get(reverse("runs:models")).content.decode()
 
 
@@ -398,7 +398,7 @@ def test_a_person_of_many_records_is_previewed_in_bounded_work(
     with django_assert_max_num_queries(14):
         page = client.get(url)
     assert asked[-1] == 2
-    assert page.content.decode().count("at least ") >= 3
+    assert squeezed(page).count("at least ") >= 3
 
 
 def test_a_kind_that_nobody_lists_is_not_found(champion: ModelVersion, client_of: ClientOf, steward: User) -> None:
@@ -416,6 +416,6 @@ def test_what_is_held_of_one_person_is_told_to_stewards_only(
     for person in (steward, admin):
         assert len(client_of(person).get(path, {"subject": str(subject.uid)}).context["page"].rows) == 1
     other = Subject.objects.create(namespace="n", external_ref="other")
-    assert client_of(steward).get(path, {"subject": str(other.uid)}).context["page"].rows == []
+    assert client_of(steward).get(path, {"subject": str(other.uid)}).context["table"].rows == []
     for nonsense in ("x", "00000000-0000-0000-0000-000000000000"):
         assert client_of(steward).get(path, {"subject": nonsense}).status_code == 404
