@@ -33,6 +33,7 @@ def _subjects_like(text: str) -> QuerySet[Subject]:
     try:
         return Subject.objects.filter(uid=UUID(text))
     except ValueError:
+        # By the beginning only, because an index serves that; `contains` reads the table of all persons.
         found = Q(external_ref__startswith=text)
         namespace, _, rest = text.partition("/")
         if rest:
