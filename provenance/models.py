@@ -71,7 +71,7 @@ class ConsentEvent(models.Model):
     class Meta:
         ordering = ["event_time", "id"]
         constraints = [
-            # Consent platforms deliver an event again after a time-out. This key makes the repetition a no-op.
+            # An event may be delivered again after a time-out. This key makes the repetition a no-op.
             models.UniqueConstraint(fields=["record", "event_time", "event_state"], name="consent_event_once")
         ]
 
@@ -133,8 +133,8 @@ class ProvenanceRecord(models.Model):
     storage_forbidden = models.JSONField(default=list)
     retention_until = models.DateTimeField(null=True, blank=True)
     legal_hold = models.BooleanField(default=False)
-    # These three are kept apart, because a record may be in quarantine, on hold and erased at once, and ending one must
-    # not end another.
+    # Quarantine, legal hold and erasure are separate fields, because a record may be in all three at once, and ending
+    # one must not end another.
     quarantined_at = models.DateTimeField(null=True, blank=True)
     quarantine_reason = models.CharField(max_length=500, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)

@@ -57,8 +57,7 @@ def _set_decode(value: str) -> frozenset[str]:
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
     """The gate's facts by record key, with seven queries per thousand records. Unknown keys are left out."""
     facts: dict[int, RecordFacts] = {}
-    # In batches, because SQLite and PostgreSQL limit the values of one statement, and because the facts of a million
-    # records do not fit into memory at once.
+    # In batches, because SQLite and PostgreSQL limit the number of values of one statement.
     for batch in batched(dict.fromkeys(record_ids)):
         facts |= _facts(batch)
     return facts
@@ -128,8 +127,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     rows = ConsentEvent.objects.filter(record__subject_id__in=subject_ids).values_list(
         "record_id", "event_time", "event_state", "validity_seconds"
     )
-    # The model's ordering is dropped, because the domain does not depend on it and a sort of all events is the slowest
-    # part of the query.
+    # The model's ordering is dropped, because the domain does not depend on it and the sort would be in vain.
     for record_id, at, state, validity in rows.order_by():
         events[record_id].append(Event(at, state, validity))
     for pk, subject_id, name, purposes, basis, geography in records:

@@ -83,8 +83,8 @@ def record_standing(events: Iterable[Event], now: datetime) -> Standing:
     # at that moment.
     upcoming = min((event.at for event in known if event.at > now), default=None)
     if not past:
-        # Events that all lie in the future are not the same as no record: the fix shown to a steward is to wait, not to
-        # ask the person.
+        # Events that all lie in the future are not the same as no record: the rule is then `consent_unknown` and not
+        # `no_consent`, so that a steward sees that a record exists.
         return Standing("ConsentUnknown" if known else "", until=upcoming)
     event = max(past, key=_decides)
     end = _event_end(event)
@@ -172,8 +172,8 @@ def basis_holds(basis: Basis, source_system: str, purpose: str, now: datetime) -
     """Whether a recorded basis other than consent allows `purpose` at `now`. One without a document never does."""
     if basis.source_system != source_system or purpose not in basis.purposes:
         return False
-    # A legitimate interest or contract must be shown on request (GDPR article 5(2)). Consent has records with events of
-    # its own, and entering it here would hide a withdrawal.
+    # A legitimate interest or contract must be shown on request (GDPR article 5(2)). Consent has its own records with
+    # events, and entering it here would hide a withdrawal.
     if not basis.document or is_consent_basis(basis.basis):
         return False
     if basis.revoked_at is not None and basis.revoked_at <= now:

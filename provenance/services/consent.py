@@ -224,7 +224,8 @@ def lawful_basis_record(
     """
     wanted = sorted(set(purposes))
     _basis_check(source_system, basis, wanted, document)
-    # GDPR article 6(1)(f) asks for a balancing of interests, which is a person's judgement; a script cannot make it.
+    # A basis such as a legitimate interest (GDPR article 6(1)(f)) rests on a balancing of interests, which a person
+    # must make and a script cannot.
     if isinstance(by, SystemActor):
         raise ValidationFailed(
             f"basis {basis!r} for {source_system!r} was reviewed by the process '{by}'; a person must review it",

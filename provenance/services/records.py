@@ -119,8 +119,8 @@ def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
                 f"use one of {', '.join(ProvenanceRecord.PersonalData.values)}", field="personal_data",
             )
         systems.add(draft.source_system)
-        # The last of several drafts counts, as it would if they came in calls of their own; two rows of one key cannot
-        # be inserted by one statement.
+        # The last of several drafts counts, as it would in separate calls; two rows of one key cannot be inserted by
+        # one statement.
         drafts[draft.source_record_id] = draft
     if len(systems) > 1:
         raise ValidationFailed(f"one call records one source system, these are {sorted(systems)}; call once for each")

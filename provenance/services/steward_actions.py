@@ -121,8 +121,7 @@ def source_retention_change(*, source_system: str, by: Actor, days: int | None, 
 
     Returns the number of records changed.
     """
-    # Computed by the database from each record's own date, because reading and writing a million records would take
-    # minutes.
+    # Computed by the database from each record's own date, instead of reading and writing every record of the source.
     until = None if days is None else ExpressionWrapper(since + timedelta(days=days), output_field=DateTimeField())
     return _records_change(
         None, source_system=source_system, by=by, values={"retention_until": until}, told={"retention_days": days}
@@ -135,8 +134,7 @@ def _records_change(
 ) -> int:
     rows = ProvenanceRecord.objects.all() if among is None else among
     with transaction.atomic():
-        # One statement for all rows, so that a snapshot that is built meanwhile sees either the old or the new terms of
-        # all of them.
+        # One statement for all rows, because a source may have millions of records.
         changed = rows.filter(source_system=source_system).update(
             **values, judge_due=True, changed_at=timezone.now()
         )

@@ -71,7 +71,7 @@ def due_judge() -> int:
         with transaction.atomic():
             records_judge(batch)
         done, last = done + len(batch), batch[-1]
-    # Pages read verdicts through gauges, which would otherwise stay old until the next minute.
+    # Pages read verdicts through gauges, which would otherwise stay old until the next regular count.
     if done:
         job_add(kind=GAUGES_TOPIC, payload={}, dedupe_key="all")
     return done

@@ -69,8 +69,7 @@ def withdrawal_ensure(
             requested_by=person_of(by),
         )
         records = sorted(records_of_subjects([locked.pk]))
-        # Judged here and not by a job, because from this commit on no page may show the records as
-        # cleared.
+        # Judged here and not by a job, because from this commit on no page may show the records as cleared.
         records_judge(records)
         job_add(
             kind=WALK_KIND, payload={"withdrawal_uid": str(withdrawal.uid)}, object_ref=f"withdrawal:{withdrawal.uid}",

@@ -161,11 +161,12 @@ class _Shingles:
         self._size = 0
 
     def of(self, pk: int) -> set[bytes]:
-        # Emptied as a whole, because only the memory is limited; shingles that are asked for again are computed again.
         held = self._held.get(pk)
         if held is None:
             held = minhash.shingles(self._texts[pk])
             self._size += len(held)
+            # Emptied as a whole, because only the memory is limited; shingles that are asked for again are computed
+            # again.
             if self._size > SHINGLES_HELD:
                 self._held, self._size = {}, len(held)
             self._held[pk] = held
