@@ -86,6 +86,7 @@ register({
 
 def projects_of(user: Person) -> QuerySet[Project]:
     """The projects for which the permission "project.view" holds, as a query."""
+    # Before the memberships, because an admin sees every project and is usually a member of none.
     if ADMINS(user):
         return Project.objects.all()
     if not user.is_active:
@@ -116,6 +117,7 @@ def access_membership(user: User, project: Project, name: str) -> Membership:
     """
     roles = ANNOTATING if name == "task.annotate" else REVIEWING
     found = {
+        # All roles in one query: a lead who is also an annotator has two rows.
         row.role: row
         for row in Membership.objects.filter(project=project, user_id=user.pk, role__in=roles)
     }
@@ -133,6 +135,8 @@ def access_assignment(user: User, assignment_id: int) -> Assignment:
         Assignment.objects.select_related("task", "project").filter(pk=assignment_id, user_id=user.pk).first()
     )
     if found is None:
+        # The same answer for a number that does not exist, because assignments are numbered in one row over all
+        # projects.
         raise NotFound(f"assignment {assignment_id} is not yours; open your project to get a task")
     return found
 
@@ -162,6 +166,7 @@ def _of_own_project(user: Person, row: Row | None, called: str, name: str) -> Ro
         raise NotFound(f"{called} does not exist")
     try:
         access_project(user, row.project.slug, name)
+    # The project's refusal names the project, and with it that the row exists, so it is replaced.
     except NotFound as error:
         raise NotFound(f"{called} does not exist") from error
     return row

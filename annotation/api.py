@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access, selectors, services
-from annotation.domain.labels import TaskData
 from annotation.label_config import label_config_of
 from annotation.models import Annotation, Assignment, Flag, Project, Suggestion, Task
 from flywheel.core.api import KeysetPagination
@@ -121,21 +120,18 @@ class FlagOut(serializers.ModelSerializer[Flag]):
                   "resolved_at", "note")
 
 
-def _data(data: TaskData) -> dict[str, Any]:
-    return {
-        "conversation": data.messages, "target": data.target, "subject": data.subject, "reply": data.reply,
-        "label": data.label, "language": data.language,
-    }
-
-
 def assignment_out(assignment: Assignment) -> dict[str, Any]:
     """An assignment with everything needed to work on it."""
     task = assignment.task
+    data = selectors.task_data(task.example)
     return {
         "id": assignment.pk, "status": assignment.status, "why": assignment.why,
         "leased_at": assignment.leased_at, "expires_at": assignment.expires_at,
         "draft": assignment.draft, "draft_version": assignment.draft_version,
-        "task": TaskOut(task).data | {"data": _data(selectors.task_data(task.example))},
+        "task": TaskOut(task).data | {"data": {
+            "conversation": data.messages, "target": data.target, "subject": data.subject, "reply": data.reply,
+            "label": data.label, "language": data.language,
+        }},
         "suggestions": SuggestionOut(selectors.suggestions_of(task.example), many=True).data,
     }
 
@@ -200,6 +196,7 @@ class Tasks(ListAPIView[Task]):
     pagination_class = KeysetPagination
 
     def get_queryset(self) -> QuerySet[Task]:
+        # The OpenAPI generator calls this without a request's arguments.
         if getattr(self, "swagger_fake_view", False):
             return Task.objects.none()
         project = access.access_project(self.request.user, self.kwargs["slug"], "project.read")

@@ -20,6 +20,7 @@ from flywheel.core.text import plain_lines
 
 MAX_LENGTH = 50_000
 MAX_NAME = 100
+# The SDK's parser refuses more than 256 levels with a message about its own options, so ours refuses first.
 MAX_DEPTH = 50
 _DECLARATION = re.compile(r"^\s*\ufeff?\s*<\?xml\b[^>]*\?>", re.IGNORECASE)
 _PARENT = {control.child: tag for tag, control in CONTROLS.items() if control.child}
@@ -82,11 +83,14 @@ def label_config_of(project: Project) -> LabelConfig:
     return label_config_parse(project.label_config)
 
 
+# Cached, because the SDK takes some ten milliseconds for each configuration, and the editor's preview and the form's
+# own check parse the same text again.
 @lru_cache(maxsize=256)
 def label_config_parse(xml: str) -> LabelConfig:
     """Parse and validate. Raises ValidationFailed, with what is wrong and the fix, on the field "label_config"."""
     if len(xml) > MAX_LENGTH:
         raise _invalid(f"the configuration has {len(xml):,} characters; at most {MAX_LENGTH:,} are taken")
+    # Entities can expand to gigabytes ("billion laughs") or read files, and neither is needed in a label configuration.
     if "<!DOCTYPE" in xml.upper() or "<!ENTITY" in xml.upper():
         raise _invalid("a document type or entity is not allowed; remove everything before <View>")
     # The text is characters already, whatever encoding it says it had.
@@ -94,7 +98,10 @@ def label_config_parse(xml: str) -> LabelConfig:
     root = _root(xml)
     # Our own checks come first, because they name the tag and the fix.
     _supported(root, _lines(xml))
-    config = LabelConfig(documents=tuple(_documents(root)), controls=tuple(_controls(root)))
+    config = LabelConfig(
+        documents=tuple(_document(element, title) for element, title in _titled(root) if element.tag in _SHOWN),
+        controls=tuple(_control(element, title) for element, title in _titled(root) if element.tag in CONTROLS),
+    )
     _complete(config)
     _validate(xml.strip())
     return config
@@ -119,6 +126,7 @@ def _root(xml: str) -> ElementTree.Element:
 def _lines(xml: str) -> list[int]:
     """The line each tag begins on, in the order of the tags; ElementTree does not remember it."""
     lines: list[int] = []
+    # A second pass with expat, because errors name the line and ElementTree keeps none.
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda name, attributes: lines.append(parser.CurrentLineNumber)
     parser.Parse(xml, True)
@@ -126,6 +134,7 @@ def _lines(xml: str) -> list[int]:
 
 
 def _not_too_deep(root: ElementTree.Element) -> None:
+    # Level by level and without recursion, because this check must not itself run out of stack.
     level, depth = [root], 0
     while level:
         depth += 1
@@ -135,6 +144,7 @@ def _not_too_deep(root: ElementTree.Element) -> None:
 
 
 def _validate(xml: str) -> None:
+    # Imported here, because the SDK takes half a second and no task is shown through it.
     from label_studio_sdk.label_interface.interface import LabelInterface
 
     try:
@@ -169,28 +179,20 @@ def _titled(root: ElementTree.Element) -> list[tuple[ElementTree.Element, str]]:
     headers: list[str] = []
     for element in root.iter():
         if element.tag == "Header":
-            headers.append(_header(element))
+            # Label Studio takes a header's words from the value or from between the tags.
+            words = " ".join((element.get("value") or element.text or "").split())
+            _no_variable(words, f'<Header value="{words[:80]}">')
+            headers.append(words)
         elif element.tag in _SHOWN or element.tag in CONTROLS:
             found.append((element, " – ".join(filter(None, headers))))
             headers = []
     return found
 
 
-def _header(element: ElementTree.Element) -> str:
-    """Its words, which Label Studio takes from the value or from between the tags."""
-    words = " ".join((element.get("value") or element.text or "").split())
-    _no_variable(words, f'<Header value="{words[:80]}">')
-    return words
-
-
 def _no_variable(words: str, where: str) -> None:
     if found := _VARIABLE.search(words):
         raise _invalid(f"{where} has {found[0][:40]} among its words, which is not filled in here; show it with "
                        f'<Text name="…" value="{found[0][:40]}"/>')
-
-
-def _documents(root: ElementTree.Element) -> list[Document]:
-    return [_document(element, title) for element, title in _titled(root) if element.tag in _SHOWN]
 
 
 def _document(element: ElementTree.Element, title: str) -> Document:
@@ -207,10 +209,6 @@ def _document(element: ElementTree.Element, title: str) -> Document:
     if element.tag == "Paragraphs" and value != "$conversation":
         raise _invalid(f"<Paragraphs name=\"{name}\"> shows {value}; it must be $conversation, use <Text> for text")
     return Document(name=name, tag=element.tag, variable=value[1:], title=title)
-
-
-def _controls(root: ElementTree.Element) -> list[Control]:
-    return [_control(element, title) for element, title in _titled(root) if element.tag in CONTROLS]
 
 
 def _control(element: ElementTree.Element, title: str) -> Control:
@@ -243,6 +241,7 @@ def _complete(config: LabelConfig) -> None:
     if not config.controls:
         raise _invalid(f"nothing is asked; add one of {', '.join(sorted(CONTROLS))}")
     names = [item.name for item in config.documents] + [item.name for item in config.controls]
+    # Results refer to controls by name alone, so two controls of one name would be the same.
     if repeated := next((name for name in names if names.count(name) > 1), ""):
         raise _invalid(f"the name '{repeated}' is used twice; every tag needs its own name")
     for control in config.controls:

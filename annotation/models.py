@@ -83,6 +83,8 @@ class Task(models.Model):
     example = models.ForeignKey(Example, on_delete=models.PROTECT, related_name="tasks")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     overlap = models.PositiveSmallIntegerField(default=1)
+    # Counters and not counts of rows, because whether a place is free is decided under the task's lock, and a count
+    # would read every assignment of the task each time.
     slots_taken = models.PositiveSmallIntegerField(default=0)
     submitted_count = models.PositiveSmallIntegerField(default=0)
     available = models.BooleanField(default=True)
@@ -107,6 +109,7 @@ class Task(models.Model):
             ),
         ]
         indexes = [
+            # Partial, so that its size is the number of free tasks and the next one is its first entry past the cursor.
             models.Index(fields=["project", "id"], name="task_available", condition=models.Q(available=True)),
             models.Index(
                 fields=["project", "returned_at", "id"], name="task_returned",
@@ -116,6 +119,7 @@ class Task(models.Model):
             # The list of tasks: by number, and by when they were settled.
             models.Index(fields=["project", "id"], name="task_by_project"),
             models.Index(fields=["project", "settled_at", "id"], name="task_by_settlement"),
+            # Snapshots read settled tasks in this order, and most tasks of a young project are not settled.
             models.Index(fields=["settled_at", "id"], name="task_settled", condition=models.Q(state="settled")),
         ]
 
@@ -179,6 +183,7 @@ class Assignment(models.Model):
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
+    # PROTECT: accounts are deactivated and never deleted, because who answered is part of an example's lineage.
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="assignments")
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     leased_at = models.DateTimeField()
@@ -186,6 +191,7 @@ class Assignment(models.Model):
     skip_reason = models.CharField(max_length=500, blank=True)
     # The draft: the controls' values as typed so far, saved as one types; survives a crash of the browser.
     draft = models.JSONField(default=list)
+    # The browser counts it up, so that a save that was delayed on its way cannot overwrite a newer one.
     draft_version = models.PositiveIntegerField(default=0)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
 
@@ -232,10 +238,12 @@ class Annotation(models.Model):
     submission_id = models.UUIDField(default=uuid.uuid4, unique=True)
     result = models.JSONField(default=list)
     state = models.CharField(max_length=12, choices=State, default=State.SUBMITTED)
+    # A fix points at what it fixes and the answer itself stays, because lineage and the annotators' numbers need both.
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="fixes")
     suggestion = models.ForeignKey(
         Suggestion, null=True, blank=True, on_delete=models.SET_NULL, related_name="annotations"
     )
+    # Also stored here, because counts per origin are grouped over all annotations and must not need a join.
     suggestion_origin = models.CharField(max_length=200, blank=True)
     suggestion_use = models.CharField(max_length=10, choices=SuggestionUse, default=SuggestionUse.NONE)
     # Normalised Levenshtein distance between suggestion and answer: 0 the same, 1 nothing in common.
@@ -316,6 +324,7 @@ class Flag(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
+                # Of open flags only: a person may flag the task again after a decision.
                 fields=["task", "raised_by"], name="flag_once_per_person", condition=models.Q(state="open")
             )
         ]

@@ -81,12 +81,14 @@ def review_next(*, project: Project, user: User, after_id: int = 0) -> Task | No
 
     Reviewers start at different places of the queue's head, so that they seldom open the same task.
     """
+    # From the start again at the end, so that tasks that were passed over are met once more.
     for start in (after_id, 0) if after_id else (0,):
         head = [
             task for task in review_queue(project).filter(pk__gt=start).order_by("pk")[:100]
             if all(answer.author_id != user.pk for answer in task.answers)  # type: ignore[attr-defined]
         ]
         if head:
+            # Only from the queue's start: a reviewer who goes on after a task expects the next one.
             offset = 0 if start else reviewer_offset(_reviewers(project), user.pk, min(len(head), 20))
             return head[offset]
     return None
@@ -101,6 +103,7 @@ def _reviewers(project: Project) -> list[int]:
 
 def done_today(*, project: Project, user: User) -> int:
     """Answers this person gave since midnight (UTC), counted up to a thousand."""
+    # Counted in Python from the newest answers, because an index by author serves that order and the day is short.
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     recent = (
         Annotation.objects.filter(author=user, project=project, parent=None)

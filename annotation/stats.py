@@ -33,6 +33,7 @@ def person_scope(project_id: int, user_id: int) -> str:
 
 def origin_scope(name: str) -> str:
     """The scope of an origin of suggestions: "agent", or a model by name."""
+    # Cut, because the column of scopes holds 80 characters and a model's name may have 200.
     return f"origin:{name}"[:80]
 
 
@@ -44,8 +45,11 @@ def first_answers() -> QuerySet[Annotation]:
 @counter("annotation.projects", every=30)
 def projects_count(now: datetime) -> Counted:
     """Tasks by state, what was settled, answers and open flags of every project: four queries for all of them."""
+    # UTC, as everywhere in the product: people of one project work in several time zones.
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     week, fortnight = now - timedelta(days=7), now - timedelta(days=14)
+    # Every gauge is written each time, because one that is left out would keep its last value after the last task left
+    # that state.
     zero = {f"tasks.{state}": 0.0 for state in Task.State.values} | dict.fromkeys((
         "tasks.total", "tasks.settled_week", "tasks.settled_last_week", "flags.open", "answers.total", "answers.today",
         "answers.week", "answers.seconds",
@@ -188,6 +192,7 @@ def people_of(project: Project, limit: int = 200) -> list[Person]:
     members = (
         Membership.objects.filter(project=project).select_related("user").order_by("user__username", "role")[:limit]
     )
+    # A person with two roles has two memberships and is shown once.
     grouped: dict[int, list[Membership]] = {}
     for member in members:
         grouped.setdefault(member.user_id, []).append(member)

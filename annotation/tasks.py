@@ -21,6 +21,7 @@ def make_tasks() -> int:
     """Tasks of new examples, for every project that is not paused; one small query each when there is nothing new."""
     made = 0
     for project in Project.objects.filter(archived_at=None).order_by("pk"):
+        # In bounded transactions, because the project's row stays locked and each batch is one ledger entry.
         while count := services.tasks_make(project=project, limit=MAKE_LIMIT):
             made += count
     return made

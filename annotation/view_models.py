@@ -152,6 +152,8 @@ def task_view(
     if values is None:
         values = values_of(assignment.draft, config)
     if prefilled and suggestion is not None and config.reply_control is not None:
+        # As the text's value and not as a placeholder, so that an annotator edits it and a form without scripts sends
+        # it.
         values = {**values, config.reply_control.name: suggestion.reply}
     return TaskView(
         assignment=assignment, data=data, documents=_documents(config, data),

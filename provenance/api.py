@@ -96,6 +96,7 @@ class VerdictOut(serializers.Serializer[Any]):
 
 
 def _object(request: AuthenticatedApiRequest) -> dict[str, Any]:
+    # A JSON list or text is valid JSON, and without this check the first look-up in it would end as an internal error.
     if not isinstance(request.data, dict):
         raise ValidationFailed(f"the body is {type(request.data).__name__}; send a JSON object")
     return request.data
@@ -147,6 +148,7 @@ class SubjectWithdraw(APIView):
             subject=access.subject_of(uid), by=request.user, purposes=body.validated_data["purposes"],
             reason=body.validated_data["reason"],
         )
+        # Not a field of the model: it is about this request and not about the withdrawal.
         withdrawal.repeated = not made  # type: ignore[attr-defined]
         return Response(WithdrawnOut(withdrawal).data, status=201 if made else 200)
 
@@ -178,6 +180,7 @@ class RecordVerdict(APIView):
         """The verdict on the current facts, with every reason and its fix."""
         record = access.record_of(uid)
         purpose, region = access.purpose_and_region(request.query_params, default_purpose="")
+        # Anything that is not a clear no counts as commercial use, which is the stricter question.
         commercial = request.query_params.get("commercial", "true").lower() not in ("0", "false", "no")
         found = services.gate_judge([record.pk], purpose=purpose, region=region, commercial=commercial)[record.pk]
         return Response(VerdictOut({

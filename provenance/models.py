@@ -14,6 +14,8 @@ class Subject(models.Model):
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     namespace = models.CharField(max_length=100)
+    # Indexed alone as well, because stewards search for a person by the beginning of the name and do not know the
+    # namespace.
     external_ref = models.CharField(max_length=300, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     erased_at = models.DateTimeField(null=True, blank=True)
@@ -31,6 +33,8 @@ class ConsentRecord(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     record_id = models.CharField(max_length=200, unique=True)
     schema_version = models.CharField(max_length=20, default="1")
+    # PROTECT on every link to a person: erasure empties a subject and keeps its row, because the proof that consent was
+    # given or withdrawn must outlive the data.
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="consents")
     purposes = models.JSONField(default=list)
     lawful_basis = models.CharField(max_length=60, default="eu-gdpr:A6-1-a")
@@ -55,6 +59,7 @@ class ConsentEvent(models.Model):
     """What happened to a consent record. Append-only. `event_time` is when it happened, which may be long before it
     was recorded."""
 
+    # The history is evidence under GDPR article 7(1), so a record with events cannot be deleted.
     record = models.ForeignKey(ConsentRecord, on_delete=models.PROTECT, related_name="events")
     event_time = models.DateTimeField()
     validity_seconds = models.BigIntegerField(null=True, blank=True)
@@ -66,6 +71,7 @@ class ConsentEvent(models.Model):
     class Meta:
         ordering = ["event_time", "id"]
         constraints = [
+            # An event may be delivered again after a time-out. This key makes the repetition a no-op.
             models.UniqueConstraint(fields=["record", "event_time", "event_state"], name="consent_event_once")
         ]
 
@@ -114,6 +120,8 @@ class ProvenanceRecord(models.Model):
     format = models.CharField(max_length=60, default="application/json")
     classification = models.JSONField(default=list)
     privacy_enhancing = models.JSONField(default=list)
+    # Unknown until a search has looked: the gate refuses what was not searched, so a crash before the search cannot
+    # clear anything.
     personal_data = models.CharField(max_length=12, choices=PersonalData, default=PersonalData.UNKNOWN)
     license_spdx = models.CharField(max_length=100, blank=True)
     copyright = models.CharField(max_length=300, blank=True)
@@ -125,6 +133,8 @@ class ProvenanceRecord(models.Model):
     storage_forbidden = models.JSONField(default=list)
     retention_until = models.DateTimeField(null=True, blank=True)
     legal_hold = models.BooleanField(default=False)
+    # Quarantine, legal hold and erasure are separate fields, because a record may be in all three at once, and ending
+    # one must not end another.
     quarantined_at = models.DateTimeField(null=True, blank=True)
     quarantine_reason = models.CharField(max_length=500, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
@@ -139,6 +149,8 @@ class ProvenanceRecord(models.Model):
             models.UniqueConstraint(fields=["source_system", "source_record_id"], name="provenance_once")
         ]
         indexes = [
+            # Partial, because nearly all records are judged: the index stays small enough that the sweep costs the same
+            # at any size.
             models.Index(fields=["id"], name="provenance_judge_due", condition=models.Q(judge_due=True)),
         ]
 
@@ -167,6 +179,7 @@ class GateVerdict(models.Model):
             models.UniqueConstraint(fields=["record", "purpose", "region"], name="verdict_one_per_purpose")
         ]
         indexes = [
+            # In the order of the clearance list, so that a page of it is read from the index without sorting.
             models.Index(fields=["purpose", "region", "cleared", "-id"], name="verdict_by_outcome"),
             models.Index(fields=["expires_at"], name="verdict_expiry", condition=models.Q(expires_at__isnull=False)),
         ]
@@ -179,6 +192,8 @@ class GateReason(models.Model):
     """One reason of a refusal. It has its own row because every count on the clearance page opens a list."""
 
     verdict = models.ForeignKey(GateVerdict, on_delete=models.CASCADE, related_name="reason_rows")
+    # Copied from the verdict, because the list of a rule filters and sorts by these columns, and a join would read
+    # every reason of the rule first.
     purpose = models.CharField(max_length=40)
     region = models.CharField(max_length=40)
     rule = models.CharField(max_length=60)
@@ -203,6 +218,7 @@ class StewardReview(models.Model):
     reason = models.CharField(max_length=500)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
+    # The facts as the steward saw them, see `steward_actions`.
     record_hash = models.CharField(max_length=64)
 
     def __str__(self) -> str:
@@ -222,6 +238,7 @@ class Withdrawal(models.Model):
     # withdrawal was recorded late.
     effective_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
+    # One document and not rows, because it is handed to the person as it was, and its hash goes to the ledger.
     receipt = models.JSONField(default=dict)
 
     def __str__(self) -> str:

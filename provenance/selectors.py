@@ -44,11 +44,6 @@ _RECORD_LISTS = (
 )
 
 
-def _as_text(*names: str) -> dict[str, Cast]:
-    # Most rows hold the same few lists of purposes and regions. Read as text, each distinct list is decoded once.
-    return {f"{name}_text": Cast(name, TextField()) for name in names}
-
-
 @lru_cache(maxsize=4096)
 def _list_decode(value: str) -> tuple[str, ...]:
     return tuple(json.loads(value))
@@ -62,6 +57,7 @@ def _set_decode(value: str) -> frozenset[str]:
 def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
     """The gate's facts by record key, with seven queries per thousand records. Unknown keys are left out."""
     facts: dict[int, RecordFacts] = {}
+    # In batches, because SQLite and PostgreSQL limit the number of values of one statement.
     for batch in batched(dict.fromkeys(record_ids)):
         facts |= _facts(batch)
     return facts
@@ -69,15 +65,21 @@ def record_facts(record_ids: Sequence[int]) -> dict[int, RecordFacts]:
 
 def _facts(record_ids: list[int]) -> dict[int, RecordFacts]:
     records = ProvenanceRecord.objects.filter(pk__in=record_ids)
-    rows = list(records.values(*_RECORD_COLUMNS, **_as_text(*_RECORD_LISTS)))
+    # Most rows hold the same few lists of purposes and regions. Read as text, each distinct list is decoded once.
+    as_text = {f"{name}_text": Cast(name, TextField()) for name in _RECORD_LISTS}
+    rows = list(records.values(*_RECORD_COLUMNS, **as_text))
     links: dict[int, list[int]] = defaultdict(list)
     through = ProvenanceRecord.subjects.through.objects.filter(provenancerecord_id__in=record_ids)
     for record_id, subject_id in through.values_list("provenancerecord_id", "subject_id"):
         links[record_id].append(subject_id)
     subjects = _subjects({s for linked in links.values() for s in linked})
-    bases = _source_bases({row["source_system"] for row in rows})
+    bases: dict[str, list[Basis]] = {row["source_system"]: [] for row in rows}
+    for _, basis in _bases(Q(source_system__in=list(bases), subject=None)):
+        bases[basis.source_system].append(basis)
     return {
-        row["pk"]: _record(row, tuple(subjects[s] for s in sorted(links[row["pk"]])), bases[row["source_system"]])
+        row["pk"]: _record(
+            row, tuple(subjects[s] for s in sorted(links[row["pk"]])), tuple(bases[row["source_system"]])
+        )
         for row in rows
     }
 
@@ -125,6 +127,7 @@ def _consents(subject_ids: list[int]) -> Iterator[tuple[int, Consent]]:
     rows = ConsentEvent.objects.filter(record__subject_id__in=subject_ids).values_list(
         "record_id", "event_time", "event_state", "validity_seconds"
     )
+    # The model's ordering is dropped, because the domain does not depend on it and the sort would be in vain.
     for record_id, at, state, validity in rows.order_by():
         events[record_id].append(Event(at, state, validity))
     for pk, subject_id, name, purposes, basis, geography in records:
@@ -138,13 +141,6 @@ def _bases(condition: Q) -> Iterator[tuple[int | None, Basis]]:
     )
     for subject_id, basis, purposes, document, valid_until, revoked_at, system in rows:
         yield subject_id, Basis(basis, frozenset(purposes), document, valid_until, revoked_at, system)
-
-
-def _source_bases(systems: set[str]) -> dict[str, tuple[Basis, ...]]:
-    found: dict[str, list[Basis]] = {system: [] for system in systems}
-    for _, basis in _bases(Q(source_system__in=systems, subject=None)):
-        found[basis.source_system].append(basis)
-    return {system: tuple(bases) for system, bases in found.items()}
 
 
 def ledger_seq() -> int:
@@ -178,6 +174,8 @@ def records_of_subjects(subject_ids: list[int]) -> Iterator[int]:
 
 def records_refused(record_ids: Iterable[int]) -> dict[int, frozenset[str]]:
     """Those of the records that a subject refused some purpose for, each with the purposes refused now."""
+    # One moment for all batches, because a consent that ends in between would be judged differently in the first and
+    # the last of them.
     now, places = timezone.now(), judged_regions()
     return {
         pk: refused for batch in batched(record_ids) for pk, facts in record_facts(batch).items()
@@ -196,6 +194,7 @@ def records_spent(record_ids: Iterable[int]) -> list[int]:
 
 def subject_refuses(subject_id: int) -> frozenset[str]:
     """Purposes that a person refused in any judged region, without a newer consent."""
+    # Asked of the person alone, without a record, because a refusal counts before any data of the person is stored.
     facts = RecordFacts("", subjects=tuple(_subjects({subject_id}).values()))
     return purposes_refused(facts, judged_regions(), timezone.now())
 
@@ -203,6 +202,8 @@ def subject_refuses(subject_id: int) -> frozenset[str]:
 # -- what the steward's pages show -------------------------------------------------------------------------------------
 def standings_of(subject: Subject) -> list[tuple[str, str, Standing]]:
     """(purpose, region, what holds now) for every purpose and judged region, from consent and withdrawals only."""
+    # From consent and withdrawals only: whether a record clears also depends on its licence and region, which the
+    # record's page shows.
     facts, now = _subjects({subject.pk})[subject.pk], timezone.now()
     return [
         (purpose, region, subject_standing(facts.consents, facts.withdrawals, purpose=purpose, region=region, now=now))
@@ -223,4 +224,6 @@ def _shown(value: Any) -> Any:
         return value
     items = [(item.get("name") or item.get("uid") or item) if isinstance(item, dict) else item for item in value]
     names = [str(item) for item in items]
+    # Cut, because a withdrawal may reach thousands of tasks and the receipt's page must stay readable; REST returns the
+    # whole receipt.
     return f"{len(names):,}" + (f": {', '.join(names[:20])}" if names else "") + ("…" if len(names) > 20 else "")

@@ -32,5 +32,6 @@ def refusal_due(claim: Claim) -> None:
 @shared_task(name="provenance.expire", ignore_result=True)
 def expire() -> None:
     """Judge records again whose verdicts have expired, and records whose job was lost."""
+    # Beat runs this every minute. A job that was lost with its worker leaves records due, which the second call judges.
     services.verdicts_expire()
     services.due_judge()

@@ -33,6 +33,7 @@ class Labels(Control):
             raise self.error(f": {start!r} to {end!r} is not a stretch of a text of {len(text)} characters")
         if not isinstance(labels, list) or not labels:
             raise self.error(f": the stretch {start} to {end} has no label")
+        # The text is taken from the document and not from the request, so that a stretch always says what is there.
         return {"start": start, "end": end, "text": text[start:end], "labels": self.known_values(labels)}
 
     def to_result(self, value: Any) -> list[Body]:

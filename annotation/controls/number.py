@@ -52,6 +52,8 @@ class Number(Control):
             # 0.3 is not an exact multiple of 0.1 in binary, so a step is met within rounding.
             if not math.isclose(steps, round(steps), abs_tol=1e-9):
                 raise self.error(f" is {value:g}; it must be a multiple of {self.step:g} from {self.low or 0:g}")
+        # Whole numbers are stored as such, so that the same answer has the same hash whether it came from JSON as 3 or
+        # as 3.0.
         return {"number": int(value) if float(value).is_integer() else value}
 
     def is_empty(self, body: Body) -> bool:
@@ -91,6 +93,7 @@ def _attribute(element: Element, name: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
+        # Judged by the check below, which also refuses "inf" and "nan", words that `float` accepts.
         value = math.nan
     if not _is_usable(value):
         raise ConfigError(f"{name}=\"{text[:40]}\" of <Number name=\"{element.get('name')}\"> must be a number")

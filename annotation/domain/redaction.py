@@ -37,6 +37,8 @@ def written(result: Result) -> list[Written]:
 
 def _text_items(result: Result) -> Iterator[dict[str, Any]]:
     for item in result:
+        # Old answers may hold items of a control that the project's configuration has no longer, so the type decides
+        # and not the configuration.
         control = BY_TYPE.get(str(item.get("type")))
         if control is not None and control.text_key and isinstance(item.get("value", {}).get(control.text_key), list):
             yield item
@@ -59,9 +61,11 @@ def redacted(result: Result, spans: Sequence[Span]) -> Result:
     wanted = [span for span in spans if not span.get("kept")]
     if not wanted:
         return result
+    # Copied, because the caller's annotation would otherwise be saved with the placeholders by a later `save()`.
     result = copy.deepcopy(result)
     for item in _text_items(result):
         parts = item["value"]["text"]
+        # From the end, because each replacement moves the offsets behind it.
         for span in sorted(wanted, key=lambda s: -s["start"]):
             if span["control"] == item.get("from_name") and span["part"] < len(parts):
                 text = parts[span["part"]]

@@ -23,7 +23,9 @@ def result_check(
     if len(result) > MAX_ITEMS:
         raise ResultError(f"the result has {len(result)} items; at most {MAX_ITEMS} are taken")
     checked = [_item(item, index, config, data) for index, item in enumerate(result)]
+    # Before empty ones are dropped, because two values of one control are a fault of the client even if one is blank.
     _once_each(checked, config)
+    # Empty answers are left out, so that the same answer has one form whether the browser sent an empty field or none.
     checked = [item for item in checked if not _control_of(item, config).is_empty(item["value"])]
     if not partial:
         _required(checked, config)
@@ -41,8 +43,10 @@ def _item(item: Any, index: int, config: LabelConfig, data: TaskData) -> dict[st
     _same(item, "to_name", control.to_name, control)
     _same(item, "type", control.type, control)
     document = config.document(control.to_name)
+    # Rebuilt by the control and not copied, so that keys that are not known are never stored or exported.
     body = control.clean(plain_json(item["value"]), data.text_of(document) if document else "")
     return {
+        # Label Studio's clients send an id of their own; without one the place in the list is enough to be unique.
         "id": plain_lines(str(item.get("id") or f"{name}-{index}"))[:64], "from_name": name,
         "to_name": control.to_name, "type": control.type, "value": body,
     }

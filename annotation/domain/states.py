@@ -43,6 +43,7 @@ def take(slots: Slots) -> Slots:
 
 def give_back(slots: Slots) -> Slots:
     """A person who holds a place without an answer leaves it: skipped, left, or the lease ran out."""
+    # An answered place is never free again by leaving; only `take_back` reopens it.
     if slots.taken <= slots.submitted:
         raise WrongState("no unanswered place is held")
     return replace(slots, taken=slots.taken - 1)
@@ -56,6 +57,7 @@ def submit(slots: Slots) -> Slots:
     if slots.state not in (OPEN, FLAGGED) or slots.submitted >= slots.taken:
         raise WrongState("no unanswered place is held")
     after = replace(slots, submitted=slots.submitted + 1)
+    # The flag waits for a decision, and an answer that arrives meanwhile must not put the task into review.
     return after if slots.state == FLAGGED else replace(after, state=_working(after))
 
 
@@ -67,6 +69,7 @@ def take_back(slots: Slots) -> Slots:
     """An answer is undone or rejected; its author keeps the place."""
     if slots.state not in (OPEN, IN_REVIEW, FLAGGED) or slots.submitted < 1:
         raise WrongState("no answer can be taken back")
+    # The place stays taken, so that the author gets the task back and no other annotator takes it in between.
     return replace(slots, submitted=slots.submitted - 1, state=FLAGGED if slots.state == FLAGGED else OPEN)
 
 
@@ -96,9 +99,11 @@ def close(slots: Slots) -> Slots:
     """The flag was right and the task is worth no more work; unanswered places are given up."""
     if slots.state != FLAGGED:
         raise WrongState("it is not flagged")
+    # Answers that were given stay counted, so that opening the task again finds it where it was.
     return replace(slots, state=CLOSED, taken=slots.submitted)
 
 
 def withdraw(slots: Slots) -> Slots:
     """The example may be worked on no more; unanswered places are given up."""
+    # From every state and again without an error, because a withdrawal is walked by a job that may be repeated.
     return replace(slots, state=WITHDRAWN, taken=slots.submitted)

@@ -16,6 +16,7 @@ DIFF_LIMIT = 100_000_000
 
 def edit_distance(suggestion: str, answer: str) -> float:
     """Levenshtein distance by character over the longer length: 0 the same, 1 nothing in common."""
+    # Spaces at the ends are ignored, because a text area adds or drops them without the annotator.
     return float(Levenshtein.normalized_distance(suggestion.strip(), answer.strip()))
 
 
@@ -58,10 +59,12 @@ def word_diff(before: str, after: str) -> list[Piece]:
 
 def _stretches(old: list[str], new: list[str]) -> list[tuple[bool, int, int, int, int]]:
     """Runs of words as (whether they are the same, begin and end in `old`, begin and end in `new`)."""
+    # Most edits change little, so what both texts begin and end with is cut off before the expensive comparison.
     head = _alike(old, new)
     tail = _alike(old[head:][::-1], new[head:][::-1])
     inner, other = old[head : len(old) - tail], new[head : len(new) - tail]
     found = [(True, 0, head, 0, head)] if head else []
+    # The time grows with the product of the lengths, and longer texts would hold a web process for seconds.
     if len(inner) * len(other) > DIFF_LIMIT:
         found.append((False, head, head + len(inner), head, head + len(other)))
     else:

@@ -47,16 +47,24 @@ def annotation_submit(
     Raises NotFound, ValidationFailed (the control's name is `field`), Conflict, Forbidden.
     """
     uid = _uuid(submission_id)
+    # Before everything else, so that a repeated submit succeeds even when the lease, the project or the membership has
+    # ended since.
     if done := _already(uid, assignment_id, user):
         return done
     assignment = access_assignment(user, assignment_id)
     access_membership(user, assignment.project, "task.annotate")
+    # Outside the transaction: judging a large answer takes long, and the task's lock would make others wait.
     checked = result_validated(result, assignment.task, label_config_of(assignment.project))
     try:
         return _annotation_store(assignment_id, user, checked, uid, _seconds(lead_time_seconds), suggestion_id)
     except Conflict as error:
+        # In its own transaction, since the one that failed is rolled back and what was typed must not be lost.
         if error.code in ("lease_lost", "flagged", "closed"):
-            _keep_as_draft(assignment_id, checked)
+            # The version is raised, because the page may have saved an older draft under the last one.
+            row = Assignment.objects.get(pk=assignment_id)
+            Assignment.objects.filter(pk=assignment_id).update(
+                draft=checked, draft_version=row.draft_version + 1, draft_saved_at=timezone.now()
+            )
         raise
 
 
@@ -89,6 +97,7 @@ def _already(uid: UUID, assignment_id: int, user: User) -> Annotation | None:
     done = Annotation.objects.select_related("task").filter(submission_id=uid).first()
     if done is None:
         return None
+    # A submission id of another person or task is refused, because answering with theirs would show their answer.
     if done.author_id != user.pk or not Assignment.objects.filter(
         pk=assignment_id, user=user, task_id=done.task_id
     ).exists():
@@ -106,6 +115,7 @@ def _annotation_store(
     if done := _already(uid, assignment_id, user):
         return done
     assignment = access_assignment(user, assignment_id)
+    # With another submission id: a second window answered meanwhile, and its answer counts.
     if assignment.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {task.pk}; undo the answer to change it", code="answered")
     if assignment.status not in states.HOLDING:
@@ -118,6 +128,7 @@ def _annotation_store(
     Assignment.objects.filter(pk=assignment_id).update(
         status=Assignment.Status.SUBMITTED, draft=[], draft_saved_at=None
     )
+    # Stored with the last answer only, because the review queue's waiting time starts when review becomes possible.
     last = task.submitted_count + 1 >= task.overlap
     task_advance(task, states.submit, **({"in_review_at": now} if last else {}))
     ledger_append(
@@ -133,6 +144,7 @@ def _annotation_store(
 
 def annotation_create(**fields: Any) -> Annotation:
     """Store an answer, in the caller's transaction, and have its free text searched for personal data afterwards."""
+    # Choices alone hold no personal data, so no job is made for them and they count as searched at once.
     silent = not written(fields["result"])
     annotation = Annotation.objects.create(**fields, searched_at=timezone.now() if silent else None)
     if not silent:
@@ -147,6 +159,7 @@ def suggestion_fields(
     if suggestion_id is None:
         return {}
     suggestion = task.example.suggestions.filter(pk=suggestion_id).first()
+    # Also refused when it belongs to another task: the use of suggestions is measured against what was shown.
     if suggestion is None:
         raise ValidationFailed(f"suggestion {suggestion_id} is not one of task {task.pk}'s", field="suggestion_id")
     distance = edit_distance(suggestion.reply, reply_of(result, label_config_of(project)))
@@ -154,13 +167,6 @@ def suggestion_fields(
         "suggestion": suggestion, "suggestion_origin": suggestion.origin_name,
         "suggestion_use": suggestion_use(distance), "edit_distance": distance,
     }
-
-
-def _keep_as_draft(assignment_id: int, result: list[dict[str, Any]]) -> None:
-    row = Assignment.objects.get(pk=assignment_id)
-    Assignment.objects.filter(pk=assignment_id).update(
-        draft=result, draft_version=row.draft_version + 1, draft_saved_at=timezone.now()
-    )
 
 
 def task_skip(*, assignment_id: int, user: User, reason: str) -> Assignment:
@@ -219,6 +225,7 @@ def last_answer(project: Project, user: User) -> Annotation | None:
 @transaction.atomic
 def _annotation_take_back(annotation: Annotation, user: User) -> Assignment:
     task = task_locked(annotation.task_id)
+    # Read again under its lock, because a reviewer may decide between the listing and this moment.
     annotation = Annotation.objects.select_for_update(of=("self",)).get(pk=annotation.pk)
     working = (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.FLAGGED)
     if annotation.state != Annotation.State.SUBMITTED or task.state not in working:
@@ -233,6 +240,7 @@ def _annotation_take_back(annotation: Annotation, user: User) -> Assignment:
     now = timezone.now()
     assignment.status, assignment.why = Assignment.Status.ACTIVE, routing.OWN_UNDONE
     assignment.leased_at, assignment.expires_at = now, lease_end(assignment.project, now)
+    # The answer becomes the draft, so that a person who undoes only has to change what was wrong.
     assignment.draft, assignment.draft_saved_at = plain_json(annotation.result), now
     assignment.draft_version += 1
     assignment.save()
@@ -254,6 +262,7 @@ def skips_restore(*, project: Project, user: User, limit: int = 200) -> int:
     with transaction.atomic():
         now = timezone.now()
         tasks = [task_id for _, task_id in pairs]
+        # Locked in the order of their numbers, as a sweep does, so that the two cannot deadlock.
         free = Task.objects.select_for_update(of=("self",)).filter(pk__in=tasks, available=True).order_by("pk")
         Task.objects.filter(pk__in=[task.pk for task in free]).update(returned_at=now)
         restored = skipped.filter(pk__in=[pk for pk, _ in pairs]).update(
@@ -296,8 +305,14 @@ def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version:
         raise Conflict(f"task {row.task_id} was withdrawn; its draft is not kept", code="withdrawn")
     if row.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {row.task_id}; undo the answer to change it", code="answered")
-    saved = _draft_store(row, draft, version)
+    # One conditional update decides, because two windows of one person save at the same time, and the state read above
+    # may have changed since.
+    older = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
+        status=Assignment.Status.SUBMITTED
+    ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
+    saved = bool(older.update(draft=plain_json(draft), draft_version=version, draft_saved_at=timezone.now()))
     held, message = True, ""
+    # Saving never fails for a lost lease: what was typed is stored already, and the page says that the place is gone.
     try:
         row = lease_renew(assignment_id=pk, user=user)
     except UserError as error:
@@ -305,13 +320,6 @@ def draft_save(*, assignment: Assignment | int, user: User, draft: Any, version:
     stored = Assignment.objects.values_list("draft_version", "draft_saved_at", "expires_at").get(pk=pk)
     return DraftSaved(saved=saved, version=stored[0], saved_at=stored[1], held=held, expires_at=stored[2],
                       message=message)
-
-
-def _draft_store(row: Assignment, draft: list[Any], version: int) -> bool:
-    stored = Assignment.objects.filter(pk=row.pk, draft_version__lt=version).exclude(
-        status=Assignment.Status.SUBMITTED
-    ).exclude(task__state__in=[Task.State.SETTLED, Task.State.WITHDRAWN])
-    return bool(stored.update(draft=plain_json(draft), draft_version=version, draft_saved_at=timezone.now()))
 
 
 # -- undo --------------------------------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ def _not_paused(project: Project) -> None:
 
 def _held_work_resume(project: Project, user: User, *, other_than: int | None = None) -> Assignment | None:
     """Work that is already this person's: returned by a reviewer first, then leases, oldest task first."""
+    # The ids are read without locks, so each may be lost to a sweep before its task is locked; the next one is tried
+    # then.
     for pk, status, task_id in _held_ids(project, user, other_than):
         returned = status == Assignment.Status.RETURNED
         found = _assignment_resume(user, pk, task_id, routing.OWN_RETURNED if returned else routing.OWN_ACTIVE)
@@ -82,12 +84,15 @@ def _held_ids(project: Project, user: User, other_than: int | None) -> list[tupl
 @transaction.atomic
 def _assignment_resume(user: User, assignment_id: int, task_id: int, why: str) -> Assignment | None:
     """Renew a hold on a place that is this person's already; None when it was lost meanwhile."""
+    # The task first, as everywhere: the lock order of `locking` keeps this from deadlocking with a sweep.
     task_locked(task_id)
     assignment = Assignment.objects.select_related("task", "project", "task__example").get(pk=assignment_id)
     if assignment.status not in (Assignment.Status.RETURNED, Assignment.Status.ACTIVE):
         return None
     returned = assignment.status == Assignment.Status.RETURNED
     _lease_start(assignment, why)
+    # Only a return is written to the ledger: renewing a lease that is held happens with every page, and the ledger's
+    # head is one lock for the whole installation.
     if returned:
         ledger_append(
             actor=user, action=Action.TASK_LEASE, object=f"task:{task_id}",
@@ -109,6 +114,8 @@ def _task_lease_new(project: Project, user: User, membership: Membership, curren
     """Lease the oldest task with a free place. Expired leases are freed first when nothing else is left."""
     found = _task_search(project, user, membership, current_id)
     if found is None and leases_sweep(project=project, limit=50):
+        # Other people's expired leases are only looked for when there is no other work, because freeing them locks
+        # tasks.
         found = _task_search(project, user, membership, current_id)
     return found
 
@@ -116,6 +123,8 @@ def _task_lease_new(project: Project, user: User, membership: Membership, curren
 def _task_search(project: Project, user: User, membership: Membership, current_id: int | None) -> Assignment | None:
     # Another person may take the very task found; each try then looks again. Usually another task is free, so the
     # first look does not wait for locks; the next one does, since the last task may be shared.
+    # Bounded, so that a request ends also when very many people compete for the last tasks; the page then says that
+    # nothing is left.
     for attempt in range(60):
         found, contended = _task_lease_try(project, user, membership, current_id, wait=attempt % 2 == 1)
         if found is not None or not contended:
@@ -143,6 +152,8 @@ def _task_lease_try(
     contended = False
     for place in _places(project, user, membership):
         ids = place.tasks.order_by(*place.order)
+        # Read without a lock first: the cursor may only move up to a task that is committed and free, also if another
+        # transaction has it locked.
         first = ids.values_list("pk", "returned_at").first()
         _cursor_advance(membership, place, first)
         if first is None:
@@ -156,6 +167,8 @@ def _task_lease_try(
             return _task_assign(task, project, user, handed_back=place.handed_back), False
         if wait:
             return None, True
+        # Locked by another transaction, which may still roll back, so the search is repeated before it says that
+        # nothing is left.
         contended = True
     return None, contended
 
@@ -163,6 +176,8 @@ def _task_lease_try(
 def _places(project: Project, user: User, membership: Membership) -> list[_Place]:
     # One's own expired lease may be taken up again; everything else of one's own is done with.
     mine = Assignment.objects.filter(task_id=OuterRef("pk"), user=user).exclude(status=Assignment.Status.EXPIRED)
+    # `available` is a column with a partial index. The same condition on the counters would read every open task of the
+    # project.
     free = Task.objects.filter(project=project, available=True).filter(~Exists(mine))
     back = free.filter(returned_at__isnull=False)
     if membership.returned_cursor is not None:
@@ -181,13 +196,17 @@ def _cursor_advance(membership: Membership, place: _Place, first: tuple[int, dat
     if place.handed_back:
         _returned_cursor_advance(membership, first)
     elif first is not None and first[0] - 1 > membership.cursor:
+        # The condition keeps the cursor from moving back, whatever the instance in memory says.
         Membership.objects.filter(pk=membership.pk, cursor__lt=first[0] - 1).update(cursor=first[0] - 1)
         membership.cursor = first[0] - 1
 
 
 def _returned_cursor_advance(membership: Membership, first: tuple[int, datetime | None] | None) -> None:
     limit = timezone.now() - COMMIT_SLACK
+    # Hand-backs get their moment before they commit. A cursor at the newest one would pass over another that was
+    # written earlier and commits later.
     seen = limit if first is None or first[1] is None else min(limit, first[1] - timedelta(microseconds=1))
+    # Moved in steps of a minute at least, because each move is a write and every request for a task comes through here.
     if membership.returned_cursor is None or seen > membership.returned_cursor + COMMIT_SLACK:
         Membership.objects.filter(pk=membership.pk).update(returned_cursor=seen)
         membership.returned_cursor = seen
@@ -198,6 +217,8 @@ def _task_assign(task: Task, project: Project, user: User, *, handed_back: bool)
     why = routing.why_of(handed_back=handed_back, overlap=task.overlap, taken_by_others=task.slots_taken)
     task_advance(task, states.take)
     now = timezone.now()
+    # A person who had the task before gets the same row again, with its draft: one row per task and person is a
+    # constraint.
     assignment = Assignment.objects.filter(task=task, user=user).first()
     if assignment is None:
         assignment = Assignment.objects.create(
@@ -221,8 +242,10 @@ def assignment_open(*, user: User, assignment_id: int) -> Assignment:
     Raises NotFound, and Conflict when it was answered or its place is taken.
     """
     assignment = access_assignment(user, assignment_id)
+    # Being its owner is not enough: who left the project keeps the row and may not work on it.
     _membership(assignment.project, user)
     task = task_locked(assignment.task_id)
+    # Read again under the task's lock, because a sweep or a second window may have changed it since.
     assignment = access_assignment(user, assignment_id)
     if assignment.status == Assignment.Status.SUBMITTED:
         raise Conflict(f"you have answered task {task.pk}; undo the answer to change it")
@@ -249,6 +272,7 @@ _NOT_NOW: dict[str, str] = {
 
 def lease_reacquire(task: Task, assignment: Assignment) -> None:
     """Take a place again on a locked task for an assignment that had lost it. Raises Conflict when none is free."""
+    # Before the check of free places, because these states have none and the message would name the wrong reason.
     if task.state in _NOT_NOW:
         raise Conflict(f"task {task.pk} {_NOT_NOW[task.state]}; go on with the next task", code=task.state)
     if not task.available:
@@ -269,6 +293,7 @@ def lease_renew(*, assignment_id: int, user: User) -> Assignment:
     """
     assignment = access_assignment(user, assignment_id)
     access_membership(user, assignment.project, "task.annotate")
+    # The usual case needs no lock on the task, and so does not wait for a person who is just submitting.
     if assignment.status == Assignment.Status.ACTIVE:
         # A sweep may end the lease meanwhile, so the state is asked again by the update itself.
         if _leases_renew(assignment):
@@ -316,6 +341,7 @@ def lease_release(*, assignment_id: int, user: User, leased_at: datetime | None 
     assignment = access_assignment(user, assignment_id)
     if assignment.status != Assignment.Status.ACTIVE or assignment.draft_saved_at is not None:
         return False
+    # The browser's time of the lease has milliseconds only, and PostgreSQL's has microseconds.
     if leased_at is not None and abs(assignment.leased_at - leased_at) > timedelta(milliseconds=2):
         return False
     task_advance(task, states.give_back, returned_at=timezone.now())
@@ -341,6 +367,7 @@ def leases_sweep(*, project: Project | None = None, limit: int = 500) -> int:
         ended = ended.filter(project=project)
     due = list(ended.order_by("expires_at").values_list("pk", "task_id")[:limit])
     freed = 0
+    # Small transactions, because each holds its tasks' locks and the ledger's head until it ends.
     for start in range(0, len(due), 50):
         freed += _leases_end(due[start : start + 50])
     return freed
@@ -353,6 +380,7 @@ def _leases_end(due: list[tuple[int, int]]) -> int:
     for pk, task_id in sorted(due, key=lambda row: row[1]):
         task = Task.objects.select_for_update(of=("self",), skip_locked=True).filter(pk=task_id).first()
         now = timezone.now()
+        # Asked again under the lock: the person may have renewed the lease since it was listed.
         ended = task and Assignment.objects.select_for_update(of=("self",), skip_locked=True).filter(
             pk=pk, status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED], expires_at__lte=now
         ).first()

@@ -60,8 +60,10 @@ def _text(text: str, field: str) -> str:
 def _flag_store(task: Task, user: User, reason: str, comment: str) -> Flag:
     task = task_locked(task.pk)
     standing = Flag.objects.filter(task=task, raised_by=user, state=Flag.State.OPEN).first()
+    # A double click, or the dialog and the page at once, makes one flag.
     if standing is not None:
         return standing
+    # An answer that was submitted keeps its place; only an unanswered one is given up.
     held = Assignment.objects.filter(task=task, user=user).exclude(status=Assignment.Status.SUBMITTED).first()
     unanswered = held is not None and held.status in states.HOLDING
     task_advance(task, lambda slots: states.flag(states.give_back(slots) if unanswered else slots))
@@ -104,6 +106,8 @@ def _flags_resolve(flag: Flag, by: User, decision: str, note: str) -> Flag:
             f"{f' by {flag.resolved_by}' if flag.resolved_by else ''}; go on with the next one", code="decided",
         )
     standing = Flag.objects.filter(task=task, state=Flag.State.OPEN)
+    # All open flags are decided together, because they are about the same task and a second decision could contradict
+    # the first.
     resolved = sorted(standing.values_list("pk", flat=True))
     standing.update(state=DECISIONS[decision], resolved_by=by, resolved_at=timezone.now(), note=note)
     if decision == "return":
@@ -139,6 +143,7 @@ def task_reopen(*, task_id: int, by: User) -> Task:
 @transaction.atomic
 def _task_open_again(task: Task, by: User) -> Task:
     task = task_locked(task.pk)
+    # A second click finds the task open again; that is what was asked for, so it is no error.
     if task.state in (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.SETTLED):
         return task
     if task.state != Task.State.CLOSED:
@@ -175,6 +180,7 @@ def flag_undo(*, flag: Flag, user: User) -> tuple[Assignment | None, str]:
         )
     Flag.objects.filter(pk=flag.pk).update(state=Flag.State.UNDONE, resolved_by=user, resolved_at=timezone.now())
     others = Flag.objects.filter(task=task, state=Flag.State.OPEN).exists()
+    # Another person's flag still waits for a decision, so the task stays withheld.
     if not others:
         task_advance(task, lambda slots: states.resume(slots, settled=task.settled_annotation_id is not None))
     assignment = _taken_up(task, user)

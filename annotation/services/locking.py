@@ -41,6 +41,7 @@ def task_advance(task: Task, transition: Callable[[Slots], Slots], **extra: Any)
     try:
         after = transition(slots_of(task))
     except states.WrongState as error:
+        # The state machine knows no rows; the number of the task is added here.
         raise Conflict(f"task {task.pk} is '{task.get_state_display()}': {error}") from error
     fields: dict[str, Any] = {
         "state": after.state, "slots_taken": after.taken, "submitted_count": after.submitted,

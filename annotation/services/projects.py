@@ -36,6 +36,7 @@ def project_create(
     """
     require("project.create", by)
     name = _name(name)
+    # The address is fixed from here on, because links to tasks and the API's clients hold it.
     slug = slug or slugify(name)[:100]
     fields = _checked({
         "name": name, "guidelines": guidelines, "label_config": label_config, "overlap": overlap,
@@ -83,6 +84,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
         if len(out["guidelines"]) > 50_000:
             raise ValidationFailed("the guidelines are longer than 50,000 characters", field="guidelines")
     if "label_config" in out:
+        # Stored parsed, so that no request for a task parses XML or imports the SDK.
         out["label_schema"] = label_config_parse(out["label_config"]).to_json()
     if "overlap" in out:
         out["overlap"] = _between(out["overlap"], 1, MAX_OVERLAP, "overlap")
@@ -92,6 +94,7 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _between(value: int, low: int, high: int, field: str) -> int:
+    # `True` is an int in Python, and JSON's true would be taken for 1.
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValidationFailed(f"{field} is {value!r}; it must be a whole number from {low} to {high}", field=field)
     return value
@@ -111,8 +114,10 @@ def project_change(
     fields = _checked({name: value for name, value in changes.items() if value is not None})
     with transaction.atomic():
         locked = Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        # Compared under the lock, so that saving a form without a change writes no ledger entry.
         changed = {name: value for name, value in fields.items() if getattr(locked, name) != value}
         Project.objects.filter(pk=project.pk).update(**changed) if changed else None
+        # The schema is left out of the ledger, because it follows from the configuration, which is in it.
         told = {name: value for name, value in changed.items() if name != "label_schema"}
         told |= _set_sources(locked, sources)
         if told:
@@ -181,6 +186,7 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
     """
     require("project.change", by, project)
     with transaction.atomic():
+        # Two leads who remove each other at once would otherwise both find another lead and leave none.
         Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
         found = Membership.objects.filter(project=project, role=role)
         mine = found.filter(user=user)
@@ -189,6 +195,8 @@ def membership_remove(*, project: Project, user: User, role: str, by: User) -> N
         if role == Membership.Role.LEAD and found.count() == 1:
             raise Conflict(f"{user} is the last lead of '{project.name}'; add another lead first")
         mine.delete()
+        # Only when no other role lets the person annotate; what was sent back is then free for others at once instead
+        # of after a day.
         if not allow("task.annotate", user, project):
             sent_back = Assignment.objects.filter(project=project, user=user, status=Assignment.Status.RETURNED)
             sent_back.update(expires_at=timezone.now())

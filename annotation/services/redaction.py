@@ -50,11 +50,13 @@ def annotations_search(*, annotation_ids: Iterable[int], detector: Detector | No
     Running it twice, also at once, finds and stores the same once. What the detector cannot read stays unsearched; the
     error is raised once the others are stored.
     """
+    # Answers that were searched are passed over, so a message that is delivered twice costs one query.
     waiting = Annotation.objects.filter(pk__in=list(annotation_ids), searched_at=None).order_by("pk")
     answers = list(waiting.select_related("task__example__capture", "task__example__source"))
     found, failed = _found(answers, detector)
     stored = _spans_store(found)
     if failed is not None:
+        # Raised after the others are stored: the job's retry then only has the answer that failed.
         raise failed
     return stored
 
@@ -76,6 +78,8 @@ def _found(answers: list[Annotation], detector: Detector | None) -> tuple[list[F
 def _searched(answers: list[Annotation], detector: Detector) -> Iterator[Found]:
     spoken = [spoken_of(answer.task.example) for answer in answers]
     texts = [redaction.written(answer.result) for answer in answers]
+    # With the whole conversation before each answer, because names are recognised by where they occurred, and
+    # placeholders must be the conversation's.
     spans = detector.find(
         [[*known.texts, *(text.text for text in own)] for known, own in zip(spoken, texts, strict=True)],
         names=[known.names for known in spoken], things=[known.things for known in spoken],
@@ -124,6 +128,7 @@ def project_search(*, project: Project) -> Iterator[int]:
         ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:CHUNK])
         if not ids:
             return
+        # By key, because an answer that cannot be searched stays unsearched and would be found again for ever.
         after = ids[-1]
         try:
             yield annotations_search(annotation_ids=ids)
@@ -155,6 +160,7 @@ def span_keep(*, annotation_id: int, by: User, control: str, part: int, start: i
     when there does not exist.
     """
     annotation = access_annotation(by, annotation_id, "task.review")
+    # Four eyes again: the author of a name must not be the one who declares it harmless.
     if annotation.author_id == by.pk:
         raise Forbidden("you wrote this yourself; another reviewer or lead has to say what is personal data in it")
     return _span_mark(annotation, by, (control, part, start), keep)

@@ -42,6 +42,7 @@ def review_settle(
     if annotation is None:
         raise NotFound(f"annotation {annotation_id} does not exist")
     access_membership(reviewer, annotation.project, "task.review")
+    # Validated before the task is locked, because a large fix takes long to judge.
     result = _fixed(annotation, decision, fixed_result)
     return _review_store(annotation, reviewer, decision, comment, result)
 
@@ -78,6 +79,7 @@ def _review_store(
     task = task_locked(annotation.task_id)
     annotation = Annotation.objects.select_related("project").get(pk=annotation.pk)
     _in_review(task, annotation)
+    # Four eyes: a person who answered the task would choose between their own answer and others'.
     if Annotation.objects.filter(task=task, author=reviewer, state=Annotation.State.SUBMITTED).exists():
         raise Forbidden(f"you answered task {task.pk} yourself; another reviewer has to judge it")
     review = Review(annotation=annotation, task=task, reviewer=reviewer, decision=decision, comment=comment)
@@ -102,6 +104,8 @@ def _in_review(task: Task, annotation: Annotation) -> None:
     if task.state == Task.State.IN_REVIEW and annotation.state == Annotation.State.SUBMITTED:
         return
     last = Review.objects.filter(task=task).select_related("reviewer").order_by("-pk").first()
+    # Two reviewers open the same task at times. The message to the second one names who decided, so that they need not
+    # search for it.
     who = f"{last.reviewer} was first ({last.get_decision_display().lower()})" if last else (
         f"task {task.pk} is '{task.get_state_display().lower()}', the answer "
         f"'{annotation.get_state_display().lower()}'"
@@ -133,6 +137,7 @@ def _task_settle(
             state=Annotation.State.ACCEPTED,
             **suggestion_fields(task, annotation.project, result, annotation.suggestion_id),
         )
+    # Only submitted ones: a rejected answer keeps its state, which its author's numbers are counted from.
     others = Annotation.objects.filter(task=task, state=Annotation.State.SUBMITTED).exclude(pk=annotation.pk)
     others.update(state=Annotation.State.NOT_CHOSEN)
     Annotation.objects.filter(pk=annotation.pk).update(

@@ -52,6 +52,8 @@ def tasks_reconcile(*, project: Project) -> int:
             if locked.archived_at is not None:
                 return made
             window = list(
+                # A window of keys and not the unmade ones alone, because the query for those would read all examples
+                # when there are none.
                 Example.objects.filter(source__in=locked.sources.all(), pk__gt=after)
                 .order_by("pk").values_list("pk", flat=True)[:RECONCILE_CHUNK]
             )
@@ -82,6 +84,7 @@ def _tasks_create(locked: Project, project: Project, example_ids: list[int]) -> 
     agent_suggestions_ensure(example_ids=example_ids)
     project.last_example_id = max(locked.last_example_id, example_ids[-1])
     Project.objects.filter(pk=locked.pk).update(last_example_id=project.last_example_id)
+    # One entry for the whole batch: the ledger's head is locked once and not once per task.
     ledger_append(
         actor=SYSTEM, action=Action.TASK_MAKE, object=f"project:{locked.pk}",
         touched={"project": [locked.pk], "example": example_ids},
@@ -111,6 +114,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withd
     records = list(record_ids)
     changed = 0
     while True:
+        # Listed anew for each step, because tasks may be made meanwhile; the walk ends when none is left.
         todo = list(
             Task.objects.filter(example__provenance_id__in=records).exclude(state=Task.State.WITHDRAWN)
             .order_by("pk").values_list("pk", flat=True)[:200]
@@ -118,6 +122,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withd
         if not todo:
             break
         changed += _tasks_mark_withdrawn(todo, actor)
+    # The receipt names all of them, also those that an earlier, interrupted walk withdrew.
     reached = list(
         Task.objects.filter(example__provenance_id__in=records).order_by("pk").values_list("pk", flat=True)
     )
@@ -128,6 +133,7 @@ def tasks_withdraw(*, record_ids: Iterable[int], actor: Actor = SYSTEM) -> Withd
 @transaction.atomic
 def _tasks_mark_withdrawn(task_ids: list[int], actor: Actor) -> int:
     withdrawn = []
+    # Tasks were listed by number and are locked in that order, so that two walks cannot deadlock.
     for task_id in task_ids:
         task = task_locked(task_id)
         if task.state == Task.State.WITHDRAWN:
@@ -136,6 +142,7 @@ def _tasks_mark_withdrawn(task_ids: list[int], actor: Actor) -> int:
         held.filter(status__in=[Assignment.Status.ACTIVE, Assignment.Status.RETURNED]).update(
             status=Assignment.Status.EXPIRED
         )
+        # Drafts quote the conversation, so they are personal data of the person who withdrew.
         held.update(draft=[], draft_saved_at=None)
         task_advance(task, states.withdraw)
         withdrawn.append(task_id)

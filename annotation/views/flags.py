@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import access, selectors, services
-from annotation.models import Flag, Project, Task
+from annotation.models import Flag, Task
 from annotation.stats import project_numbers
 from flywheel.core.errors import Conflict, NotFound, UserError, ValidationFailed
 from flywheel.core.http import AuthenticatedRequest, permitted
@@ -23,7 +23,9 @@ from flywheel.core.permissions import allow
 @require_http_methods(["GET", "POST"])
 def flag(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Flag a task one works on or reviews: the page behind the dialog, and the reviewers' way."""
-    task = _flaggable(request, slug, pk)
+    task = access.access_flaggable(request.user, pk)
+    if task.project.slug != slug:
+        raise NotFound(f"task {pk} is not in '{slug}'")
     back = _back(request, task)
     context: dict[str, Any] = {
         "project": task.project, "task": task, "flag_reasons": Flag.Reason.choices, "back": back
@@ -43,13 +45,6 @@ def flag(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     else:
         messages.success(request, f"Task {task.pk} is flagged and waits for a lead or reviewer.")
     return redirect(back)
-
-
-def _flaggable(request: AuthenticatedRequest, slug: str, pk: int) -> Task:
-    task = access.access_flaggable(request.user, pk)
-    if task.project.slug != slug:
-        raise NotFound(f"task {pk} is not in '{slug}'")
-    return task
 
 
 def _back(request: AuthenticatedRequest, task: Task) -> str:
@@ -85,7 +80,9 @@ def index(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 def resolve(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     """Decide about a flagged task."""
     project = access.access_project(request.user, slug, "task.review")
-    _of_project(project, pk)
+    # Flags are numbered over all projects, and the address names one of them.
+    if not Flag.objects.filter(pk=pk, project=project).exists():
+        raise NotFound(f"flag {pk} is not in '{project.name}'")
     try:
         made = services.flag_resolve(
             flag_id=pk, by=request.user, decision=request.POST.get("decision", ""),
@@ -96,19 +93,10 @@ def resolve(request: AuthenticatedRequest, slug: str, pk: int) -> HttpResponse:
     else:
         done = "goes on where it was" if made.state == Flag.State.RETURNED else "is closed; its page can open it again"
         messages.success(request, f"Task {made.task_id} {done}.")
-    return redirect(_list(request, project))
-
-
-def _of_project(project: Project, pk: int) -> None:
-    if not Flag.objects.filter(pk=pk, project=project).exists():
-        raise NotFound(f"flag {pk} is not in '{project.name}'")
-
-
-def _list(request: AuthenticatedRequest, project: Project) -> str:
-    """The list again with the reason that was filtered by."""
-    reason = request.POST.get("reason_filter", "")
+    # Back to the list with the reason that was filtered by, so that a person can work through one kind of flags.
+    chosen = request.POST.get("reason_filter", "")
     address = reverse("annotation:flags", args=[project.slug])
-    return f"{address}?reason={reason}" if reason in Flag.Reason.values else address
+    return redirect(f"{address}?reason={chosen}" if chosen in Flag.Reason.values else address)
 
 
 @permitted("task.review")

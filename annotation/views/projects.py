@@ -60,6 +60,7 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _error_into(form: Any, error: UserError) -> None:
+    # The service names its own fields, and the form has minutes because people think in them.
     field = {"lease_seconds": "lease_minutes"}.get(error.field, error.field)
     form.add_error(field if field in form.fields else None, error.message)
 
@@ -75,6 +76,8 @@ def dashboard(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     return render(request, "annotation/dashboard.html", {
         "project": project, "numbers": numbers, "now": numbers.now, "people": people_of(project),
         "origins": origins_of(project), "sources": list(project.sources.order_by("name")),
+        # From the last seven days' pace, because a mean over the whole life of a project hides that it has come to a
+        # stop.
         "days_left": round(waiting * project.overlap / (week / 7), 1) if week else None,
         "deltas": {name.replace(".", "_"): numbers.change(name) for name in numbers.series}, "tab": "dashboard",
         "may_manage": allow("project.change", request.user, project),

@@ -108,29 +108,27 @@ def _posted(request: AuthenticatedRequest, answer: Annotation, config: LabelConf
 
 def _decide(request: AuthenticatedRequest, project: Project, task: Task) -> HttpResponse:
     decision = request.POST.get("decision", "")
-    answer = request.POST.get("annotation", "")
+    answer = whole_number(request.POST.get("annotation"), 0)
+    # Only a fix has controls in its form, and reading them for another decision would find an empty answer.
     fixed = result_posted(label_config_of(project), request.POST) if decision == Review.Decision.FIX else None
     try:
+        # Answers are numbered over all projects, and the address names one task.
+        if not Annotation.objects.filter(pk=answer, task=task).exists():
+            raise NotFound(f"task {task.pk} has no answer '{request.POST.get('annotation', '')}'")
         made = services.review_settle(
-            annotation_id=_of_task(task, answer), reviewer=request.user, decision=decision,
+            annotation_id=answer, reviewer=request.user, decision=decision,
             comment=request.POST.get("comment", ""), fixed_result=fixed,
         )
     except Conflict as error:
         messages.error(request, error.message)
         return redirect(f"/review/{project.slug}/?after={task.pk}")
     except UserError as error:
+        # The answers are read again, because the page of a refused decision shows all of them.
         _load_answers(task)
         return _page(request, project, task, error=error)
     said = {"accept": "accepted", "fix": "fixed and accepted", "reject": "sent back to its author"}[made.decision]
     messages.success(request, f"Task {task.pk} {said}.")
     return redirect(f"/review/{project.slug}/?after={task.pk}")
-
-
-def _of_task(task: Task, text: str) -> int:
-    pk = whole_number(text, 0)
-    if not Annotation.objects.filter(pk=pk, task=task).exists():
-        raise NotFound(f"task {task.pk} has no answer '{text}'")
-    return pk
 
 
 @permitted("task.review")

@@ -147,7 +147,12 @@ def undo(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Take the last answer or flag back; what was typed is the draft again."""
     project = access.access_project(request.user, slug, "task.annotate")
     if request.headers.get("X-Requested-With") == "workbench":
-        return _undone(request, project, services.work_undo(project=project, user=request.user))
+        undone = services.work_undo(project=project, user=request.user)
+        assignment = undone.assignment or services.task_next(project=project, user=request.user)
+        response = _fragment(request, project, assignment)
+        # In headers, because the body is the part of the page that is swapped; quoted, because headers are ASCII.
+        response["X-Undone"], response["X-Message"] = undone.kind, quote(undone.message)
+        return response
     try:
         undone = services.work_undo(project=project, user=request.user)
     except UserError as error:
@@ -156,14 +161,6 @@ def undo(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     messages.success(request, undone.message)
     address = reverse("annotation:workbench", args=[slug])
     return redirect(f"{address}?assignment={undone.assignment.pk}" if undone.assignment else address)
-
-
-def _undone(request: AuthenticatedRequest, project: Project, undone: services.Undone) -> HttpResponse:
-    """The task again, or the next one when it is not to be had; the headers say what was taken back."""
-    assignment = undone.assignment or services.task_next(project=project, user=request.user)
-    response = _fragment(request, project, assignment)
-    response["X-Undone"], response["X-Message"] = undone.kind, quote(undone.message)
-    return response
 
 
 @permitted("task.annotate")

@@ -57,6 +57,7 @@ class CaptureView(APIView):
             payload = parse_json(body)
         except BadPayload as bad:
             raise ValidationFailed(bad.reason, field=bad.field) from None
+        # The address wins over the payload here; the service refuses a payload that names another source.
         named = request.query_params.get("source") or payload.get("source")
         if not isinstance(named, str):
             raise ValidationFailed('no source is named; add ?source=NAME or "source" to the payload', field="source")

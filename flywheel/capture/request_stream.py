@@ -59,6 +59,7 @@ def _broken_off() -> ValidationFailed:
 
 
 def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    # zlib and not `gzip.open`, because the body arrives in blocks and is never whole in memory.
     unpacker = zlib.decompressobj(wbits=31)
     read = written = 0
     for block in blocks:
@@ -77,6 +78,7 @@ def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
             if unpacker.eof and unpacker.unused_data:
                 # Concatenated gzip members are one gzip file (RFC 1952, 2.2).
                 block, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
+    # An incomplete gzip body decompresses without an error, so its end must be asked for.
     if read and not unpacker.eof:
         raise ValidationFailed("the packed body ends in the middle; send it again, repeated lines do no harm")
 

@@ -121,7 +121,11 @@ class PresidioDetector:
             ]
             people = _name_pattern([plain(name) for name in known], texts, model, certain)
             candidates = [
-                [*sure, *_named(text, people), *guessed]
+                [
+                    *sure,
+                    *(_Found(*match.span(), "PERSON", 0.95, 2) for match in (people.finditer(text) if people else ())),
+                    *guessed,
+                ]
                 for text, sure, guessed in zip(texts, certain, model, strict=True)
             ]
             spans = [_resolved(text, own) for text, own in zip(texts, candidates, strict=True)]
@@ -134,6 +138,7 @@ class PresidioDetector:
 
     def _entities(self, texts: Sequence[str]) -> Iterator[list[_Found]]:
         """What the model takes for people and places, text by text."""
+        # spaCy refuses texts above a million characters, and its memory grows with the length of one text.
         pieces = [(i, at, text[at : at + MAX_CHARS]) for i, text in enumerate(texts)
                   for at in range(0, len(text) or 1, MAX_CHARS)]
         found: list[list[_Found]] = [[] for _ in texts]
@@ -157,13 +162,16 @@ class PresidioDetector:
         return [_Found(*match.span(1), "PERSON", SALUTED, 1) for found in SALUTES for match in found.finditer(text)]
 
     def _patterns(self, text: str) -> Iterator[_Found]:
+        # A message without any of these hints holds nothing that a pattern finds, so one search replaces all of them.
         if not HINT.search(text):
             return
+        # Mail programs break lines inside numbers and addresses. One character replaces one, so that the offsets stay.
         joined = _LINE_BREAK.sub(" ", text)
         for kind, rank, pattern in PATTERNS:
             for match in pattern.finditer(joined if kind in LINED else text):
                 group = 1 if pattern.groups else 0
                 yield _Found(match.start(group), match.end(group), kind, 0.9, rank)
+        # Every recogniser with a checksum needs digits, so a text without any is spared all fifteen of them.
         if any(c.isdigit() for c in text):
             yield from self._checked(joined)
 
@@ -181,6 +189,8 @@ class PresidioDetector:
 @contextmanager
 def _without(*names: str) -> Iterator[None]:
     """Keep optional packages from being imported meanwhile: spaCy loads torch when it is there, but needs it not."""
+    # A module that is None in `sys.modules` raises ImportError when it is imported, which these packages take for "not
+    # installed".
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
@@ -197,6 +207,8 @@ def _load() -> tuple[Any, list[Any]]:
 
         # Only the entity recogniser and what feeds it: tags, trees and lemmas are not looked at.
         nlp = spacy.load(MODEL, exclude=["tagger", "parser", "senter", "attribute_ruler", "lemmatizer"])
+    # A fixed list and not Presidio's registry, because the registry's default set changes with its versions, and what
+    # is found must not.
     recognisers = [
         known.CreditCardRecognizer(), known.IbanRecognizer(), known.IpRecognizer(), known.UsSsnRecognizer(),
         known.UkNinoRecognizer(), known.CryptoRecognizer(), known.NhsRecognizer(), known.EsNifRecognizer(),
@@ -264,6 +276,7 @@ def _trimmed(text: str, guess: _Found) -> _Found | None:
         start += 1
     while end > start and text[end - 1] in EDGE:
         end -= 1
+    # The possessive is not part of the name, and the same person must get the same placeholder with and without it.
     for suffix in ("'s", "’s"):
         if text[start:end].endswith(suffix):
             end -= 2
@@ -311,12 +324,14 @@ def _name_pattern(
         part for name in whole if name.islower() for part in name.split()
         if len(part) > 2 and part not in EVERYDAY
     }
+    # Longest first, because alternatives of a regular expression are tried in order and "Ann" would match before "Ann
+    # Lee".
     words = sorted({*whole, *parts, *small}, key=lambda w: (-len(w), w))
     if not words:
         return None
     # A whole name counts in any case, a part of one as it is written where that tells it from a word.
     choices = [
-        f"(?i:{_loose(w)})" if " " in w or w in small else re.escape(w.strip(EDGE)) for w in words
+        f"(?i:{_spacing_free(w)})" if " " in w or w in small else re.escape(w.strip(EDGE)) for w in words
     ]
     unspaced = [c for c in choices if _UNSPACED.search(c)]
     spaced = [c for c in choices if not _UNSPACED.search(c)] or ["(?!)"]
@@ -328,9 +343,12 @@ def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Fo
     too. People have their own way, and short values mean too many things."""
     kinds = {
         text[s.start : s.end].casefold(): s.type for text, own in zip(texts, spans, strict=True) for s in own
+        # Names are searched for by `_name_pattern`, and a value of fewer characters also occurs as a common word or
+        # number.
         if s.type != "PERSON" and s.end - s.start >= LEAST_REPEATED
     }
     whole = "\n".join(texts).casefold()
+    # Only values that occur again, because the pattern would otherwise be built for every conversation.
     often = sorted((v for v in kinds if whole.count(v) > 1), key=lambda v: (-len(v), v))
     if not often:
         return [[] for _ in texts]
@@ -344,13 +362,8 @@ def _repeated(texts: Sequence[str], spans: list[list[PiiSpan]]) -> list[list[_Fo
     ]
 
 
-def _loose(name: str) -> str:
+def _spacing_free(name: str) -> str:
     return r"\s+".join(re.escape(word) for word in name.split())
-
-
-def _named(text: str, people: re.Pattern[str] | None) -> Iterator[_Found]:
-    for match in people.finditer(text) if people else ():
-        yield _Found(match.start(), match.end(), "PERSON", 0.95, 2)
 
 
 def _resolved(text: str, candidates: Iterable[_Found]) -> list[PiiSpan]:
@@ -360,6 +373,7 @@ def _resolved(text: str, candidates: Iterable[_Found]) -> list[PiiSpan]:
     """
     taken = [(m.start(), m.end()) for m in PLACEHOLDER.finditer(text)]
     spans: list[PiiSpan] = []
+    # A total order, so that the same text has the same spans in every process whatever order the finders ran in.
     for found in sorted(candidates, key=lambda f: (-f.rank, f.start - f.end, f.start, f.type)):
         for start, end in _free(found, taken):
             whole = (start, end) == (found.start, found.end)

@@ -79,8 +79,12 @@ def record_standing(events: Iterable[Event], now: datetime) -> Standing:
     """
     known = list(events)
     past = [event for event in known if event.at <= now]
+    # An event may be recorded ahead of its time. The standing then ends when it comes, although no job writes anything
+    # at that moment.
     upcoming = min((event.at for event in known if event.at > now), default=None)
     if not past:
+        # Events that all lie in the future are not the same as no record: the rule is then `consent_unknown` and not
+        # `no_consent`, so that a steward sees that a record exists.
         return Standing("ConsentUnknown" if known else "", until=upcoming)
     event = max(past, key=_decides)
     end = _event_end(event)
@@ -90,6 +94,8 @@ def record_standing(events: Iterable[Event], now: datetime) -> Standing:
 
 
 def _decides(event: Event) -> tuple[datetime, bool, float, str]:
+    # The state's name is the last key, so that two events that agree in everything else are ordered alike in every
+    # process.
     ends = float("inf") if event.validity_seconds is None else event.validity_seconds
     return event.at, event.state not in LIVE_STATES, -ends, event.state
 
@@ -116,6 +122,8 @@ def subject_standing(
     A refusal (withdrawn, revoked, refused, invalidated) in any record covering the purpose beats every grant that is
     not newer. Otherwise one live record suffices. A record whose basis is not consent is ignored.
     """
+    # Records of another lawful basis are left out, because they have no state that a person's refusal could change;
+    # they are judged as bases.
     relevant = [c for c in consents if purpose in c.purposes and is_consent_basis(c.lawful_basis)]
     standings = [(consent, record_standing(consent.events, now)) for consent in relevant]
     refusal = _latest_refusal(relevant, withdrawals, purpose, now)
@@ -123,14 +131,19 @@ def subject_standing(
         s for consent, s in standings
         if s.live and region_within(region, consent.regions or (region,)) and (refusal is None or _after(s, refusal))
     ]
+    # Over all records and not only the one that is live, because the end of a blocking state may also change the
+    # answer.
     until = _earliest(*(s.until for _, s in standings))
     if live:
+        # The record that lasts longest is shown, because the person's other consents do not shorten it.
         best = max(live, key=lambda s: (s.until is None, s.until or now, s.since or now))
         return Standing(best.state, best.since, until)
     if refusal is not None:
         return Standing(refusal.state, refusal.since, until)
     blocking = [s for _, s in standings if not s.live and s.state]
     if blocking:
+        # A state without a date is older than any with one, because a date is only missing where no event has happened
+        # yet.
         newest = max(blocking, key=lambda s: (s.since is not None, s.since or now, s.state))
         return Standing(newest.state, newest.since, until)
     return Standing("OutsideRegion" if any(s.live for _, s in standings) else "", until=until)
@@ -159,6 +172,8 @@ def basis_holds(basis: Basis, source_system: str, purpose: str, now: datetime) -
     """Whether a recorded basis other than consent allows `purpose` at `now`. One without a document never does."""
     if basis.source_system != source_system or purpose not in basis.purposes:
         return False
+    # A legitimate interest or contract must be shown on request (GDPR article 5(2)). Consent has its own records with
+    # events, and entering it here would hide a withdrawal.
     if not basis.document or is_consent_basis(basis.basis):
         return False
     if basis.revoked_at is not None and basis.revoked_at <= now:

@@ -56,10 +56,12 @@ def consent_draft(row: Any) -> ConsentDraft:
     """Check one consent record. Raises DraftError."""
     if not isinstance(row, Mapping):
         raise DraftError("", f"the row is {type(row).__name__}; give an object")
+    # An unknown field is refused and not ignored: a misspelt restriction would otherwise widen the consent silently.
     unknown = sorted(set(row) - _KNOWN)
     if unknown:
         raise DraftError(str(unknown[0]), f"{unknown[0]!r} is not a field of a consent record; leave it out")
     basis = _text(row, "lawful_basis", 60, default="eu-gdpr:A6-1-a")
+    # Another basis needs a reviewer and a document, which an import row does not have.
     if not is_consent_basis(basis):
         raise DraftError("lawful_basis", f"{basis!r} is not consent; record it as a lawful basis with its document")
     events = row.get("events", [])
@@ -105,8 +107,11 @@ def moment(value: Any, name: str) -> datetime:
     """An ISO 8601 time or a datetime, in UTC; one without an offset is taken as UTC. Raises DraftError."""
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        # A time without an offset is ambiguous. UTC is taken and not the server's zone, because the same file must mean
+        # the same in every installation.
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return at.astimezone(UTC)
+    # OverflowError comes from times near the years 1 and 9999 when they are converted to UTC.
     except (TypeError, ValueError, OverflowError):
         raise DraftError(name, f"{name} is {value!r}; give an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
 
@@ -119,6 +124,8 @@ def _text(row: Mapping[str, Any], name: str, most: int, *, default: str | None =
         raise DraftError(name, f"{name} is {value!r}; give a text")
     if len(value) > most:
         raise DraftError(name, f"{name} has {len(value)} characters; {most} are allowed")
+    # PostgreSQL stores neither NUL nor half a surrogate pair, and SQLite stores both, so the installation would decide
+    # whether a row is accepted.
     if not is_plain(value):
         raise DraftError(name, f"{name} contains NUL or half a surrogate pair; remove it")
     return value

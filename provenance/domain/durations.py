@@ -28,6 +28,7 @@ def duration_seconds(text: str, *, start: datetime) -> int:
         )
     except (OverflowError, ValueError):
         raise ValueError(f"{text!r} from {start:%Y-%m-%d} ends after year 9999; give a shorter duration") from None
+    # Stored in seconds, because months differ in length and a later reader must not count them from another start.
     seconds = int((end - start).total_seconds())
     if seconds <= 0:
         raise ValueError(f"{text!r} has no length; give a longer duration, or none for consent without end")
@@ -36,5 +37,6 @@ def duration_seconds(text: str, *, start: datetime) -> int:
 
 def _months_later(start: datetime, months: int) -> datetime:
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    # There is no 31st in every month. The last day is taken, so that a period never runs into the month after its end.
     day = min(start.day, calendar.monthrange(year, month + 1)[1])
     return start.replace(year=year, month=month + 1, day=day)

@@ -20,6 +20,8 @@ from provenance.domain.vocabulary import PURPOSES, REFUSING_STATES
 class SubjectFacts:
     """A person whose data it is. Only the uid may appear in a verdict, because pages and exports show verdicts."""
 
+    # Not the source's name for the person, because verdicts are shown on pages and exported with snapshots, and
+    # personal data in them could not be erased again.
     uid: str
     consents: tuple[Consent, ...] = ()
     bases: tuple[Basis, ...] = ()
@@ -128,6 +130,8 @@ RULES: dict[str, str] = {
 
 def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now: datetime) -> Verdict:
     """Judge one record. Never raises: an unknown purpose or region is a reason to refuse."""
+    # All rules are asked, also after the first refusal, because a steward who fixes one reason must not find the next
+    # one only at the following build.
     question = Question(purpose, region, commercial, now)
     standings = [(s, _standing(s, purpose, region, now)) for s in facts.subjects]
     terms = _best_terms(facts.license_spdx, commercial)
@@ -135,8 +139,8 @@ def verdict(facts: RecordFacts, purpose: str, region: str, commercial: bool, now
         reason for rule in _RULES for reason in rule(facts, question)
     ) + tuple(_licence(facts, question, terms)) + tuple(_lawful(facts, question, standings))
     return Verdict(
-        cleared=not reasons, reasons=tuple(sorted(reasons, key=_rank)), flags=_flags(facts, terms),
-        expires_at=_expiry(facts, question, standings),
+        cleared=not reasons, reasons=tuple(sorted(reasons, key=lambda r: (_ORDER[r.rule], r.value))),
+        flags=_flags(facts, terms), expires_at=_expiry(facts, question, standings),
     )
 
 
@@ -150,6 +154,8 @@ def cleared_until(facts: RecordFacts, purpose: str, region: str, commercial: boo
     tried, up to `MOST_ENDS` of them.
     """
     at: datetime | None = now
+    # Bounded, because each try judges the record again; when the bound is reached the last moment tried is returned,
+    # which errs towards asking the gate again too early.
     for _ in range(MOST_ENDS):
         found = verdict(facts, purpose, region, commercial, at or now)
         if not found.cleared:
@@ -163,11 +169,8 @@ def cleared_until(facts: RecordFacts, purpose: str, region: str, commercial: boo
 _ORDER = {rule: position for position, rule in enumerate(RULES)}
 
 
-def _rank(reason: Reason) -> tuple[int, str]:
-    return _ORDER[reason.rule], reason.value
-
-
 def _flags(facts: RecordFacts, terms: Terms | None) -> tuple[str, ...]:
+    # A legal hold is a flag and not a reason, because it forbids deletion and says nothing about use.
     flags = [LEGAL_HOLD] if facts.legal_hold else []
     if terms is not None:
         flags += [ATTRIBUTION] * terms.attribution + [SHARE_ALIKE] * terms.share_alike
@@ -187,6 +190,8 @@ def _purpose(facts: RecordFacts, question: Question) -> Iterator[Reason]:
     purpose = question.purpose
     if purpose not in PURPOSES:
         yield Reason("purpose_unknown", purpose, f"ask for one of {', '.join(PURPOSES)}")
+    # An empty list allows nothing: purpose limitation (GDPR article 5(1)(b)) asks for a stated purpose, so silence of
+    # the source is not permission.
     if purpose not in facts.intended_purposes:
         seen = ", ".join(facts.intended_purposes) or "none"
         yield Reason("purpose_not_intended", seen, f"add {purpose!r} to the purposes of source {facts.source_system!r}")
@@ -199,6 +204,8 @@ def _region(facts: RecordFacts, question: Question) -> Iterator[Reason]:
         ("processing", facts.processing_included, facts.processing_excluded),
         ("storage", facts.storage_allowed, facts.storage_forbidden),
     ):
+        # Overlap and not containment, because a snapshot for the EU is also used in Germany, where a source may forbid
+        # it.
         if regions_overlap(question.region, forbidden):
             value = f"{name} forbidden in {', '.join(forbidden)}"
             yield Reason("region_not_allowed", value, "freeze in another region")
@@ -212,6 +219,8 @@ def _region(facts: RecordFacts, question: Question) -> Iterator[Reason]:
 def _personal_data(facts: RecordFacts, question: Question) -> Iterator[Reason]:
     if facts.personal_data == "present":
         yield Reason("personal_data_unredacted", "present", "redact it, or have a steward clear its use")
+    # Every other value counts as not searched, so that a value that is added to the model later cannot clear by
+    # accident.
     elif facts.personal_data not in ("none", "redacted", "cleared"):
         yield Reason("personal_data_unknown", facts.personal_data, "run the search for personal data")
 
@@ -236,6 +245,8 @@ def _best_terms(spdx: str, commercial: bool) -> Terms | None:
     options = licence_terms(spdx)
     if not options:
         return None
+    # An OR leaves the choice to the licensee. The alternative that permits the use is taken first, and among several
+    # the one with the fewest duties, because every duty becomes a flag of the snapshot.
     return min(options, key=lambda t: (not _permits(t, commercial), t.own_terms, t.share_alike, t.attribution))
 
 
@@ -255,6 +266,8 @@ def _licence(facts: RecordFacts, question: Question, terms: Terms | None) -> Ite
             "licence_forbids_purpose", f"{spdx}: not for commercial use",
             "freeze for non-commercial use, or ask the owner for other terms",
         )
+    # LicenseRef terms cannot be read by a program. The source's list of purposes is then all that is known of them, so
+    # a purpose that is not on it is also a question of the licence.
     if terms.own_terms and question.purpose not in facts.intended_purposes:
         yield Reason(
             "licence_forbids_purpose", f"{spdx}: purpose not listed",
@@ -266,6 +279,8 @@ def _lawful(
     facts: RecordFacts, question: Question, standings: list[tuple[SubjectFacts, Standing]]
 ) -> Iterator[Reason]:
     whole_source = _basis(facts.bases, facts.source_system, question)
+    # Without a named person there is no consent to look up, so only a basis that was reviewed for the whole source can
+    # allow the use.
     if not standings and not whole_source:
         yield Reason(
             "basis_not_recorded", "no subject and no basis",
@@ -294,6 +309,8 @@ def _subject(
         else f"record consent for {question.purpose!r}, or another lawful basis"
     )
     yield Reason(CONSENT_RULES.get(standing.state, "consent_unknown"), f"subject {subject.uid}{since}", fix)
+    # Without this reason the page would only ask for consent, although the person has a basis whose end or document is
+    # what needs the fix.
     if subject.bases and not own and not standing.state:
         yield Reason(
             "basis_not_recorded", f"subject {subject.uid}: no recorded basis holds", "record one that is valid now"
@@ -304,6 +321,8 @@ def _expiry(
     facts: RecordFacts, question: Question, standings: list[tuple[SubjectFacts, Standing]]
 ) -> datetime | None:
     ends = [standing.until for _, standing in standings]
+    # Bases that do not matter today are counted too: a verdict that expires too early costs one more judgement, and one
+    # that expires too late would clear without a basis.
     ends += [basis_end(b, question.now) for b in facts.bases]
     ends += [basis_end(b, question.now) for s in facts.subjects for b in s.bases]
     if facts.retention_until is not None and facts.retention_until > question.now:
@@ -326,9 +345,13 @@ def nothing_left(facts: RecordFacts, regions: Iterable[str], now: datetime) -> b
 
     Checked for these regions and for those that a consent of the record is restricted to.
     """
+    # The regions of consents are tried too, because consent for one country keeps an example in use there although no
+    # judged region allows it.
     places = dict.fromkeys([*regions, *(r for s in facts.subjects for c in s.consents for r in c.regions)])
     if not purposes_refused(facts, places, now):
         return False
+    # Prohibited purposes are no remaining use: an example that is kept only for them would stay in annotation although
+    # nothing can be made of it.
     meant = [p for p in facts.intended_purposes if p not in facts.prohibited_purposes]
     return not any(_is_lawful(facts, Question(p, region, True, now)) for p in meant for region in places)
 

@@ -53,6 +53,7 @@ _COPYLEFT = re.compile(r"(?:a?gpl|lgpl|gfdl)-[123]\.[0-9](?:-invariants|-no-inva
 _OWN = re.compile(r"(?:documentref-[a-z0-9.-]+:)?licenseref-[a-z0-9.-]+")
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
 
+# Parsing is recursive and its alternatives multiply, so the length of an expression that comes from outside is bounded.
 MAX_LENGTH = 500
 
 
@@ -67,13 +68,18 @@ def licence_terms(spdx: str) -> tuple[Terms, ...] | None:
     parser = _Parser(tokens)
     try:
         alternatives = parser.any_of()
+    # A hostile expression with hundreds of brackets exhausts the stack; it is treated like any other that cannot be
+    # read.
     except (IndexError, RecursionError):
         return None
+    # Words that are left over mean that the expression was not understood as a whole, and a licence that is understood
+    # in part must permit nothing.
     return tuple(alternatives) if alternatives and parser.at == len(tokens) else None
 
 
 def _single(identifier: str) -> Terms | None:
     name = identifier.lower()
+    # "+" means "or any later version". The licensee may stay with the version that is named, so that one decides.
     if found := _BY_LOWER.get(name.removesuffix("+")):
         return found
     if match := _CC.fullmatch(name):
@@ -82,6 +88,7 @@ def _single(identifier: str) -> Terms | None:
         )
     if _COPYLEFT.fullmatch(name):
         return _SHARE
+    # The text of such a licence is not part of SPDX, so the terms are those that the source states itself.
     if _OWN.fullmatch(name):
         return Terms(own_terms=True)
     return None

@@ -9,6 +9,7 @@ EU = frozenset({
     "AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT", "LV", "LT", "LU", "MT",
     "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
 })
+# "EU" is a member itself, so that data that is restricted to the EEA may be used in a snapshot for the EU.
 EEA = EU | {"IS", "LI", "NO", "EU"}
 EVERYWHERE = "*"
 
@@ -41,6 +42,7 @@ def region_within(region: str, allowed: Iterable[str]) -> bool:
 def _contains(outer: str, inner: str) -> bool:
     if outer in (EVERYWHERE, inner):
         return True
+    # ISO 3166-2 codes begin with the country's code, so a subdivision needs no table.
     country = inner.split("-", 1)[0]
     return outer == country or inner in _MEMBERS.get(outer, ()) or country in _MEMBERS.get(outer, ())
 

@@ -73,8 +73,18 @@ def _draft(row: Mapping[str, Any], *, where: str) -> ConsentDraft:
 def _drafts_store(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) -> None:
     with transaction.atomic():
         subjects = subjects_ensure([(d.namespace, d.subject_ref) for d in drafts])
+        # Read before and after the insert, because `ignore_conflicts` does not say which rows were new.
         before = set(_stored(drafts))
-        ConsentRecord.objects.bulk_create([_record(d, subjects) for d in drafts], ignore_conflicts=True)
+        ConsentRecord.objects.bulk_create(
+            [
+                ConsentRecord(
+                    record_id=d.record_id, subject_id=subjects[d.namespace, d.subject_ref],
+                    purposes=list(d.purposes), lawful_basis=d.lawful_basis, **d.details,
+                )
+                for d in drafts
+            ],
+            ignore_conflicts=True,
+        )
         stored = _stored(drafts)
         for draft in drafts:
             _same_terms(draft, stored[draft.record_id], subjects)
@@ -82,6 +92,8 @@ def _drafts_store(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) 
         made = set(stored) - before
         touched |= {stored[name].subject_id for name in made}
         if touched:
+            # Before the ledger entry, because a withdrawal appends its own entry, and the lock order must be that of
+            # `consent_withdraw`: subject first, then the ledger's head.
             refusals_follow(events=[(stored[name], state, at) for name, state, at in new_events], by=by)
             records_touch(list(records_of_subjects(sorted(touched))))
             ledger_append(
@@ -89,6 +101,7 @@ def _drafts_store(drafts: list[ConsentDraft], by: Actor, report: ConsentReport) 
                 touched={"subject": touched},
                 payload={"consents": sorted(made), "events": new_events, "subjects": sorted(touched)},
             )
+    # Counted after the commit, so that a batch that failed is not reported as read.
     report.rows += len(drafts)
     report.records += len(made)
     report.events += len(new_events)
@@ -99,14 +112,8 @@ def _stored(drafts: list[ConsentDraft]) -> dict[str, ConsentRecord]:
     return ConsentRecord.objects.select_related("subject").in_bulk(names, field_name="record_id")
 
 
-def _record(draft: ConsentDraft, subjects: dict[tuple[str, str], int]) -> ConsentRecord:
-    return ConsentRecord(
-        record_id=draft.record_id, subject_id=subjects[draft.namespace, draft.subject_ref],
-        purposes=list(draft.purposes), lawful_basis=draft.lawful_basis, **draft.details,
-    )
-
-
 def _same_terms(draft: ConsentDraft, record: ConsentRecord, subjects: dict[tuple[str, str], int]) -> None:
+    # A record that changes its person would move a consent to someone who never gave it.
     if record.subject_id != subjects[draft.namespace, draft.subject_ref]:
         raise Conflict(f"consent record {draft.record_id!r} belongs to another subject; use another record_id")
     _same_term(draft, record.purposes, draft.purposes)
@@ -117,6 +124,8 @@ def _same_terms(draft: ConsentDraft, record: ConsentRecord, subjects: dict[tuple
 
 
 def _same_term(draft: ConsentDraft, stored: Iterable[str], given: Iterable[str]) -> None:
+    # Terms are evidence of what the person agreed to. They are never changed; order and repetition say nothing, so they
+    # are not compared.
     if sorted(set(stored)) != sorted(set(given)):
         raise Conflict(
             f"consent record {draft.record_id!r} is for {', '.join(stored) or 'every region'}, not for "
@@ -126,6 +135,7 @@ def _same_term(draft: ConsentDraft, stored: Iterable[str], given: Iterable[str])
 
 def _same_end(record_id: str, event: EventDraft, stored: int | None) -> None:
     """Raise Conflict when an event is stored with another end, because the order of arrival must not decide."""
+    # Only of a grant, because the validity of any other state is not used.
     if event.state in LIVE_STATES and stored != event.validity_seconds:
         raise Conflict(
             f"event {event.state} at {event.at.isoformat()} of consent record {record_id!r} is stored with "
@@ -140,6 +150,7 @@ def _events_add(
     drafts: list[ConsentDraft], stored: dict[str, ConsentRecord]
 ) -> tuple[list[tuple[str, str, datetime]], set[int]]:
     """Insert new events. Returns them as (record_id, state, time), and the keys of their subjects."""
+    # One query for all records of the batch: a file of a million consents would otherwise take a query per row.
     held: dict[EventKey, int | None] = {
         (record, at, state): validity for record, at, state, validity in
         ConsentEvent.objects.filter(record__in=[r.pk for r in stored.values()])
@@ -150,6 +161,8 @@ def _events_add(
         for e in d.events:
             key = (stored[d.record_id].pk, e.at, e.state)
             if key not in held:
+                # Also within one file the first of two events with the same key is compared with the second, or the
+                # order of rows would decide.
                 held[key], new[key] = e.validity_seconds, (d, e)
             _same_end(d.record_id, e, held[key])
     ConsentEvent.objects.bulk_create(
@@ -180,6 +193,8 @@ def consent_event_add(*, record_id: str, event: Mapping[str, Any], by: Actor) ->
     except DraftError as error:
         raise ValidationFailed(f"the event of consent record {record_id!r}: {error}", field=error.field) from error
     with transaction.atomic():
+        # The unique constraint decides between two simultaneous requests with the same event; the loser reads the
+        # winner's row.
         held, made = ConsentEvent.objects.get_or_create(
             record=record, event_time=draft.at, event_state=draft.state,
             defaults={
@@ -209,12 +224,15 @@ def lawful_basis_record(
     """
     wanted = sorted(set(purposes))
     _basis_check(source_system, basis, wanted, document)
+    # A basis such as a legitimate interest (GDPR article 6(1)(f)) rests on a balancing of interests, which a person
+    # must make and a script cannot.
     if isinstance(by, SystemActor):
         raise ValidationFailed(
             f"basis {basis!r} for {source_system!r} was reviewed by the process '{by}'; a person must review it",
             field="by",
         )
     with transaction.atomic():
+        # Compared in Python, because databases compare JSON lists by order and by their own rules.
         for held in LawfulBasis.objects.filter(
             source_system=source_system, subject=subject, basis=basis, document=document, revoked_at=None
         ):
@@ -246,6 +264,7 @@ def _basis_check(source_system: str, basis: str, purposes: list[str], document: 
 def lawful_basis_revoke(*, basis: LawfulBasis, by: Actor) -> None:
     """End a recorded basis now. Idempotent."""
     with transaction.atomic():
+        # The condition makes a second revocation a no-op, so that the first moment stays and the ledger has one entry.
         if LawfulBasis.objects.filter(pk=basis.pk, revoked_at=None).update(revoked_at=timezone.now()):
             _basis_changed(basis, by, Action.BASIS_REVOKE)
 
@@ -258,6 +277,7 @@ def _basis_changed(basis: LawfulBasis, by: Actor, action: Action) -> None:
         "source_system": basis.source_system,
     }
     if basis.subject_id is not None:
+        # Only the person's own records are judged again: a source may have millions.
         records = records.filter(subjects=basis.subject_id)
         about = {"subject": [basis.subject_id]}
     records_touch(list(records.values_list("pk", flat=True)))

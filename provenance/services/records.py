@@ -70,6 +70,8 @@ def records_storing(groups: Iterable[Iterable[RecordDraft]]) -> Iterator[list[St
     """
     stored = [_records_store(records) for records in groups]
     yield stored
+    # After the block, because announcing appends to the ledger, and the ledger's head stays locked from then until
+    # commit.
     for one in stored:
         _records_announce(one)
 
@@ -105,6 +107,8 @@ def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
     systems: set[str] = set()
     for draft in records:
         for name in ("source_system", "source_record_id", "content_sha256"):
+            # The unique key and the proof of content rest on these three, so an empty one would let different records
+            # count as the same.
             if not getattr(draft, name):
                 raise ValidationFailed(
                     f"a provenance record of {draft.source_system!r} has no {name}; give one", field=name
@@ -115,6 +119,8 @@ def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
                 f"use one of {', '.join(ProvenanceRecord.PersonalData.values)}", field="personal_data",
             )
         systems.add(draft.source_system)
+        # The last of several drafts counts, as it would in separate calls; two rows of one key cannot be inserted by
+        # one statement.
         drafts[draft.source_record_id] = draft
     if len(systems) > 1:
         raise ValidationFailed(f"one call records one source system, these are {sorted(systems)}; call once for each")
@@ -123,6 +129,8 @@ def _checked(records: Iterable[RecordDraft]) -> dict[str, RecordDraft]:
 
 def _existing(chunk: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
     rows = (
+        # Without `no_key` this lock would conflict with the key-share lock that PostgreSQL takes on a record when an
+        # example or a verdict that refers to it is inserted.
         ProvenanceRecord.objects.select_for_update(no_key=True)
         .filter(source_system=chunk[0].source_system, source_record_id__in=[d.source_record_id for d in chunk])
         .order_by("pk")
@@ -142,6 +150,8 @@ def _create(drafts: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
         ProvenanceRecord(source_system=d.source_system, source_record_id=d.source_record_id, **_fields(d))
         for d in drafts
     ]
+    # `ignore_conflicts` does not say which rows were inserted. The random uid does: a stored row with another one was
+    # inserted by another transaction.
     uids = {row.source_record_id: row.uid for row in rows}
     ProvenanceRecord.objects.bulk_create(rows, ignore_conflicts=True)
     stored = _existing(drafts)
@@ -150,16 +160,15 @@ def _create(drafts: list[RecordDraft]) -> dict[str, ProvenanceRecord]:
         if key not in mine:
             row.judge_due = False
     subjects = subjects_ensure([ref for d in drafts for ref in d.subject_refs])
-    _link([(mine[d.source_record_id].pk, subjects[ref]) for d in drafts if d.source_record_id in mine
-           for ref in dict.fromkeys(d.subject_refs)])
-    return stored
-
-
-def _link(pairs: list[tuple[int, int]]) -> None:
     through = ProvenanceRecord.subjects.through
     through.objects.bulk_create(
-        [through(provenancerecord_id=record, subject_id=subject) for record, subject in pairs], ignore_conflicts=True
+        [
+            through(provenancerecord_id=mine[d.source_record_id].pk, subject_id=subjects[ref])
+            for d in drafts if d.source_record_id in mine for ref in dict.fromkeys(d.subject_refs)
+        ],
+        ignore_conflicts=True,
     )
+    return stored
 
 
 def _update(drafts: list[RecordDraft], existing: dict[str, ProvenanceRecord]) -> list[int]:
@@ -178,6 +187,7 @@ def _update(drafts: list[RecordDraft], existing: dict[str, ProvenanceRecord]) ->
         if relinked:
             record.subjects.set(wanted)
     for record in changed:
+        # Set in every path that changes a fact, because a verdict on old facts must not be shown as current.
         record.judge_due = True
         record.changed_at = timezone.now()
     ProvenanceRecord.objects.bulk_update(changed, [*FACTS, "judge_due", "changed_at"])

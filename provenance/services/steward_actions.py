@@ -34,6 +34,8 @@ def steward_quarantine(*, record: ProvenanceRecord, reason: str, by: User) -> St
     """Block a record until it is released. Raises Conflict when it is quarantined already."""
     with transaction.atomic():
         locked = _locked(record)
+        # Read under the lock: of two stewards who click at once the second one is refused, and the reason that was
+        # given first is kept.
         if locked.quarantined_at is not None:
             raise Conflict(f"record {locked.uid} is quarantined since {locked.quarantined_at:%Y-%m-%d}; release it")
         fields = {"quarantined_at": timezone.now(), "quarantine_reason": _reason(reason)}
@@ -75,6 +77,8 @@ def _reason(reason: str) -> str:
 def _decide(
     record: ProvenanceRecord, decision: Decision, reason: str, by: User, fields: dict[str, Any]
 ) -> StewardReview:
+    # The decision holds for what the steward saw. The hash of these facts proves later that a decision was made about
+    # other content.
     seen = payload_hash(json_safe({name: getattr(record, name) for name in FACTS}))
     review = StewardReview.objects.create(
         record=record, decision=decision, reason=_reason(reason), by=by, record_hash=seen
@@ -105,6 +109,7 @@ def source_terms_change(
     field that is not a term of a source.
     """
     unknown = sorted(set(terms) - TERMS)
+    # Other fields of a record are facts about one conversation, and a change for a whole source would make them wrong.
     if unknown or not terms:
         raise ValidationFailed(f"{unknown or 'nothing'}: the terms of a source are {', '.join(sorted(TERMS))}")
     values = {name: value if isinstance(value, str) else list(value) for name, value in terms.items()}
@@ -116,6 +121,7 @@ def source_retention_change(*, source_system: str, by: Actor, days: int | None, 
 
     Returns the number of records changed.
     """
+    # Computed by the database from each record's own date, instead of reading and writing every record of the source.
     until = None if days is None else ExpressionWrapper(since + timedelta(days=days), output_field=DateTimeField())
     return _records_change(
         None, source_system=source_system, by=by, values={"retention_until": until}, told={"retention_days": days}
@@ -128,6 +134,7 @@ def _records_change(
 ) -> int:
     rows = ProvenanceRecord.objects.all() if among is None else among
     with transaction.atomic():
+        # One statement for all rows, because a source may have millions of records.
         changed = rows.filter(source_system=source_system).update(
             **values, judge_due=True, changed_at=timezone.now()
         )

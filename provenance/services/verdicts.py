@@ -28,6 +28,8 @@ Rows = dict[int, GateVerdict]
 
 JUDGE_TOPIC = "provenance.judge"
 GAUGES_TOPIC = "provenance.gauges"
+DECIDED = ("cleared", "flags", "reasons", "expires_at")
+"""What a verdict says, without the moment at which it was asked."""
 
 
 def gate_judge(
@@ -48,6 +50,8 @@ def clear_or_refuse(record_ids: Iterable[int], *, purpose: str, region: str) -> 
     verdicts: dict[int, Verdict] = {}
     for batch in batched(record_ids, BATCH):
         with transaction.atomic():
+            # The lock comes before the facts are read. In the other order a change between the two would be judged as
+            # it was before, and its own judgement would be overwritten.
             _lock(batch)
             verdicts |= _judge(batch, record_facts(batch), purpose, region)
     return verdicts
@@ -59,12 +63,15 @@ def due_judge() -> int:
     Safe to kill and to repeat, because a record stays due until the transaction that stores its verdicts commits.
     """
     done, last = 0, 0
+    # Walked by key and not from the front, because a record that becomes due again while its batch is judged would
+    # otherwise be taken for ever.
     while batch := list(
         ProvenanceRecord.objects.filter(judge_due=True, pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]
     ):
         with transaction.atomic():
             records_judge(batch)
         done, last = done + len(batch), batch[-1]
+    # Pages read verdicts through gauges, which would otherwise stay old until the next regular count.
     if done:
         job_add(kind=GAUGES_TOPIC, payload={}, dedupe_key="all")
     return done
@@ -84,6 +91,7 @@ def verdicts_expire(*, now: datetime | None = None) -> int:
     """Mark records with an expired verdict as due. Returns the number of records."""
     expired = GateVerdict.objects.filter(expires_at__lte=now or timezone.now())
     count = 0
+    # A transaction per batch: many verdicts may expire at the same moment, such as the end of a source's retention.
     for batch in batched(expired.values_list("record_id", flat=True).distinct().iterator(), BATCH):
         with transaction.atomic():
             count += records_touch(batch)
@@ -95,6 +103,7 @@ def records_touch(record_ids: Sequence[int]) -> int:
     touched = 0
     for batch in batched(record_ids, BATCH):
         touched += ProvenanceRecord.objects.filter(pk__in=batch).update(judge_due=True, changed_at=timezone.now())
+    # One job for all that are due: the key makes further requests a no-op while it waits, however many services ask.
     if touched:
         job_add(kind=JUDGE_TOPIC, payload={}, dedupe_key="due")
     return touched
@@ -103,6 +112,8 @@ def records_touch(record_ids: Sequence[int]) -> int:
 def _pairs(record_ids: list[int]) -> list[Pair]:
     """The purposes and regions judged for every record, and those with a stored verdict on one of these records."""
     kept = [(purpose, region) for purpose in JUDGED_PURPOSES for region in judged_regions()]
+    # A snapshot for another purpose may have stored a verdict once. It is kept up to date, because pages show it beside
+    # the others.
     asked = GateVerdict.objects.filter(record_id__in=record_ids).values_list("purpose", "region").distinct()
     return list(dict.fromkeys([*kept, *asked]))
 
@@ -125,8 +136,15 @@ def _judge(
         row.record_id: row
         for row in GateVerdict.objects.filter(record_id__in=record_ids, purpose=purpose, region=region)
     }
-    rows = {pk: _verdict_row(pk, found, purpose, region, now) for pk, found in verdicts.items()}
-    changed = [row for pk, row in rows.items() if pk not in stored or _differs(row, stored[pk])]
+    changed = []
+    for pk, found in verdicts.items():
+        row = GateVerdict(
+            record_id=pk, purpose=purpose, region=region, cleared=found.cleared, flags=list(found.flags),
+            reasons=[reason.to_json() for reason in found.reasons], judged_at=now, expires_at=found.expires_at,
+        )
+        # An unchanged verdict is not written, because each write is a ledger entry and judging is repeated by jobs.
+        if pk not in stored or any(getattr(row, name) != getattr(stored[pk], name) for name in DECIDED):
+            changed.append(row)
     if changed:
         _verdicts_store(changed)
         ledger_append(
@@ -140,22 +158,12 @@ def _judge(
     return verdicts
 
 
-def _verdict_row(record_id: int, found: Verdict, purpose: str, region: str, now: datetime) -> GateVerdict:
-    return GateVerdict(
-        record_id=record_id, purpose=purpose, region=region, cleared=found.cleared, flags=list(found.flags),
-        reasons=[reason.to_json() for reason in found.reasons], judged_at=now, expires_at=found.expires_at,
-    )
-
-
-def _differs(new: GateVerdict, old: GateVerdict) -> bool:
-    return any(getattr(new, f) != getattr(old, f) for f in ("cleared", "flags", "reasons", "expires_at"))
-
-
 def _verdicts_store(rows: list[GateVerdict]) -> None:
     saved = GateVerdict.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["record", "purpose", "region"],
-        update_fields=["cleared", "flags", "reasons", "judged_at", "expires_at"],
+        update_fields=[*DECIDED, "judged_at"],
     )
+    # Deleted and inserted, because the reasons of a verdict change as a whole and no other table refers to their rows.
     GateReason.objects.filter(verdict_id__in=[row.pk for row in saved]).delete()
     GateReason.objects.bulk_create(
         GateReason(verdict_id=row.pk, purpose=row.purpose, region=row.region, rule=rule)

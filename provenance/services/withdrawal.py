@@ -69,6 +69,7 @@ def withdrawal_ensure(
             requested_by=person_of(by),
         )
         records = sorted(records_of_subjects([locked.pk]))
+        # Judged here and not by a job, because from this commit on no page may show the records as cleared.
         records_judge(records)
         job_add(
             kind=WALK_KIND, payload={"withdrawal_uid": str(withdrawal.uid)}, object_ref=f"withdrawal:{withdrawal.uid}",
@@ -101,18 +102,22 @@ def _still_holding(subject: Subject, purposes: list[str]) -> Withdrawal | None:
 
     Consent with a time in the future does not count yet.
     """
+    # The newest withdrawal that covers the purposes is the one whose receipt a repeated request should show.
     for held in subject.withdrawals.order_by("-effective_at", "-pk"):
         if set(purposes) <= set(held.purposes):
             renewed = ConsentEvent.objects.filter(
                 record__subject=subject, event_state__in=LIVE_STATES, event_time__gt=held.effective_at,
                 event_time__lte=timezone.now(),
             ).values_list("record__purposes", flat=True).order_by()
+            # A consent that was given anew makes this a new withdrawal with its own receipt, since the walk must also
+            # reach what was made since.
             return None if any(set(given) & set(purposes) for given in renewed) else held
     return None
 
 
 def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Actor) -> list[str]:
     records = [
+        # A record that also covers other purposes keeps its state, because its events apply to all of its purposes.
         record for record in ConsentRecord.objects.filter(subject=subject)
         .exclude(events__event_time=at, events__event_state__in=REFUSING_STATES).order_by("pk")
         if is_consent_basis(record.lawful_basis) and set(record.purposes) <= set(purposes)
@@ -125,6 +130,8 @@ def _events_add(subject: Subject, purposes: list[str], at: datetime, by: Actor) 
             )
             for record in records
         ],
+        # Two withdrawals at the same recorded moment would insert the same event twice, which the unique constraint
+        # refuses.
         ignore_conflicts=True,
     )
     return [record.record_id for record in records]
@@ -178,6 +185,7 @@ def late_follow(*, record_ids: Iterable[int]) -> None:
         refusing = Exists(ConsentEvent.objects.filter(
             record__subject=OuterRef("subject"), event_state__in=REFUSING_STATES
         ))
+        # Both are asked for: a refusal as an event has no withdrawal as long as its person had no data here.
         found = through.filter(withdrawn | refusing).values_list("provenancerecord_id", flat=True)
         if records := sorted(set(found)):
             job_add(kind=LATE_KIND, payload={"records": records})
@@ -186,6 +194,8 @@ def late_follow(*, record_ids: Iterable[int]) -> None:
 def withdrawal_receipt_add(*, withdrawal_uid: str, section: str, data: Mapping[str, Any]) -> None:
     """Write what the walk reached in one app. Writing a section again replaces it."""
     with transaction.atomic():
+        # Locked, because two workers may walk the same withdrawal after one was taken for dead, and each writes the
+        # whole receipt.
         withdrawal = _locked(withdrawal_uid)
         withdrawal.receipt = withdrawal.receipt | {section: json_safe(dict(data))}
         withdrawal.save(update_fields=["receipt"])
@@ -195,6 +205,8 @@ def withdrawal_complete(*, withdrawal_uid: str) -> Withdrawal:
     """End the walk. The receipt is then final and the ledger holds its hash. Idempotent."""
     with transaction.atomic():
         withdrawal = _locked(withdrawal_uid)
+        # A receipt that is complete has its hash in the ledger, so it must not change, not even by a walk that is
+        # repeated.
         if withdrawal.completed_at is None:
             withdrawal.completed_at = timezone.now()
             withdrawal.save(update_fields=["completed_at"])

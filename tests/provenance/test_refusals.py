@@ -23,6 +23,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _no_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walks belong to a higher app; here only the requests for them count."""
+    # All kinds are loaded first, because a module that registers one of these two later would be refused as a second one.
+    registry.job_kinds()
     for topic in ("withdrawal.walk", "withdrawal.late"):
         monkeypatch.setitem(registry._kinds, topic, JobKind(topic, work=lambda claim: None))
 

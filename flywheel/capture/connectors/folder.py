@@ -69,6 +69,7 @@ class FileFolder:
             raise ConnectorError(f"folder {folder} holds {len(found)} files; move old ones, {MOST_FILES} is the limit")
         # Files that are gone are forgotten, so the cursor stays as small as the folder.
         read = {name: mark for name, mark in cursor.get("read", {}).items() if name in found}
+        # Size and time and not the content, because hashing every file of a bucket would download it at every pull.
         waiting = [name for name, mark in found.items() if read.get(name) != mark]
         if not waiting:
             return Pulled(cursor={"read": read})

@@ -63,7 +63,10 @@ def conversation_of(payload: dict[str, Any]) -> Conversation:
         label=one_line(parsed.label or "", limit=200),
         tags=[tag for tag in (one_line(t, limit=100) for t in parsed.tags or []) if tag],
         language=one_line(parsed.language or "", limit=20),
-        occurred_at=_occurred_at(parsed, messages),
+        # A ticket as delivered has no time; its first message's is used.
+        occurred_at=parsed.started_at if isinstance(parsed, CallIn) else min(
+            (datetime.fromisoformat(m["at"]) for m in messages if m["at"]), default=None
+        ),
         customer_refs=refs,
         names=names,
         purposes=parsed.purposes,
@@ -75,6 +78,7 @@ def context_length(messages: list[Message]) -> int:
 
     Notes after it are ignored. A conversation that ends with the customer is context as a whole.
     """
+    # From the end: the reply to learn from is the last one, with everything before it as context.
     for index in range(len(messages) - 1, -1, -1):
         if messages[index]["role"] == "agent":
             return index
@@ -90,6 +94,7 @@ def target_text(messages: list[Message], length: int) -> str:
 
 def _ticket_messages(ticket: TicketIn) -> list[Message]:
     said = [m for m in ticket.messages if m.text.strip()]
+    # Sorted only when every message has a time. With some missing, the order of delivery is the best that is known.
     if all(m.at is not None for m in said):
         said.sort(key=lambda m: m.at or datetime.max.replace(tzinfo=UTC))
     messages = [
@@ -103,6 +108,7 @@ def _ticket_messages(ticket: TicketIn) -> list[Message]:
 
 
 def _call_messages(call: CallIn) -> list[Message]:
+    # A transcript may be delivered channel by channel, so segments of two speakers need not be in order of time.
     segments = sorted(call.segments, key=lambda s: (s.start_ms, s.end_ms, s.speaker, s.text))
     roles = _speaker_roles(segments, call.channels)
     messages: list[Message] = []
@@ -111,6 +117,7 @@ def _call_messages(call: CallIn) -> list[Message]:
         text = clean_text(segment.text)
         if not text:
             continue
+        # Recognition cuts at pauses; one turn of a speaker is one message, as in a ticket.
         if messages and segment.speaker == previous:
             messages[-1]["text"] += f" {text}"
             messages[-1]["end_ms"] = max(messages[-1]["end_ms"], segment.end_ms)
@@ -166,12 +173,6 @@ def _generic_role(name: str) -> str | None:
     if words & _AGENTS:
         return "agent"
     return "customer" if words & _CUSTOMERS else None
-
-
-def _occurred_at(parsed: TicketIn | CallIn, messages: list[Message]) -> datetime | None:
-    if isinstance(parsed, CallIn):
-        return parsed.started_at
-    return min((datetime.fromisoformat(m["at"]) for m in messages if m["at"]), default=None)
 
 
 def _people(parsed: TicketIn | CallIn, messages: list[Message]) -> tuple[list[str], list[str]]:

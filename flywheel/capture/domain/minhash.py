@@ -51,6 +51,7 @@ def near(a: str, b: str) -> bool:
 
 def near_shingles(one: set[bytes], other: set[bytes]) -> bool:
     """The same for the shingles of two texts."""
+    # The similarity cannot exceed the ratio of the sizes, so most candidates need no intersection.
     if min(len(one), len(other)) < NEAR * max(len(one), len(other)):
         return False
     common = len(one & other)
@@ -70,10 +71,12 @@ def band_digests(texts: Sequence[str]) -> list[list[int]]:
             # In pieces, because the library's working memory is their number times the permutations.
             sketch.update_batch(grams[start : start + _AT_ONCE])
         values = sketch.hashvalues
-        found.append([_key(band, values[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)])
+        keys = []
+        for band in range(BANDS):
+            rows = values[band * ROWS : (band + 1) * ROWS].tobytes()
+            # Keyed by the band, so that one index over the digest serves all bands and no two of them can meet.
+            digest = hashlib.blake2b(rows, digest_size=8, key=bytes([band])).digest()
+            # Signed, because the databases' 64-bit integers are.
+            keys.append(int.from_bytes(digest, "big", signed=True))
+        found.append(keys)
     return found
-
-
-def _key(band: int, values: bytes) -> int:
-    digest = hashlib.blake2b(values, digest_size=8, key=bytes([band])).digest()
-    return int.from_bytes(digest, "big", signed=True)

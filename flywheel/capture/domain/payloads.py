@@ -26,6 +26,7 @@ from provenance.domain.vocabulary import PURPOSES
 MAX_DEPTH = 32
 """Most levels of objects and lists inside one another; a ticket needs three."""
 
+# Identifiers are part of addresses and log lines, and PostgreSQL stores no NUL.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMERIC = re.compile(r"^[vV]?0*([0-9]+)$")
 
@@ -93,6 +94,7 @@ Purpose = Annotated[str, AfterValidator(_purpose)]
 
 
 class _Model(BaseModel):
+    # Unknown fields are ignored, because source systems add fields at will, and the raw payload keeps them.
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
@@ -197,6 +199,7 @@ def parse_json(raw: bytes | str) -> dict[str, Any]:
         raise BadPayload("a number has too many digits; send it as text") from None
     if not isinstance(value, dict):
         raise BadPayload(f"expected a JSON object, found {_kind_of(value)}")
+    # Counting brackets is much cheaper than walking the value, and nearly no payload has as many.
     if raw.count("[") + raw.count("{") > MAX_DEPTH:
         _check_depth(value)
     return value
@@ -213,6 +216,8 @@ def _decoded(raw: bytes) -> str:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
+    # `json.loads` keeps the last of two equal keys. Other parsers keep the first, so the same delivery would mean two
+    # things.
     if len(value) != len(pairs):
         seen: set[str] = set()
         name = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
@@ -264,6 +269,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def _explained(error: ValidationError) -> BadPayload:
+    # One problem at a time, because the next one is often a consequence of the first.
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ")
@@ -292,6 +298,8 @@ def delivery_of(payload: dict[str, Any]) -> Delivery:
     except ValueError:
         raise BadPayload("a number is too large for JSON; send it as text") from None
     digest = sha256(canonical.encode("ascii")).hexdigest()
+    # Without a version the content's hash is the version, so a repeated delivery is recognised and a changed one is
+    # new.
     version = parsed.version if parsed.version is not None else digest[:16]
     return Delivery(
         source=source,
@@ -321,6 +329,7 @@ def order_key(*, version: str | None, newest: datetime | None, digest: str) -> s
     number = _NUMERIC.match(version or "")
     if number:
         digits = number.group(1)
+        # The number of digits comes first, so that comparing as text orders 9 before 10.
         return f"1{len(digits):02d}{digits}|{digest[:16]}"
     return f"0{_stamp(newest)}|{_stamp(_as_moment(version))}|{digest[:16]}"
 

@@ -54,6 +54,7 @@ class _Names:
     def _key(self, kind: str, value: str) -> tuple[str, str]:
         if kind == "PERSON":
             value = self._whole_name(value)
+        # Spacing and punctuation are dropped, so that a phone number has one placeholder however it is written.
         return kind, "".join(c for c in value.casefold() if c.isalnum())
 
     def _whole_name(self, value: str) -> str:
@@ -86,5 +87,6 @@ def redact(
                 "score": round(span.score, 3), "placeholder": placeholder,
             })
         redacted.append("".join([*parts, text[done:]]))
+    # A role is kept, because "Customer 1" names no one and tells a reader who speaks.
     shown = [author if not author or is_generic(author) else names.of("PERSON", author) for author in authors]
     return Redaction(texts=redacted, authors=shown, pii=pii)

@@ -8,7 +8,6 @@ every other member is a duplicate of the head. Texts are compared as redacted, b
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -61,6 +60,7 @@ def grouping_lock() -> None:
 
 def examples_comparable(example: Example) -> str:
     """The text that is compared: all that customer and agent said; the notes only when there is nothing else."""
+    # Notes are left out, because a training row holds them only when its source says so.
     said = [m["text"] for m in example.redacted if m["role"] != "note"]
     return minhash.comparable(said or [m["text"] for m in example.redacted])
 
@@ -107,9 +107,12 @@ def _equal_join(loose: list[Example]) -> tuple[dict[int, str], UnionFind[str]]:
     )
     holders: dict[int, str] = {}
     for digest, members in by_text.items():
+        # By identifier and not by arrival, so that any order of deliveries stores the bands on the same example.
         first = min(members, key=lambda e: e.uid.hex)
         for member in members:
             groups.join((first.group_key, member.group_key))
+        # An example of equal text holds the bands already; storing them again would make every copy a candidate of
+        # every other.
         if digest in known:
             groups.join((first.group_key, known[digest]))
         else:
@@ -133,11 +136,14 @@ def _near_join(holders: dict[int, str], groups: UnionFind[str]) -> None:
     open_pairs = _candidates(bands, holders, groups)
     while open_pairs:
         # One candidate of each group at a time, because the first near one decides for its whole group.
+        # By candidate, because its text is read once and compared with every holder that shares a band with it.
         by_candidate: dict[int, list[Pair]] = defaultdict(list)
         for pair in open_pairs:
             by_candidate[pair[3].pop()].append(pair)
         for candidates in batched(by_candidate, TEXTS):
-            texts = _comparable_texts(set(candidates), holders)
+            unread = Example.objects.filter(pk__in=set(candidates) - set(holders)).only("redacted")
+            texts = {pk: holders[pk] for pk in candidates if pk in holders}
+            texts |= {example.pk: examples_comparable(example) for example in unread}
             for candidate in candidates:
                 theirs = minhash.shingles(texts[candidate])
                 for pk, own, other, _ in by_candidate[candidate]:
@@ -159,6 +165,8 @@ class _Shingles:
         if held is None:
             held = minhash.shingles(self._texts[pk])
             self._size += len(held)
+            # Emptied as a whole, because only the memory is limited; shingles that are asked for again are computed
+            # again.
             if self._size > SHINGLES_HELD:
                 self._held, self._size = {}, len(held)
             self._held[pk] = held
@@ -166,7 +174,12 @@ class _Shingles:
 
 
 def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: UnionFind[str]) -> list[Pair]:
-    rows = _band_sharers({digest for digests in bands.values() for digest in digests})
+    # The database cuts each crowd, because a band of a common template may have a hundred thousand holders.
+    place = Window(RowNumber(), partition_by=F("digest"), order_by="example__uid")
+    rows = (
+        MinHashBand.objects.filter(digest__in={digest for digests in bands.values() for digest in digests})
+        .annotate(place=place).filter(place__lte=CROWD).values_list("digest", "example_id", "example__group_key")
+    )
     by_digest: dict[int, list[int]] = defaultdict(list)
     group_of: dict[int, str] = {}
     for digest, pk, key in rows:
@@ -177,24 +190,12 @@ def _candidates(bands: dict[int, list[int]], holders: dict[int, str], groups: Un
     for pk, digests in bands.items():
         shared = Counter(other for digest in digests for other in by_digest[digest] if other != pk)
         queues: dict[str, list[int]] = defaultdict(list)
+        # Ascending, because the queues are emptied from their ends: those that share the most bands are compared first.
         for other, _ in sorted(shared.items(), key=lambda item: (item[1], item[0])):
             if groups.root(group_of[other]) != groups.root(group_of[pk]):
                 queues[group_of[other]].append(other)
         pairs += [(pk, group_of[pk], key, queue) for key, queue in queues.items()]
     return pairs
-
-
-def _band_sharers(digests: set[int]) -> Iterable[tuple[int, int, str]]:
-    place = Window(RowNumber(), partition_by=F("digest"), order_by="example__uid")
-    return (
-        MinHashBand.objects.filter(digest__in=digests).annotate(place=place).filter(place__lte=CROWD)
-        .values_list("digest", "example_id", "example__group_key")
-    )
-
-
-def _comparable_texts(wanted: set[int], known: dict[int, str]) -> dict[int, str]:
-    rows = Example.objects.filter(pk__in=wanted - set(known)).only("redacted")
-    return {pk: known[pk] for pk in wanted & set(known)} | {e.pk: examples_comparable(e) for e in rows}
 
 
 def _groups_store(groups: UnionFind[str]) -> None:
@@ -204,8 +205,11 @@ def _groups_store(groups: UnionFind[str]) -> None:
                 "pk", "uid", "occurred_at"
             )
         )
+        # An example without a time is later than all others, so that a dated original stays the head.
         heads.sort(key=lambda row: (row[2] or _NEVER, row[1].hex))
         first, rest = heads[0][0], [row[0] for row in heads[1:]]
         Example.objects.filter(group_key__in=others).update(group_key=key)
+        # Duplicates of the former heads follow, because duplicates always point at a head and never at another
+        # duplicate.
         Example.objects.filter(duplicate_of__in=rest).update(duplicate_of=first)
         Example.objects.filter(pk__in=rest).update(duplicate_of=first)

@@ -60,6 +60,8 @@ def file_import(
                 yield outcome
             found += 1
         except ValidationFailed as error:
+            # A single file that cannot be read is the caller's mistake; in a folder it may simply be another kind of
+            # file.
             if not path.is_dir():
                 raise
             # A folder may hold other files beside the conversations.
@@ -132,6 +134,7 @@ def lost_import_end(claim: Claim) -> str:
 
 def _import_open(*, path: Path, source: Source | None, by: User | None, format: str) -> FileImport:
     with transaction.atomic():
+        # By the content's hash: the same file under another name is resumed, and a changed one is a new import.
         row, created = FileImport.objects.get_or_create(
             source=source, sha256=file_sha256(path), defaults={"path": str(path)[:1000], "format": format[:40]}
         )
@@ -171,6 +174,7 @@ def _progress_store(done: FileImport, outcomes: list[Outcome], claim: Claim) -> 
     done.rows_repeated += counts["repeated"]
     bad = [o for o in outcomes if o.status in ("bad", "conflict")]
     done.rows_bad += len(bad)
+    # Bounded, because a file in the wrong encoding has only bad rows and this list is one column of one row.
     room = max(0, BAD_ROWS_KEPT - len(done.bad_rows))
     done.bad_rows = done.bad_rows + [{"line": o.line, "reason": o.reason, "field": o.field} for o in bad[:room]]
     done.save()
@@ -179,6 +183,7 @@ def _progress_store(done: FileImport, outcomes: list[Outcome], claim: Claim) -> 
 
 def _import_finish(done: FileImport, *, by: User | None) -> None:
     with transaction.atomic():
+        # The condition makes one of two processes write the ledger entry.
         ended = FileImport.objects.filter(pk=done.pk, finished_at=None).update(finished_at=timezone.now())
         done.refresh_from_db()
         if not ended:

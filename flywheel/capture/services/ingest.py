@@ -58,6 +58,7 @@ def capture_one(*, source: Source | None, payload: bytes | str | dict[str, Any],
     try:
         delivery = _delivery_read(payload)
         known = {source.name: source} if source else sources_named({delivery.source})
+        # Everything that can be refused is refused before the transaction, so that a bad delivery takes no lock.
         origin = _source_resolved(delivery, source, known)
     except BadPayload as bad:
         raise ValidationFailed(bad.reason, field=bad.field) from None
@@ -91,7 +92,7 @@ def _row_chunks(lines: Iterable[Row | bytes | str | dict[str, Any]]) -> Iterator
     size = 0
     for number, line in enumerate(lines, start=1):
         row = line if isinstance(line, Row) else Row(number, line)
-        # A payload that is parsed already has no length of its own; a guess is enough to bound a chunk.
+        # The length of a payload that is parsed already is not known; a guess is enough to bound a chunk.
         size += len(row.content) if isinstance(row.content, bytes | str) else 1000
         chunk.append(row)
         if len(chunk) >= CHUNK_ROWS or size >= CHUNK_BYTES:
@@ -176,6 +177,7 @@ def _deliveries_store(deliveries: list[tuple[Delivery, Source]], *, by: User | N
     held = {(source, external, version): (pk, digest) for source, external, version, pk, digest in rows}
     new: dict[tuple[int, str, str], Capture] = {}
     for delivery, source in deliveries:
+        # The identity of a delivery: a repeated one must not become a second capture.
         key = (source.pk, delivery.external_id, delivery.version)
         if key not in held and key not in new:
             new[key] = Capture(
@@ -199,6 +201,8 @@ def _deliveries_store(deliveries: list[tuple[Delivery, Source]], *, by: User | N
         pk, digest = held[key] if key in held else (created[key].pk, created[key].payload_sha256)
         # The same version twice in one chunk is captured by its first row and repeated by the second.
         status: Status = "captured" if key in fresh else "repeated"
+        # A version is evidence of what was delivered, so other content under the same version is refused and not stored
+        # over it.
         if digest != delivery.sha256:
             status = "conflict"
         fresh.discard(key)

@@ -110,6 +110,8 @@ def prepared_store(prepared: Prepared) -> None:
             _batch_store(prepared)
     except CONTENT_ERRORS as error:
         log.warning("storing a batch of captures failed (%s); storing each alone", error)
+        # Each alone in a savepoint: one conversation that the database refuses must not keep the others of its batch
+        # waiting.
         for draft in prepared.drafts:
             try:
                 with transaction.atomic():
@@ -125,7 +127,14 @@ def _batch_store(prepared: Prepared) -> None:
     waiting = Capture.objects.filter(pk__in=[c.pk for c in captures], status=Capture.Status.RECEIVED)
     # Another worker may have processed some of them while this one was reading.
     mine = set(waiting.values_list("pk", flat=True))
-    _sources_lock(prepared.drafts)
+    # A change of terms either committed before this lock and is read here, or waits for it and then finds the records
+    # of this batch. Without the lock a change in between would reach neither.
+    wanted = {draft.capture.source_id for draft in prepared.drafts}
+    locked = Source.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    sources = {source.pk: source for source in locked}
+    for draft in prepared.drafts:
+        draft.capture.source = sources[draft.capture.source_id]
+    # Read under a lock, because whether a capture is newer than the example is decided by what is stored.
     held = {
         example.uid: example
         for example in Example.objects.filter(uid__in=[d.uid for d in prepared.drafts])
@@ -143,6 +152,7 @@ def _batch_store(prepared: Prepared) -> None:
         examples_regroup(new=new, changed=changes)
         examples = new + [change.example for change in changes]
     counted = {d.capture.pk for d in drafts}
+    # Of captures that another worker has taken meanwhile nothing is written, or its result would be overwritten.
     unread = [(capture, reason) for capture, reason in prepared.dead if capture.pk in mine]
     now = timezone.now()
     Capture.objects.filter(pk__in=mine - {c.pk for c, _ in unread}).update(
@@ -159,16 +169,6 @@ def _batch_store(prepared: Prepared) -> None:
                 "superseded": sorted(mine - counted - {c.pk for c, _ in unread}), "dead": [c.pk for c, _ in unread],
             },
         )
-
-
-def _sources_lock(drafts: list[Draft]) -> None:
-    # A change of terms either committed before this lock and is read here, or waits for it and then finds the records
-    # of this batch. Without the lock a change in between would reach neither.
-    wanted = {draft.capture.source_id for draft in drafts}
-    locked = Source.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
-    sources = {source.pk: source for source in locked}
-    for draft in drafts:
-        draft.capture.source = sources[draft.capture.source_id]
 
 
 def _decides(draft: Draft, held: Example | None) -> bool:
@@ -231,6 +231,7 @@ def _examples_save(
 
 def _example_fill(example: Example, draft: Draft) -> GroupChange:
     conversation, redaction = draft.conversation, draft.redaction
+    # Remembered before the fields are overwritten, because the group that is left must be taken apart.
     left_group, before = example.group_key, (example.text_sha256, example.occurred_at)
     example.capture = draft.capture
     example.kind = conversation.kind

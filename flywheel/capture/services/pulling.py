@@ -30,6 +30,7 @@ def pulls_due() -> int:
         connector = CONNECTORS[source.kind]
         if not isinstance(connector, PullConnector) or not connector.pulls(source.options):
             continue
+        # A source that was never pulled has no row, and Django raises for the absent side of a one-to-one link.
         last = getattr(source, "pull", None)
         if last is not None and last.started_at is not None and last.started_at > now - connector.every:
             continue
@@ -66,6 +67,8 @@ def source_pull(claim: Claim) -> None:
                 counts[outcome.status] += 1
                 if outcome.status in ("bad", "conflict") and len(pull.bad_rows) < BAD_KEPT:
                     pull.bad_rows.append({"line": outcome.line, "reason": outcome.reason})
+            # Stored after the rows are committed: a crash in between pulls the step again, and repeated rows are
+            # no-ops.
             pull.cursor, more = step.cursor, step.more
             pull.captured += counts["captured"]
             pull.repeated += counts["repeated"]

@@ -37,6 +37,7 @@ def source_create(*, name: str, owner: User, by: User, **terms: Any) -> Source:
     """
     source = Source(name=name, owner=owner)
     _apply(source, terms)
+    # Without its own namespace a customer "17" of this source would be the same person as "17" of another one.
     source.subject_namespace = source.subject_namespace or name
     _check(source)
     try:
@@ -61,6 +62,7 @@ def source_change(*, source: Source, by: User, owner: User | None = None, **term
     the field.
     """
     with transaction.atomic():
+        # Locked against a batch that is being processed, which reads the terms under the same lock.
         source = Source.objects.select_for_update().get(pk=source.pk)
         before = _terms(source)
         if owner is not None:
@@ -90,7 +92,8 @@ def _records_change(source: Source, changed: dict[str, Any], *, by: User) -> Non
     if terms:
         source_terms_change(source_system=source.name, by=by, **terms)
     if "purposes" in changed:
-        own = _purposes_key_in(source)
+        # A text search is safe, because stored payloads are canonical JSON: inside a text the quotes would be escaped.
+        own = Example.objects.filter(source=source, capture__payload__contains='"purposes":[')
         followers = ProvenanceRecord.objects.exclude(pk__in=own.values("provenance"))
         source_terms_change(source_system=source.name, by=by, among=followers, intended_purposes=source.purposes)
         for batch in batched(list(_without_own_purposes(own))):
@@ -98,13 +101,9 @@ def _records_change(source: Source, changed: dict[str, Any], *, by: User) -> Non
             source_terms_change(source_system=source.name, by=by, among=others, intended_purposes=source.purposes)
     if "retention_days" in changed:
         occurred = Subquery(Example.objects.filter(provenance=OuterRef("pk")).values("occurred_at"))
+        # A conversation that is dated into the future must not lengthen its own retention.
         since = Least(Coalesce(occurred, F("captured_at")), F("captured_at"))
         source_retention_change(source_system=source.name, by=by, days=source.retention_days, since=since)
-
-
-def _purposes_key_in(source: Source) -> QuerySet[Example]:
-    # A text search is safe, because stored payloads are canonical JSON: inside a text the quotes would be escaped.
-    return Example.objects.filter(source=source, capture__payload__contains='"purposes":[')
 
 
 def _without_own_purposes(examples: QuerySet[Example]) -> Iterator[int]:
@@ -150,6 +149,7 @@ def _check(source: Source) -> None:
             field="retention_days",
         )
     try:
+        # Unique names are left to the database's constraint, because a check beforehand could lose a race.
         source.full_clean(validate_unique=False, validate_constraints=False, exclude=LISTS)
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))

@@ -34,6 +34,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, suffixes: set[str]) -> list[s
             f"{path} holds too much: at most {MAX_MEMBERS} files and {MAX_UNPACKED >> 30} GiB unpacked"
         )
     for info in infos:
+        # Nothing is unpacked to disk here, but an archive with such names was made to harm and is refused as a whole.
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
             raise UnreadableFile(f"{path} holds {info.filename!r}, a path that leads out of it; pack it again without")
@@ -45,6 +46,7 @@ def _checked(archive: zipfile.ZipFile, path: Path, suffixes: set[str]) -> list[s
                 f"{path} holds {info.filename!r}, which unpacks to {times} times its size; at most {MAX_RATIO} is taken"
             )
     known = [i.filename for i in infos if PurePosixPath(i.filename).suffix.lower() in suffixes]
+    # macOS adds a hidden file beside each file of a zip, with the same suffix and no conversations.
     wanted = sorted(n for n in known if not PurePosixPath(n).name.startswith((".", "_")) and "__MACOSX" not in n)
     if not wanted:
         raise UnreadableFile(f"{path} holds no .csv, .json or .jsonl file")

@@ -112,6 +112,7 @@ Opener = Callable[[], Any]
 
 def _open_stream(opener: Opener, name: str, *, format: str, encoding: str) -> Opened:
     with closing(opener()) as file:
+        # As much as one record may hold, because the format is detected from a whole first record.
         head = _buffered(file).read(MAX_RECORD)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableFile(f"{name} is UTF-16; save it as UTF-8, e.g. iconv -f UTF-16 -t UTF-8")
@@ -274,6 +275,7 @@ def _open_table(opener: Opener, name: str, format: str, head: bytes, encoding: s
 def _table_rows(
     file: BinaryIO, delimiter: str, encoding: str, mapper: Mapper
 ) -> Iterator[FileRow]:
+    # Python's default of 128 KiB is shorter than long conversations.
     csv.field_size_limit(MAX_RECORD)
     table = _Table(file, delimiter, encoding)
     header: list[str] | None = None
@@ -286,17 +288,14 @@ def _table_rows(
         elif header is None:
             header = [cell.strip().lower() for cell in cells]
         elif any(cell.strip() for cell in cells):
-            yield _table_row(line, header, cells, delimiter, mapper)
-
-
-def _table_row(
-    line: int, header: list[str], cells: list[str], delimiter: str, mapper: Mapper
-) -> FileRow:
-    if len(cells) != len(header):
-        return FileRow(line, BadPayload(
-            f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}"
-        ))
-    return _mapped(line, dict(zip(header, cells, strict=True)), mapper)
+            if len(cells) == len(header):
+                yield _mapped(line, dict(zip(header, cells, strict=True)), mapper)
+                continue
+            # Not filled up or cut, because it is unknown which cell is missing, and a text would end up in another
+            # column.
+            yield FileRow(line, BadPayload(
+                f"has {len(cells)} cells, the header has {len(header)}; quote cells that hold {delimiter!r}"
+            ))
 
 
 @dataclass(frozen=True, slots=True)
