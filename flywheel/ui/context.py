@@ -19,6 +19,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of `{title, entries: [{label, url, icon, active}]}`; groups without an entry are left out."""
+    # An error page may be rendered before the middleware has set a user.
     user = getattr(request, "user", AnonymousUser())
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in NAVIGATION:
@@ -35,4 +36,5 @@ def _roles(request: HttpRequest) -> frozenset[str]:
 
 
 def _active(path: str, key: str) -> bool:
+    # Every path begins with "/", so the home page is compared as a whole.
     return path == "/" if key == "home" else path.startswith(PATHS[key])

@@ -26,6 +26,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             made = services.token_create(actor=user, **form.cleaned_data)
+            # An empty form after success, because the old values would suggest that nothing was created.
             form = TokenForm()
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)

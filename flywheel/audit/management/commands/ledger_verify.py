@@ -28,6 +28,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['heads']}: {error}", returncode=2) from error
         report = ledger_verify(anchored=anchored)
         if not report.ok:
+            # Exit code 1 is for a broken chain only; a file that cannot be read is 2, so that a script can tell them
+            # apart.
             raise CommandError(f"broken at entry {report.broken_seq}: {report.reason}", returncode=1)
         self.stdout.write(f"ok: {report.entries} entries, {report.heads} signed heads")
 
