@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from annotation.domain.labels import reply_of
 from annotation.domain.redaction import redacted
@@ -71,19 +71,10 @@ def example_for(*, user: User, uid: UUID) -> Example:
         .filter(uid=uid)
         .first()
     )
-    # One error for "does not exist" and "may not see": two would tell a stranger which identifiers exist.
+    # One error for "does not exist" and "may not see": two would reveal which identifiers exist.
     if example is not None and allow("lineage.view", user, example):
         return example
     raise NotFound(f"there is no example {uid} that is open to you")
-
-
-def _projects(user: User) -> QuerySet[Project]:
-    """The projects whose work on an example this person may read."""
-    # Stewards are responsible for all data, whatever project it is in; for others a membership decides.
-    if STEWARDS(user):
-        return Project.objects.all()
-    roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
-    return Project.objects.filter(memberships__user=user, memberships__role__in=roles)
 
 
 def lineage_of(example: Example, *, user: User) -> Lineage:
@@ -92,7 +83,11 @@ def lineage_of(example: Example, *, user: User) -> Lineage:
     What other projects made of it is left out, and so are their snapshots, runs and models.
     """
     sees_all = STEWARDS(user)
-    projects = _projects(user).values("pk")
+    projects = Project.objects.values("pk")
+    # Stewards are responsible for all data, whatever project it is in; for others a membership decides.
+    if not sees_all:
+        roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
+        projects = projects.filter(memberships__user=user, memberships__role__in=roles)
     # Counted by kind only: the spans mark where personal data is, and the page must not show that text.
     kinds = Counter(str(span["type"]).replace("_", " ").lower() for span in example.pii)
     lineage = Lineage(example, redactions=sorted(kinds.items()))
@@ -210,7 +205,7 @@ def _annotated(lineage: Lineage) -> Stage:
 
 
 def _reviewed(lineage: Lineage) -> Stage:
-    # A project without review settles a task at once, so the lack of a review is not a gap there.
+    # Read from the task, because not every review settles it: a rejected answer goes back to its author.
     settled = any(task.state == Task.State.SETTLED for task in lineage.tasks)
     if not lineage.reviews:
         return Stage(

@@ -27,6 +27,9 @@ Values = dict[str, float]
 @counter("dashboard.wheel")
 def wheel_counts(now: datetime) -> Counted:
     """All values of the wheel page, by gauge name."""
+    by_model = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, withdrawn_at=None)
+    # Grouped by example, because a passage is dated by the first suggestion and later ones must not count again.
+    suggested = by_model.order_by().values("example").annotate(first=Min("created_at"))
     # All stations are counted before any backlog, because some backlogs are the difference of two stations.
     passed = {
         "captured": _passages(Example.objects.filter(status=Example.Status.ACTIVE), "pk", "created_at", now),
@@ -36,7 +39,7 @@ def wheel_counts(now: datetime) -> Counted:
         "snapshot": _snapshots(Min("frozen_at"), now),
         "trained": _snapshots(Min("runs__finished_at", filter=Q(runs__status=TrainingRun.Status.DONE)), now),
         "promoted": _snapshots(Min("runs__model__promoted_at"), now),
-        "suggested": _passages(_suggestions(), "example", "first", now),
+        "suggested": _passages(suggested, "example", "first", now),
     }
     values: Values = {}
     for station, counts in passed.items():
@@ -90,12 +93,6 @@ def _snapshots(first: Min, now: datetime) -> dict[str, int]:
         "total": by["total"], "day": by["total"] - by["day"], "week": by["total"] - by["week"],
         "last_week": by["week"] - by["old"],
     }
-
-
-def _suggestions() -> QuerySet[Any]:
-    """Examples that a model suggested for, each with the `first` time."""
-    found = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, withdrawn_at=None)
-    return found.order_by().values("example").annotate(first=Min("created_at"))
 
 
 def _open_without_suggestion() -> int:

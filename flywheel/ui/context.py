@@ -14,7 +14,11 @@ from flywheel.ui.navigation import NAVIGATION, PATHS, link
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """`nav`: groups of items; `nav_roles`: the person's roles in words. Both are callables, so that fragments that
     show no navigation ask the database nothing."""
-    return {"nav": lambda: groups(request), "nav_roles": lambda: ", ".join(r for r in ROLES if r in _roles(request))}
+    def words() -> str:
+        held = roles_of(getattr(request, "user", None))
+        return ", ".join(role for role in ROLES if role in held)
+
+    return {"nav": lambda: groups(request), "nav_roles": words}
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
@@ -29,10 +33,6 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
                 {"label": entry.label, "url": url, "icon": entry.icon, "active": _active(request.path, entry.key)}
             )
     return [{"title": title, "entries": entries} for title, entries in found.items()]
-
-
-def _roles(request: HttpRequest) -> frozenset[str]:
-    return roles_of(getattr(request, "user", None))
 
 
 def _active(path: str, key: str) -> bool:

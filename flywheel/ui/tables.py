@@ -123,7 +123,9 @@ class Table(Generic[M]):
         searched = _text(params, SEARCH) if self.search else ""
         if self.search and searched:
             rows = rows.filter(self.search.where(searched))
-        sort = self._sort(_text(params, SORT))
+        asked, known = _text(params, SORT), {column.sort for column in self.columns if column.sort}
+        # The name comes from the address: any other field could expose its values by their order, or have no index.
+        sort = asked if asked.removeprefix("-") in known else self.sort
         page = keyset_page(
             rows, params, per_page=self.per_page, newest_first=sort.startswith("-"), field=sort.removeprefix("-"),
         )
@@ -147,11 +149,6 @@ class Table(Generic[M]):
             if facet.key in chosen:
                 rows = rows.filter(facet.condition(chosen[facet.key]))
         return rows
-
-    def _sort(self, asked: str) -> str:
-        known = {column.sort for column in self.columns if column.sort}
-        # The name comes from the address: any other field could expose its values by their order, or have no index.
-        return asked if asked.removeprefix("-") in known else self.sort
 
 
 @dataclass(slots=True)

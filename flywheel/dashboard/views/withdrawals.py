@@ -56,5 +56,5 @@ def subject_withdraw(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
         form.add_error("confirm", f"Type {subject} to confirm; nothing was changed.")
     return render(request, "dashboard/subject_withdraw.html", {
         "subject": subject, "form": form, "preview": reach.reach_preview(subject),
-    # A refused form is 422, so that a program can tell it from a page that was only opened.
+    # A refused form is 422, which programs can distinguish from a page that was only opened.
     }, status=200 if request.method == "GET" else 422)
