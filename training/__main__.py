@@ -140,6 +140,7 @@ def _verify(options: argparse.Namespace) -> int:
     if report.problems:
         for problem in report.problems:
             print(f"error: {problem}", file=sys.stderr)
+        # The verdict goes to stdout and the problems to stderr, so that a script can read either alone.
         print(f"NOT OK {options.snapshot}: {len(report.problems)} problem(s)")
         return EXIT_BAD_INPUT
     return _whole(report)

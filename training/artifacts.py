@@ -35,6 +35,7 @@ def bytes_write(path: Path, data: bytes) -> None:
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
+        # Before the rename: a file system may write the name to disk before the bytes, and a power cut leaves it empty.
         os.fsync(file.fileno())
     temporary.replace(path)
 
@@ -93,6 +94,7 @@ def disk_check(out: Path, weight_bytes: int) -> None:
 
 def manifest_write(folder: Path, facts: dict[str, Any]) -> None:
     """Write manifest.json with SHA-256 and size of every other file below `folder`. Call it last."""
+    # Sorted, so that equal folders have equal manifests on every file system.
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     files = {name: file_entry(folder / name) for name in names if name != MANIFEST}
     json_write(folder / MANIFEST, {"schema": MANIFEST_SCHEMA, **facts, "files": files})
@@ -161,6 +163,7 @@ def _card_data(spec: RunSpec, base: BaseModel, result: RunResult, snapshot: dict
     dataset = str(snapshot.get("name") or spec.snapshot.merkle_root[:12])
     licenses = sorted({name or "not stated" for name in (*(snapshot.get("licenses") or [""]), base.license)})
     if len(licenses) > 1:
+        # A card names one licence; "other" with a name is the hubs' form for a mixture.
         data: dict[str, Any] = {"license": "other", "license_name": ", ".join(licenses)}
     else:
         data = {"license": "unknown" if licenses == ["not stated"] else licenses[0].lower()}

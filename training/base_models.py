@@ -69,7 +69,11 @@ def base_model_make(name: str, out: Path) -> bool:
     with folder_locked(out.parent):
         if _folder_intact(out, name):
             return False
-        _folder_make(name, make, out)
+        with folder_replace(out) as work:
+            facts = make(work)
+            files = folder_files(work)
+            json_write(work / REVISION_FILE, {"name": name, "revision": files_revision(files), "files": files, **facts})
+            _figures_ensure(work)
     return True
 
 
@@ -82,14 +86,6 @@ def folder_locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _folder_make(name: str, make: Callable[[Path], dict[str, str]], out: Path) -> None:
-    with folder_replace(out) as work:
-        facts = make(work)
-        files = folder_files(work)
-        json_write(work / REVISION_FILE, {"name": name, "revision": files_revision(files), "files": files, **facts})
-        _figures_ensure(work)
 
 
 def _figures_ensure(folder: Path) -> None:
@@ -119,6 +115,7 @@ def _tiny(work: Path) -> dict[str, str]:
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     bpe.train_from_iterator(TINY_TEXT, trainers.BpeTrainer(
         vocab_size=TINY_VOCABULARY, special_tokens=special, show_progress=False,
+        # All 256 bytes, so that any text can be encoded although the training text is a page long.
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     ))
     make: Any = PreTrainedTokenizerFast

@@ -39,6 +39,7 @@ def dialogues(count: int) -> list[Row]:
 
     rows = []
     for number in range(count):
+        # One generator per dialogue, so that the first rows are the same whatever the count.
         chance = random.Random(number)  # noqa: S311 - the dialogues must be the same every time, not secret
         turns = [{"role": "system", "content": "You are a helpful agent of the support team.", "weight": 0}]
         for _ in range(chance.choice((1, 1, 2, 2, 3))):
@@ -61,15 +62,6 @@ def merkle_leaves_per_s(count: int = LEAVES) -> dict[str, Any]:
     return {"value": round(count / (time.perf_counter() - started), 1), "unit": "leaves/s", "n": count}
 
 
-def _spec(name: str, precision: str = "auto") -> RunSpec:
-    # No checkpoint falls into the measured steps.
-    return RunSpec.from_json({
-        "run_id": "bench", "base_model": name, "snapshot": {"path": ".", "merkle_root": "0" * 64},
-        "hyperparameters": {"checkpoint_every": 10**9, "batch_size": 4, "max_length": 512, "epochs": 1,
-                            "precision": precision},
-    })
-
-
 def model_name() -> str:
     """The real model's name; makes its folder if needed, because figures of the tiny model would say nothing."""
     from training.base_models import base_model_make
@@ -86,7 +78,12 @@ def trainer_real_tokens_per_s(precision: str = "auto") -> dict[str, Any]:
     from training.trainer import plan_make, train
 
     name = model_name()
-    spec, base = _spec(name, precision), base_find(name)
+    # Checkpoints are so rare that none falls into the measured steps.
+    spec, base = RunSpec.from_json({
+        "run_id": "bench", "base_model": name, "snapshot": {"path": ".", "merkle_root": "0" * 64},
+        "hyperparameters": {"checkpoint_every": 10**9, "batch_size": 4, "max_length": 512, "epochs": 1,
+                            "precision": precision},
+    }), base_find(name)
     tokenizer = tokenizer_load(base.path)
     encoder = Encoder(tokenizer, spec.hyperparameters.max_length)
     plan = plan_make(spec, encoder.encode(dialogues(DIALOGUES)))

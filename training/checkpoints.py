@@ -36,6 +36,7 @@ FREE_HYPERPARAMETERS = ("checkpoint_every", "log_every", "gradient_checkpointing
 def fingerprint(spec: RunSpec, base: BaseModel) -> dict[str, Any]:
     """The part of the specification that two attempts must share for one to resume the other."""
     value = {k: v for k, v in spec.to_json().items() if k not in FREE_FIELDS}
+    # The root and not the path: another attempt may find the same rows in another folder or on another machine.
     value["snapshot"] = spec.snapshot.merkle_root
     value["base_revision"] = base.revision
     value["hyperparameters"] = {k: v for k, v in value["hyperparameters"].items() if k not in FREE_HYPERPARAMETERS}
@@ -61,6 +62,7 @@ def checkpoint_save(
         trainer_state.save_to_json(str(work / TRAINER_STATE_FILE))
         manifest_write(work, {"step": step})
     for old in checkpoints_list(out)[KEPT:]:
+        # After the rename, so that a kill leaves one checkpoint too many and never one too few.
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -136,6 +138,7 @@ def weights_load(path: Path, model: Any) -> None:
         raise BadInput(f"checkpoint {path} does not fit the model: {odd} is on one side only; use the same recipe")
     with torch.no_grad():
         for name, parameter in wanted.items():
+            # Copied in place, because the optimiser holds references to these very parameters.
             parameter.copy_(saved[name])
 
 
@@ -198,6 +201,7 @@ def random_state() -> dict[str, Any]:
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     state = {
+        # As JSON values: a pickle would run code that a writer to the work folder chose.
         "python": [version, list(words), gauss],
         "numpy": [str(kind), [int(k) for k in keys], int(position), int(has_gauss), float(cached)],
         "torch": torch.random.get_rng_state().numpy().tobytes().hex(),

@@ -75,11 +75,17 @@ class Encoder:
         taught = any(m.role == "assistant" and m.weight == 1 and m.content.strip() for m in row.messages)
         if forged is not None or not taught:
             why = f"holds the control token {forged!r}" if forged else "has no assistant message with weight 1"
-            self._refuse(row.id, why, self._length(row))
+            # Counted over the contents only, because the row may have been refused for what its rendering would do.
+            length = sum(
+                len(self.tokenizer(m.content, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+                for m in row.messages
+            )
+            self._refuse(row.id, why, length)
             return []
         ids, labels = conversation_encode(self.tokenizer, row, self._special_ids)
         if all(label == IGNORE for label in labels):
             raise BadInput(f"row {row.id!r}: the chat template leaves no token to learn from; fix the template")
+        # The beginning is cut and not the end, because the reply to learn from is the last message.
         kept_ids, kept_labels = ids[-self.max_length :], labels[-self.max_length :]
         # The first token of a sequence is predicted from nothing.
         kept_labels[0] = IGNORE
@@ -102,13 +108,6 @@ class Encoder:
         documents = [Document(row.id, p, [IGNORE, *p[1:]]) for p in pieces if len(p) > 1]
         self._keep(documents, len(ids))
         return documents
-
-    def _length(self, row: Row) -> int:
-        # Counted over the contents only, because the row may have been refused for what its rendering would do.
-        return sum(
-            len(self.tokenizer(m.content, add_special_tokens=False, split_special_tokens=True)["input_ids"])
-            for m in row.messages
-        )
 
     def _refuse(self, row_id: str, why: str, tokens: int) -> None:
         self.account.refused[row_id] = why

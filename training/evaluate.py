@@ -75,6 +75,7 @@ def evaluate(
     samples = _samples_begin(rows, spec)
     losses: dict[str, float] = {}
     tokens = 0
+    # The base is measured in the same way and on the same rows, because only the difference says what training did.
     for who in ("base", "tuned"):
         check()
         model = model_load(base.path) if who == "base" else tuned_load(base, folder)

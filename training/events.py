@@ -72,6 +72,8 @@ def _torn_line_cut(path: Path) -> int:
                 break
             whole += len(line)
     with path.open("rb+") as file:
+        # Cut and not skipped: the next event would otherwise be appended to the torn line, and both would be
+        # unreadable.
         file.truncate(whole)
     return last
 

@@ -199,6 +199,7 @@ def _prompts_answer(
                       check, progress)
     lines = [json.dumps({"id": p["id"], "text": a.text, "tokens": a.tokens}, ensure_ascii=False) + "\n"
              for p, a in zip(prompts, answers, strict=True)]
+    # Written once all replies are there: half a batch is useless, because the web publishes a batch as a whole.
     bytes_write(out / SUGGESTIONS_FILE, "".join(lines).encode())
     seconds, tokens = time.monotonic() - started, sum(a.tokens for a in answers)
     json_write(out / "result.json", {

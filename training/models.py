@@ -49,6 +49,7 @@ def folder_files(folder: Path, leave_out: frozenset[str] = frozenset()) -> dict[
 
 def base_find(name: str, expected_revision: str = "") -> BaseModel:
     """Find a base model by folder or name and check its files. Raises BadInput."""
+    # A folder wins over a name, so that a relative path works from where the command is started.
     path = Path(name) if is_folder(name) else models_dir() / name
     if not is_folder(path):
         raise BadInput(
@@ -60,6 +61,7 @@ def base_find(name: str, expected_revision: str = "") -> BaseModel:
         raise BadInput(f"base model {path} lacks config.json or *.safetensors; only safetensors are read")
     if not (path / "tokenizer.json").is_file():
         raise BadInput(f"base model {path} has no tokenizer.json; save its fast tokenizer beside the weights")
+    # Without the record itself, which holds the digests of the others and so cannot hold its own.
     files = folder_files(path, frozenset({REVISION_FILE}))
     revision = files_revision(files)
     stated_license = _revision_check(path, files, revision, expected_revision)

@@ -54,6 +54,7 @@ def sequences_make(documents: Sequence[Document], max_length: int, packing: bool
     The seed decides which documents of equal length share a sequence, and the order inside it.
     """
     order = list(range(len(documents)))
+    # A separate generator, so that the order depends on the seed alone and not on what has drawn before.
     chance = random.Random(seed)  # noqa: S311 - the order must be the same every time, not secret
     chance.shuffle(order)
     if not packing:

@@ -59,6 +59,7 @@ def run(value: Any, out: Path) -> int:
     started = time.monotonic()
     spec = RunSpec.from_json(value)
     spec_check(spec)
+    # Before the event log is opened, because opening it creates the folder and a file in it.
     out_check(spec, out)
     with signals_caught() as stop, EventLog(out) as events:
         return _carry_out(Attempt(spec, out, events, result_begin(spec), stop, started))
@@ -155,6 +156,8 @@ class Attempt:
         """All steps. Returns the exit code."""
         base, tokenizer = self.base_check()
         resume, passed = self.resume_find(base)
+        # After the search for a checkpoint: this step changes the folder, and one that holds another run must stay as
+        # it is.
         self.snapshot_check()
         documents, validation = self.tokenise(tokenizer)
         # Before training, because a row that cannot be measured must not cost hours first.
@@ -229,6 +232,7 @@ class Attempt:
             "log", message=f"tokens: {account.total} = {account.kept} kept + {account.truncated} truncated + "
             f"{account.dropped} dropped; {account.supervised} carry loss", tokens=counts, refused=account.refused,
         )
+        # Also written when no row is left, because its list of refused rows says what to change.
         json_write(self.out / "account.json", {**counts, "refused": account.refused})
         self.result = dataclasses.replace(self.result, tokens=counts)
         if not account.supervised:
@@ -350,6 +354,7 @@ def evaluate_again(value: Any, out: Path) -> int:
     snapshot_check(Path(spec.snapshot.path), spec.snapshot.merkle_root)
     vocabulary_check(tokenizer_load(base.path), config_load(base.path), base.path)
     asked = dataclasses.replace(result_begin(spec), status="done", base_revision=base.revision)
+    # A result of another run is refused, because its model would get the measurements of this specification.
     result = result_of_same_run(out, asked) or asked
     events = EventLog(out)
     try:

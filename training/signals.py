@@ -72,5 +72,6 @@ def signals_caught() -> Iterator[Stop]:
     try:
         yield stop
     finally:
+        # Restored, because tests run several commands in one process.
         for number, handler in before.items():
             signal.signal(number, handler)

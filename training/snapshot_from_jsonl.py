@@ -33,6 +33,7 @@ def snapshot_make(source: Path, out: Path, *, validation: float, test: float, se
         raise BadInput(problem)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is not empty; name an empty or new folder")
+    # All in memory, because the division into splits must know every group before the first row is written.
     records = list(_records_read(source))
     sizes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     # Rows that name their split keep it and take no part in the division of the others.

@@ -117,9 +117,11 @@ def train(
         data_collator=Collator(tokenizer.pad_token_id), processing_class=tokenizer, callbacks=[watch],
         peft_config=lora if spec.tuning == "lora" else None,
     )
+    # After construction, because SFTTrainer sets the flag about loss arguments itself while it is built.
     loop.prepare_for_run(watch, out)
     sizes = [(p.numel(), p.requires_grad) for p in loop.network().parameters()]
     trained, weights = sum(size for size, moves in sizes if moves), sum(size for size, _ in sizes)
+    # The exact size of an adapter is known from here on; 4 bytes are a float32 weight.
     disk_check(out, 4 * trained)
     events.emit("log", message=f"training {trained:,} of {weights:,} weights on {loop.args.device}",
                 trained_weights=trained)
@@ -228,8 +230,10 @@ class Watch(TrainerCallback):
         last = step >= self.plan.total_steps
         if h.eval_every and self.eval_loss and (step % h.eval_every == 0 or last):
             self._evaluate(kwargs["model"], step)
+        # The last step is always reported, or a run shorter than `log_every` would show no loss at all.
         if step % h.log_every == 0 or last:
             self._metric(state)
+        # A limit that is reached by the last planned step does not make a complete run count as stopped.
         if not last and not self.stop_reason:
             self.stop_reason = self._reason_to_stop(step)
         control.should_training_stop |= bool(self.stop_reason)
@@ -335,6 +339,7 @@ class Loop(SFTTrainer):
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         self.watch.grad_norm = float(norm) if norm is not None else 0.0
         self.watch.check(self.watch.grad_norm, "gradient", self.state.global_step + 1)
+        # Checked here, because this is the last override that runs before the optimiser changes the weights.
         self.watch.check_rise(self.state.global_step + 1)
         return norm
 

@@ -22,12 +22,14 @@ class ScopedTokenAuthentication(TokenAuthentication):  # type: ignore[misc]
     def authenticate(self, request: Request) -> Any:
         found = super().authenticate(request)
         if found is not None:
+            # The key is the beginning of the token as it was stored, and the scope is in these letters.
             scope = scopes.token_scope(found[1].token_key)
             if not scopes.token_allows(scope, method=str(request.method), path=request.path):
                 raise PermissionDenied(f"this token is for: {scopes.SCOPES[scope].lower()}; make another for this")
         return found
 
     def authenticate_credentials(self, token: bytes) -> Any:
+        # knox decodes the header as UTF-8 and would end in status 500 on bytes that are not; every token is ASCII.
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(token)

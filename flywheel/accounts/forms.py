@@ -52,6 +52,7 @@ class MembershipForm(forms.Form):
         super().__init__(*args, **kwargs)
         projects = self.fields["project"]
         assert isinstance(projects, forms.ModelChoiceField)
+        # Archived projects are left out, because a new member would find no work there.
         projects.queryset = Project.objects.filter(archived_at=None).order_by("name")
 
 
@@ -67,6 +68,7 @@ class TokenForm(forms.Form):
         help_text="No token allows more than your roles do.",
     )
     expires_days = forms.TypedChoiceField(
+        # A choice is text and cannot be None, so 0 means that the token does not expire.
         label="Lasts", coerce=lambda value: int(value) or None, initial=90,
         choices=[*((days, f"{days} days") for days in EXPIRY_DAYS), (0, "until it is revoked")],
     )

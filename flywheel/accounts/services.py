@@ -49,10 +49,12 @@ def person_create(*, actor: User, username: str, display_name: str = "", roles: 
     groups = _groups(roles)
     password = password_make()
     user = User(username=User.normalize_username(username.strip()), display_name=display_name.strip())
+    # Before `full_clean`, which refuses an empty password field.
     user.set_password(password)
     try:
         user.full_clean()
     except ValidationError as error:
+        # One problem at a time, because the page shows an error beside one field.
         field, messages = next(iter(error.message_dict.items()))
         raise ValidationFailed(f"{messages[0]} Choose another name than '{username}'.", field=field) from error
     user.save(force_insert=True)
@@ -82,10 +84,12 @@ def person_update(*, actor: User, user_id: int, display_name: str, roles: Iterab
     groups = _groups(roles)
     names = {group.name for group in groups}
     before = set(user.groups.filter(name__in=access.ROLES).values_list("name", flat=True))
+    # Otherwise the last admin could leave an installation in which no admin can give the role back.
     if user.pk == actor.pk and access.ADMIN in before and access.ADMIN not in names:
         raise Forbidden("you cannot take the admin role from yourself; ask another admin")
     user.display_name = display_name.strip()
     user.save(update_fields=["display_name"])
+    # Only Flywheel's roles are touched, because an installation may use other groups for something else.
     user.groups.remove(*Group.objects.filter(name__in=before - names))
     user.groups.add(*groups)
     ledger_append(
@@ -105,10 +109,13 @@ def person_deactivate(*, actor: User, user_id: int) -> User:
     if user.is_active:
         user.is_active = False
         user.save(update_fields=["is_active"])
+        # knox refuses tokens of inactive people anyway. They are deleted, so that activating the account does not
+        # revive them.
         revoked, _ = AuthToken.objects.filter(user=user).delete()
         ledger_append(
             actor=actor, action=Action.PERSON_DEACTIVATE, object=f"user:{user.pk}",
             touched={"user": [user.pk]},
+            # Only whether there were any: the number that Django returns includes the rows of their names.
             payload={"tokens_revoked": revoked > 0},
         )
     return user
@@ -136,7 +143,9 @@ def person_password_reset(*, actor: User, user_id: int) -> NewPassword:
         raise Forbidden("change your own password on the page Account")
     password = password_make()
     user.set_password(password)
+    # A session holds a hash over the password, so this line alone ends all sessions of the person.
     user.save(update_fields=["password"])
+    # The time is set anew, because the person has a new password to change.
     OneTimePassword.objects.update_or_create(user=user, defaults={"given_at": timezone.now()})
     ledger_append(
         actor=actor, action=Action.PERSON_PASSWORD_RESET, object=f"user:{user.pk}",
@@ -146,9 +155,11 @@ def person_password_reset(*, actor: User, user_id: int) -> NewPassword:
 
 
 def _person_lock(actor: User, user_id: int) -> User:
+    # The lock makes "roles before" in the ledger true when two admins change one person at the same time.
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise NotFound(f"person {user_id} does not exist")
+    # An admin who could reset a superuser's password would gain a superuser's rights.
     if user.is_superuser and not actor.is_superuser:
         raise Forbidden(f"'{user}' is a superuser; only a superuser can change them")
     return user
@@ -159,6 +170,7 @@ def password_choose(*, user: User, password: str) -> None:
     """Store the password that a person chose for themselves."""
     user.set_password(password)
     user.save(update_fields=["password"])
+    # In the same transaction: a crash in between would ask for a change that was already made.
     OneTimePassword.objects.filter(user=user).delete()
     ledger_append(
         actor=user, action=Action.PERSON_PASSWORD_CHANGE, object=f"user:{user.pk}",
@@ -191,6 +203,7 @@ def token_create(*, actor: User, name: str, expires_days: int | None, scope: str
         raise ValidationFailed(
             f"scope {scope[:40]!r} does not exist; choose from {', '.join(scopes.SCOPES)}", field="scope"
         )
+    # The count takes no lock: two requests at once may pass the limit by one, which does no harm.
     if AuthToken.objects.filter(user=actor).count() >= MAX_TOKENS:
         raise Conflict(f"you have {MAX_TOKENS} tokens already; revoke one that is no longer used")
     token, secret = AuthToken.objects.create(
@@ -198,6 +211,7 @@ def token_create(*, actor: User, name: str, expires_days: int | None, scope: str
     )
     TokenName.objects.create(token=token, name=name)
     ledger_append(
+        # The key is the token's first letters, which identify it and do not open anything.
         actor=actor, action=Action.TOKEN_CREATE, object=f"token:{token.token_key}",
         touched={"token": [token.token_key], "user": [actor.pk]},
         payload={"name": name, "scope": scope, "expires": token.expiry.isoformat() if token.expiry else None},
@@ -208,6 +222,7 @@ def token_create(*, actor: User, name: str, expires_days: int | None, scope: str
 @transaction.atomic
 def token_revoke(*, actor: User, token_key: str) -> None:
     """Revoke an API token of one's own, at once."""
+    # Filtered by owner, so the key of another person's token is answered like one that does not exist.
     token = AuthToken.objects.filter(user=actor, token_key=token_key).first()
     if token is None:
         raise NotFound(f"you have no token that starts with '{token_key}'")

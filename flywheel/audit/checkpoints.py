@@ -65,6 +65,7 @@ def checkpoint_sign() -> Checkpoint | None:
 
 def checkpoint_store() -> Checkpoint | None:
     """Write a checkpoint to file storage, at most once a day. None when there is nothing new to sign."""
+    # Names and not files: there is a checkpoint for each day of years, and comparing names opens none of them.
     newest = max(_names(), default="")
     held = LedgerHead.objects.filter(pk=1).values_list("seq", flat=True).first() or 0
     if newest and (newest >= _name(held) or _written_today(newest)):
@@ -146,6 +147,7 @@ def _head(text: str | bytes, where: str) -> Checkpoint:
         datetime.fromisoformat(head.at)
     except (ValueError, TypeError, RecursionError):
         raise ValidationFailed(f"{where} is not a signed head of a ledger; copy it again from its keeper") from None
+    # Dataclasses do not check types, and a file that was changed by hand may hold any.
     if head.schema != SCHEMA or not isinstance(head.seq, int) or not all(
         isinstance(text, str) for text in (head.entry_sha256, head.public_key, head.signature)
     ):

@@ -24,6 +24,7 @@ def json_safe(value: Any) -> Any:
         return {str(k): json_safe(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [json_safe(v) for v in value]
+    # A set has no order, and the same payload must always have the same hash.
     if isinstance(value, set | frozenset):
         return sorted(json_safe(v) for v in value)
     if isinstance(value, datetime | date):

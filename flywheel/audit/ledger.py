@@ -39,6 +39,7 @@ def ledger_append(
     """
     body = chain.json_safe(payload or {})
     subjects = chain.subjects_of(touched or {})
+    # A savepoint of the caller's transaction: the entry commits with the change that it describes or not at all.
     with transaction.atomic(durable=False):
         head = _locked_head()
         entry = LedgerEntry(
@@ -78,6 +79,7 @@ def entry_hash(entry: LedgerEntry) -> str:
 def _locked_head() -> LedgerHead:
     head = LedgerHead.objects.select_for_update().filter(pk=1).first()
     if head is None:
+        # Two first entries at once must not fail on the key, so a conflict is ignored and the row is locked again.
         LedgerHead.objects.bulk_create([LedgerHead(pk=1)], ignore_conflicts=True)
         head = LedgerHead.objects.select_for_update().get(pk=1)
     return head
@@ -107,6 +109,7 @@ def ledger_verify(*, anchored: Iterable[Checkpoint] = ()) -> LedgerReport:
         signed = [*checkpoints_stored(), *anchored]
     except ValidationFailed as error:
         return LedgerReport(entries=0, broken_seq=0, reason=error.message)
+    # By number, because each entry is compared once while the chain is read.
     checkpoints = {head.seq: head for head in signed}
     for head in signed:
         if fault := checkpoint_fault(head):
@@ -155,6 +158,7 @@ def _entry_fault(entry: LedgerEntry, expected: int, previous: str, subjects_sha2
         return f"the subjects of entry {entry.seq} were changed"
     if not _payload_fits(entry):
         return f"the payload of entry {entry.seq} was changed"
+    # Last, because the checks before it say which part was changed and this one only that something was.
     if entry_hash(entry) != entry.entry_sha256:
         return f"entry {entry.seq} was changed"
     return ""

@@ -47,6 +47,7 @@ class LedgerSubject(models.Model):
 
     # An act on 10,000 tasks has 10,000 rows here, because the history of each task must be one indexed query.
 
+    # PROTECT, because entries are never deleted; no separate index, because the unique one begins with the entry.
     entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="subjects", db_index=False)
     kind = models.CharField(max_length=20)
     ident = models.CharField(max_length=60)

@@ -27,6 +27,7 @@ SYSTEM = SystemActor()
 
 def actor_name(actor: Actor) -> str:
     """How the ledger names the actor: `user:<pk>` for a person, the bare name for a process."""
+    # The key and not the name, because a display name can change and an entry cannot be rewritten.
     return actor.name if isinstance(actor, SystemActor) else f"user:{actor.pk}"
 
 

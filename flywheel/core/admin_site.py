@@ -19,7 +19,9 @@ class SuperuserAdminSite(AdminSite):
         return bool(request.user.is_active and request.user.is_superuser)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        # allauth's page would send a signed-in person straight back here, in an endless loop of redirects.
         if request.user.is_authenticated and not self.has_permission(request):
             raise PermissionDenied("Django's admin is for superusers")
+        # Django's own sign-in page has no rate limit; this decorator leads to the one that has.
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response

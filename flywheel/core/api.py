@@ -14,6 +14,7 @@ from flywheel.core.text import plain_text
 class KeysetPagination(pagination.CursorPagination):
     """Cursor paging by primary key, newest first."""
 
+    # The key alone: it is unique, so a cursor never skips or repeats a row, and it has an index in every table.
     ordering = "-pk"
     page_size = 50
     page_size_query_param = "limit"
@@ -43,6 +44,7 @@ def _first(detail: Any, field: str = "") -> tuple[str, str]:
     if isinstance(detail, dict) and detail:
         name, inner = next(iter(detail.items()))
         return _first(inner, f"{field}.{name}" if field else str(name))
+    # Only the first problem, because the shape has one message; the next one is often a consequence of it.
     if isinstance(detail, list) and detail:
         return _first(detail[0], field)
     return field, str(detail)

@@ -24,6 +24,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """404: the address does not exist."""
+    # A forgotten slash is the usual cause, and the redirect that a page gets would lose the body of a POST.
     message = f"{request.path[:200]} does not exist; addresses of the API end with a slash, /api/v1/schema/ lists them"
     return _api(request, 404, "not_found", message) or defaults.page_not_found(request, exception)
 

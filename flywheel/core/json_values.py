@@ -12,6 +12,7 @@ def finite(value: Any) -> float | None:
     """The value as a finite float; None for what is not a number, NaN, infinity and numbers beyond a float."""
     try:
         number = float(value)
+    # JSON has integers of any length, and float() raises OverflowError for those beyond its range.
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
@@ -24,5 +25,6 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_json(item) for item in value]
     if isinstance(value, dict):
+        # Keys too: PostgreSQL refuses a JSON document with NUL anywhere in it.
         return {plain_lines(str(key)): plain_json(item) for key, item in value.items()}
     return value

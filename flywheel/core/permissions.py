@@ -94,6 +94,7 @@ class _Either(Predicate):
     second: Predicate
 
     def holds(self, roles: Roles, known: Callable[[Fact], bool]) -> bool:
+        # The first condition decides where it can, because the second may be a query.
         return self.first.holds(roles, known) or self.second.holds(roles, known)
 
     def who(self, obj: Any) -> str:

@@ -21,6 +21,7 @@ class UnionFind(Generic[Key]):
 
     def join(self, keys: Iterable[Key]) -> None:
         """Put all `keys` into one set."""
+        # Sorted, so that the smallest key becomes the root whatever the order of joins.
         roots = sorted({self.root(key) for key in keys})
         for root in roots[1:]:
             self._parent[root] = roots[0]
@@ -29,6 +30,7 @@ class UnionFind(Generic[Key]):
         """The smallest key of the set that `key` belongs to; an unseen key becomes a set by itself."""
         parent = self._parent.setdefault(key, key)
         path = []
+        # A loop and not recursion: a chain of thousands of near-duplicates would exceed Python's limit.
         while parent != key:
             path.append(key)
             key, parent = parent, self._parent[parent]

@@ -86,9 +86,11 @@ class Body:
 
     def read_off(self, limit: float, *, seconds: float) -> bool:
         """Throw away at most `limit` bytes. Returns whether the body ended; False for a broken or slow one."""
+        # Decided from the announced length before anything is read, so a large body costs no time here.
         if self._left is not None and not 0 < self._left <= limit:
             return self._left <= 0
         until = time.monotonic() + seconds
+        # A broken connection may raise anything here, and a complete response must be sent in spite of it.
         with suppress(Exception), self._patience(seconds):
             while limit > 0 and time.monotonic() < until:
                 data = self.read(BLOCK if self._left is None else min(BLOCK, self._left))
@@ -107,6 +109,7 @@ class Body:
         try:
             yield
         finally:
+            # Gunicorn reads the next request from the same socket and relies on its own time limit.
             self._socket.settimeout(before)
 
 

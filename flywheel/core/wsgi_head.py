@@ -22,5 +22,7 @@ class HeadOnly:
         if environ.get("REQUEST_METHOD") != "HEAD":
             return content
         if hasattr(content, "close"):
+            # The server closes only what it is given, and closing a response is what frees Django's database
+            # connection.
             content.close()
         return []

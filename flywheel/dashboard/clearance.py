@@ -47,6 +47,7 @@ class ClearanceCounts:
 
 def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
     """The funnel from gauges, because counting rows in a request grows with the data."""
+    # The count of all records is the same for every purpose and region, so it has its own scope.
     scope = gate_scope(purpose, region)
     found = gauges_read([scope, "gate"])
     gate, captured = found[scope], found["gate"]
@@ -57,6 +58,7 @@ def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
             *((name, title, gate.get(f"stage.{name}")) for name, (title, _) in STAGES.items()),
         ],
         cleared=gate.get("cleared") or 0, refused=gate.get("refused") or 0,
+        # A pair that is not judged has no gauge "cleared" at all; a judged pair that clears nothing has 0.
         rules=sorted((r for r in rules if r[1]), key=lambda r: -r[1]), judged=gate.get("cleared") is not None,
         counted_at=gate.as_of or captured.as_of, spark=gate.spark,
     )
@@ -65,6 +67,7 @@ def clearance_counts(purpose: str, region: str) -> ClearanceCounts:
 def list_check(name: str) -> None:
     """Raise NotFound when no count opens into a list of this name."""
     if name not in LIST_TITLES:
+        # The name comes from the address and may be of any length, so the message repeats only its beginning.
         raise NotFound(f"there is no list '{name[:60]}'; open clearance for the list")
 
 
@@ -72,6 +75,7 @@ def rows_behind(name: str, purpose: str, region: str) -> QuerySet[Any]:
     """The rows behind one count: records of a stage, verdicts of an outcome, or reasons of a rule."""
     if name == CAPTURED:
         return ProvenanceRecord.objects.all()
+    # The same querysets make the counts, so a list always has as many rows as the number that links to it.
     if name in STAGES:
         return STAGES[name][1](purpose, region)
     if name in OUTCOMES:
@@ -85,8 +89,10 @@ def rows_judged(
     rows: Sequence[Any], purpose: str, region: str
 ) -> list[tuple[ProvenanceRecord, GateVerdict | None]]:
     """Each of these rows' records with the verdict on it, None while it waits to be judged."""
+    # Verdicts of the whole page are one query, because a query per row would make 50 of them.
     if rows and isinstance(rows[0], ProvenanceRecord):
         found = GateVerdict.objects.filter(record__in=rows, purpose=purpose, region=region)
         verdicts = {verdict.record_id: verdict for verdict in found}
         return [(record, verdicts.get(record.pk)) for record in rows]
+    # A reason and its verdict were selected together with the record, so nothing more is read here.
     return [(v.record, v) for v in (row.verdict if isinstance(row, GateReason) else row for row in rows)]

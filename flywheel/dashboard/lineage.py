@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from annotation.domain.labels import reply_of
 from annotation.domain.redaction import redacted
@@ -49,6 +49,8 @@ class Lineage:
     def answers(self) -> list[tuple[Annotation, str]]:
         """Each annotation with its reply as snapshots take it: personal data that was found is replaced."""
         return [
+            # Redacted before it is shown, because a reply as it was typed may name a person whom the snapshot does not
+            # name.
             (item, reply_of(redacted(item.result, item.pii), label_config_of(item.project)))
             for item in self.annotations
         ]
@@ -69,17 +71,10 @@ def example_for(*, user: User, uid: UUID) -> Example:
         .filter(uid=uid)
         .first()
     )
+    # One error for "does not exist" and "may not see": two would reveal which identifiers exist.
     if example is not None and allow("lineage.view", user, example):
         return example
     raise NotFound(f"there is no example {uid} that is open to you")
-
-
-def _projects(user: User) -> QuerySet[Project]:
-    """The projects whose work on an example this person may read."""
-    if STEWARDS(user):
-        return Project.objects.all()
-    roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
-    return Project.objects.filter(memberships__user=user, memberships__role__in=roles)
 
 
 def lineage_of(example: Example, *, user: User) -> Lineage:
@@ -88,21 +83,29 @@ def lineage_of(example: Example, *, user: User) -> Lineage:
     What other projects made of it is left out, and so are their snapshots, runs and models.
     """
     sees_all = STEWARDS(user)
-    projects = _projects(user).values("pk")
+    projects = Project.objects.values("pk")
+    # Stewards are responsible for all data, whatever project it is in; for others a membership decides.
+    if not sees_all:
+        roles = (Membership.Role.REVIEWER, Membership.Role.LEAD)
+        projects = projects.filter(memberships__user=user, memberships__role__in=roles)
+    # Counted by kind only: the spans mark where personal data is, and the page must not show that text.
     kinds = Counter(str(span["type"]).replace("_", " ").lower() for span in example.pii)
     lineage = Lineage(example, redactions=sorted(kinds.items()))
     lineage.tasks = list(Task.objects.filter(example=example, project__in=projects).select_related("project")[:LIMIT])
+    # Later lists start from these rows, so answers and reviews need no second filter by project.
     lineage.annotations = list(
         Annotation.objects.filter(task__in=lineage.tasks).select_related("author", "project").order_by("id")[:LIMIT]
     )
     reviews = Review.objects.filter(task__in=lineage.tasks).select_related("reviewer")
     lineage.reviews = list(reviews.order_by("id")[:LIMIT])
+    # Verdicts and decisions are about the record and not about a project, so they are not filtered by one.
     lineage.verdicts = list(GateVerdict.objects.filter(record=example.provenance).order_by("purpose", "region")[:LIMIT])
     lineage.decisions = list(
         StewardReview.objects.filter(record=example.provenance).select_related("by").order_by("id")[:LIMIT]
     )
     rows = SnapshotRow.objects.filter(example=example, snapshot__project__in=projects)
     lineage.rows = list(rows.select_related("snapshot").order_by("id")[:LIMIT])
+    # A list of at most 50 keys, because a subquery would repeat the join over the rows of every snapshot.
     snapshots = [row.snapshot_id for row in lineage.rows]
     runs = TrainingRun.objects.filter(snapshot__in=snapshots).select_related("recipe")
     lineage.runs = list(runs.order_by("id")[:LIMIT])
@@ -139,6 +142,7 @@ def _entries(lineage: Lineage, *, all_projects: bool) -> list[LedgerEntry]:
         open_work = Q(kind="task", ident__in=[str(task.pk) for task in lineage.tasks])
         open_work |= Q(kind="project", ident__in=[str(pk) for pk in projects])
         entries = entries.filter(Exists(work.filter(open_work)) | ~Exists(work))
+    # Cut after the filter by project, or hidden entries would push the open ones off the page.
     return list(entries[:LIMIT])
 
 
@@ -164,6 +168,7 @@ def stages(lineage: Lineage) -> list[Stage]:
 
 
 def _captured(example: Example) -> Stage:
+    # A withdrawn or erased example gets no task any more, so the chain ends here.
     gone = example.status != Example.Status.ACTIVE
     return Stage(
         "Captured", example.source.name, "#captured", f"{example.get_kind_display()} {example.external_id}"[:80],
@@ -175,6 +180,8 @@ def _redacted(lineage: Lineage) -> Stage:
     count = sum(n for _, n in lineage.redactions)
     record = lineage.example.provenance
     states = ProvenanceRecord.PersonalData
+    # The gate refuses both. Data that was not looked for waits for the search; data that is present waits for a
+    # steward.
     tone = {states.PRESENT: "bad", states.UNKNOWN: "wait"}.get(states(record.personal_data), "ok")
     main = f"{count} piece{'' if count == 1 else 's'}" if count else "Nothing found"
     return Stage(
@@ -184,6 +191,7 @@ def _redacted(lineage: Lineage) -> Stage:
 
 
 def _annotated(lineage: Lineage) -> Stage:
+    # The author has taken an undone answer back, so it teaches nothing.
     answers = [item for item in lineage.annotations if item.state != Annotation.State.UNDONE]
     if not answers:
         held = f"in {lineage.tasks[0].project.name}" if lineage.tasks else "in no project"
@@ -197,6 +205,7 @@ def _annotated(lineage: Lineage) -> Stage:
 
 
 def _reviewed(lineage: Lineage) -> Stage:
+    # Read from the task, because not every review settles it: a rejected answer goes back to its author.
     settled = any(task.state == Task.State.SETTLED for task in lineage.tasks)
     if not lineage.reviews:
         return Stage(
@@ -218,6 +227,7 @@ def _judged(lineage: Lineage) -> Stage:
     if not lineage.verdicts:
         return Stage("Gate", "Not judged yet", "#gate", state="absent")
     cleared = [verdict for verdict in lineage.verdicts if verdict.cleared]
+    # One cleared purpose is enough to teach, so a refusal for another one must not mark the example as stopped.
     named = (cleared or lineage.verdicts)[0]
     return Stage(
         "Gate", "Cleared" if cleared else "Refused", "#gate",
@@ -231,6 +241,7 @@ def _frozen(lineage: Lineage) -> Stage:
     if not lineage.rows:
         return Stage("Snapshot", "In none", "#snapshots", state="absent")
     row = lineage.rows[-1]
+    # A snapshot that another row tainted is not trained on again either, so this example stops there too.
     tainted = row.tainted_at is not None or row.snapshot.status == Snapshot.Status.TAINTED
     return Stage(
         "Snapshot", row.snapshot.name, "#snapshots", f"{row.split}, leaf {row.leaf_index:,}",

@@ -44,6 +44,7 @@ class ReachPreview:
 
 def reach_preview(subject: Subject) -> ReachPreview:
     """What a withdrawal of this person will reach, by kind, counted for its first `MAX_RECORDS` records."""
+    # One record more than the limit is read: whether it exists is what "at least" says, without a count of all.
     found = list(itertools.islice(records_of_subjects([subject.pk]), MAX_RECORDS + 1))
     records = found[:MAX_RECORDS]
     page = reverse("provenance:subject", args=[subject.uid])
@@ -62,6 +63,7 @@ def reach_preview(subject: Subject) -> ReachPreview:
 
 def snapshots_count(record_ids: list[int]) -> dict[str, int]:
     """How many tasks, snapshots and rows of frozen snapshots hold these records. Two queries."""
+    # Only frozen snapshots count, because one that is still being built leaves the person out by itself.
     found = SnapshotRow.objects.filter(record_id__in=record_ids, snapshot__frozen_at__isnull=False).aggregate(
         snapshots=Count("snapshot", distinct=True), rows=Count("pk")
     )
@@ -122,5 +124,6 @@ ROWS: dict[str, tuple[Callable[[UUID], QuerySet[Any]], Callable[[Any], tuple[str
 
 def example_address(record_uid: UUID) -> str:
     """The page of the example made of a provenance record; "" without one."""
+    # This lookup is in the dashboard, because provenance is below capture and must not import it.
     uid = Example.objects.filter(provenance__uid=record_uid).values_list("uid", flat=True).first()
     return reverse("dashboard:lineage", args=[uid]) if uid else ""

@@ -35,8 +35,10 @@ class Wheel:
 
 def wheel_now() -> Wheel:
     """The stations with their pace, the one to look at, and how suggestions fared per model generation."""
+    # Twelve, because each model adds a scope to what one request reads.
     models = list(ModelVersion.objects.select_related("project").order_by("-pk")[:12])
     scopes = {name: origin_scope(name) for name in (AGENT, *(model.name for model in models))}
+    # All scopes in one call, because each call is a query.
     read = gauges_read(["all", *scopes.values()])
     gauges = read["all"]
     stations = [
@@ -44,6 +46,7 @@ def wheel_now() -> Wheel:
         for station in wheel.stations_of({name: one.now or 0 for name, one in gauges.series.items()})
     ]
     found = {name: acceptance_of(name, read[scope]) for name, scope in scopes.items()}
+    # The agent comes first, because its replies were there before the first model.
     generations = [wheel.Generation(replace(found[AGENT], name="the agent's own reply"))] + [
         wheel.Generation(
             found[model.name], generation=model.generation, model_id=model.pk,
@@ -51,12 +54,14 @@ def wheel_now() -> Wheel:
         )
         for model in reversed(models)
     ]
+    # The champion is listed even before it has an answer, because it is what annotators see now.
     shown = [one for one in generations if one.acceptance.shown or one.champion]
     return Wheel(stations, wheel.bottleneck(stations), shown, gauges.as_of)
 
 
 def answers_to(user: Any, origin: str, use: str = "") -> QuerySet[Annotation]:
     """Answers to one origin's suggestions in the projects whose models this person sees; of one use, or of all."""
+    # The same condition as in the counters, so the list has as many rows as the count that links to it.
     answers = suggestions_answered(Annotation.objects.filter(suggestion_origin=origin))
     answers = answers.filter(suggestion_use=use) if use else answers
     return answers.filter(project__in=runs_access.projects_seen(user)).select_related(
@@ -76,6 +81,7 @@ class ProjectNumbers:
     project: Project
     gauges: Gauges
     active: int = 0
+    # Gauges may be a minute old. These two flags are read on each request, so a person is not sent to an empty queue.
     any_open: bool = False
     any_in_review: bool = False
 
@@ -140,11 +146,13 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
         any_in_review=Exists(states.filter(state=Task.State.IN_REVIEW)),
     )
     if not ADMINS(user):
+        # Distinct, because a person with two of the roles in a project would get it twice from the join.
         projects = projects.filter(memberships__user=user, memberships__role__in=roles).distinct()
     found = list(projects[:50])
     gauges = projects_numbers(found)
     active = dict.fromkeys((project.pk for project in found), 0)
     held = Assignment.objects.filter(user=user, status=Assignment.Status.ACTIVE, project__in=found)
+    # The slice bounds what is read, whatever number of leases a person holds.
     for project_id in held.values_list("project_id", flat=True)[:100]:
         active[project_id] += 1
     return [
@@ -158,6 +166,7 @@ def projects_of(user: User, *roles: str) -> list[ProjectNumbers]:
 
 def sole_project(user: Any) -> Project | None:
     """The project that the person sees, when it is the only one."""
+    # Two rows are enough to know whether there is exactly one.
     found = list(runs_access.projects_seen(user).filter(archived_at=None)[:2])
     return found[0] if len(found) == 1 else None
 
@@ -201,6 +210,7 @@ def totals(projects: list[ProjectNumbers]) -> Totals:
 def days_sum(rows: Iterable[list[float | None]]) -> list[float | None]:
     """Several gauges' last 14 days together; None on days when none of them was counted."""
     return [
+        # A day that no counter ran is a gap in the line; a sum of 0 would draw it as a day without work.
         sum(value for value in day if value is not None) if any(value is not None for value in day) else None
         for day in zip(*rows, strict=True)
     ]
@@ -222,6 +232,7 @@ class Mine:
 
 def answers_of(user: User) -> Mine:
     """The sums over the projects that the person is in."""
+    # A set, because a person may have several roles in one project and its answers must be counted once.
     projects = set(Membership.objects.filter(user=user).values_list("project_id", flat=True)[:200])
     found = list(gauges_read(person_scope(project, user.pk) for project in projects).values())
 
@@ -230,6 +241,7 @@ def answers_of(user: User) -> Mine:
 
     timed = total("week_timed")
     return Mine(
+        # None without any gauge, because "= as last week" would compare two weeks that were never counted.
         day=total("day"), week=total("week"), last_week=total("last_week") if any(g.series for g in found) else None,
         accepted=total("week_accepted"), decided=sum(total(f"week_{n}") for n in ("accepted", "fixed", "rejected")),
         # The mean over all projects, each weighted by how many answers have a time.
@@ -243,6 +255,7 @@ def answers_of(user: User) -> Mine:
 def returned_to(user: User) -> int:
     """How many answers came back to the person from review, counted up to 100."""
     returned = Assignment.objects.filter(user=user, status=Assignment.Status.RETURNED)
+    # The slice is inside the count, so the database stops at 100 rows.
     return returned[:100].count()
 
 

@@ -27,6 +27,10 @@ Values = dict[str, float]
 @counter("dashboard.wheel")
 def wheel_counts(now: datetime) -> Counted:
     """All values of the wheel page, by gauge name."""
+    by_model = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, withdrawn_at=None)
+    # Grouped by example, because a passage is dated by the first suggestion and later ones must not count again.
+    suggested = by_model.order_by().values("example").annotate(first=Min("created_at"))
+    # All stations are counted before any backlog, because some backlogs are the difference of two stations.
     passed = {
         "captured": _passages(Example.objects.filter(status=Example.Status.ACTIVE), "pk", "created_at", now),
         "annotated": _passages(first_answers(), "task__example", "created_at", now),
@@ -35,7 +39,7 @@ def wheel_counts(now: datetime) -> Counted:
         "snapshot": _snapshots(Min("frozen_at"), now),
         "trained": _snapshots(Min("runs__finished_at", filter=Q(runs__status=TrainingRun.Status.DONE)), now),
         "promoted": _snapshots(Min("runs__model__promoted_at"), now),
-        "suggested": _passages(_suggestions(), "example", "first", now),
+        "suggested": _passages(suggested, "example", "first", now),
     }
     values: Values = {}
     for station, counts in passed.items():
@@ -51,6 +55,7 @@ def _passages(rows: QuerySet[Any], thing: str, at: str, now: datetime) -> dict[s
         return Count(thing, distinct=True, filter=condition)
 
     return rows.aggregate(
+        # One pass over the rows for all four numbers; four queries would read the table four times.
         total=count(Q(**{f"{at}__isnull": False})),
         day=count(Q(**{f"{at}__gt": now - timedelta(days=1)})),
         week=count(Q(**{f"{at}__gt": week})),
@@ -64,6 +69,7 @@ def _settled() -> QuerySet[Task]:
 
 def _judged(*, cleared: bool | None = None) -> Exists:
     """Judged for fine-tuning: the wheel is about replies, and what is cleared only to measure with teaches none."""
+    # EXISTS and not a join, because a record has a verdict per region and a join would count it once for each.
     verdicts = GateVerdict.objects.filter(record=OuterRef("example__provenance"), purpose="sft")
     return Exists(verdicts if cleared is None else verdicts.filter(cleared=cleared))
 
@@ -74,26 +80,24 @@ def _snapshots(first: Min, now: datetime) -> dict[str, int]:
     An example passed after a date when no snapshot that got there by then holds it. Rows are so read once, whatever
     the number of runs; a subquery for each task takes fifty times as long with 100,000 of them.
     """
+    # Snapshots are few, so their dates fit in memory; their rows are many and are read once below.
     dates = {pk: at for pk, at in Snapshot.objects.annotate(at=first).values_list("pk", "at") if at is not None}
     ends = {"total": now, **{name: now - timedelta(days=days) for name, days in (("day", 1), ("week", 7), ("old", 14))}}
+    # A tainted row teaches no model any more, so it has not passed the station.
     by = SnapshotRow.objects.filter(tainted_at=None, snapshot__in=list(dates)).aggregate(**{
         name: Count("example", distinct=True, filter=Q(snapshot__in=[pk for pk, at in dates.items() if at <= end]))
         for name, end in ends.items()
     })
     return {
+        # Each end holds what had passed by then, so the difference of two is what passed between them.
         "total": by["total"], "day": by["total"] - by["day"], "week": by["total"] - by["week"],
         "last_week": by["week"] - by["old"],
     }
 
 
-def _suggestions() -> QuerySet[Any]:
-    """Examples that a model suggested for, each with the `first` time."""
-    found = Suggestion.objects.filter(origin=Suggestion.Origin.MODEL, withdrawn_at=None)
-    return found.order_by().values("example").annotate(first=Min("created_at"))
-
-
 def _open_without_suggestion() -> int:
     champions = ModelVersion.objects.filter(status=ModelVersion.Status.CHAMPION, project=OuterRef("project"))
+    # Compared by the champion's name, because a suggestion of an earlier champion must be replaced and so still waits.
     of_champion = Suggestion.objects.filter(
         example=OuterRef("example"), origin_name=OuterRef("champion"), withdrawn_at=None
     )
@@ -107,6 +111,7 @@ def _open_without_suggestion() -> int:
 
 
 def _behind(later: str, earlier: str) -> Any:
+    # Never negative: a verdict may turn to refused later, while the snapshot that was frozen before keeps the row.
     return lambda passed: max(0, passed[earlier]["total"] - passed[later]["total"])
 
 
@@ -127,6 +132,7 @@ def _details() -> Values:
     waiting = (TrainingRun.Status.REQUESTED, TrainingRun.Status.QUEUED)
     return {
         "wheel.refused": _settled().filter(_judged()).filter(~_judged(cleared=True)).count(),
+        # A duplicate gets no task on purpose, so only the original of it counts as forgotten.
         "wheel.untasked": Example.objects.filter(
             no_task, status=Example.Status.ACTIVE, duplicate_of=None, source__projects=None
         ).count(),
@@ -140,6 +146,7 @@ def decisions_count(now: datetime) -> Counted:
     """What the homes of steward and admin show besides the gate's own gauges: decisions that wait, and failures."""
     present = ProvenanceRecord.PersonalData.PRESENT
     return {"all": {
+        # Erased records need no decision any more: what a steward would decide about is gone.
         "home.decide.quarantined": _count(ProvenanceRecord, quarantined_at__isnull=False, erased_at=None),
         "home.decide.personal_data": _count(ProvenanceRecord, personal_data=present, erased_at=None),
         "home.decide.withdrawals": _count(Withdrawal, completed_at=None),
@@ -156,6 +163,7 @@ def _count(model: type[Model], **where: Any) -> int:
 def reviews_count(now: datetime) -> Counted:
     """What reviewers decided in each project in the last 7 days."""
     decision = Review.Decision
+    # Every project starts at 0, because a project without a review this week must not keep last week's numbers.
     found = {
         project_scope(pk): {f"home.review.{name}": 0.0 for name in ("accept", "fix", "reject")}
         for pk in Project.objects.values_list("pk", flat=True)

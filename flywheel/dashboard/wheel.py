@@ -28,6 +28,7 @@ class StationKind:
 
 
 STATIONS = (
+    # The keys are parts of gauge names: renaming one would cut its series and its comparison with last week.
     StationKind("captured", "Captured", "captures wait to be processed", "Check that the worker is running."),
     StationKind("annotated", "Annotated", "tasks wait for an annotator", "Add annotators, or lower the overlap."),
     StationKind("settled", "Settled", "tasks wait for review", "Ask reviewers to clear the queue."),
@@ -81,12 +82,14 @@ class Station:
     def backlog_days(self) -> float:
         if self.waiting <= 0:
             return 0.0
+        # Infinity and not None, so that comparisons and the sort by backlog need no special case.
         return self.waiting / self.per_day if self.week else math.inf
 
     @property
     def state(self) -> str:
         """`stuck`: something waits and nothing moved for a week; `slow`: over two weeks of backlog; else `moving`,
         or `idle` when nothing waits and nothing moved."""
+        # Stuck before slow: without any pace the backlog is infinite and would otherwise only count as slow.
         if self.waiting > 0 and not self.week:
             return "stuck"
         if self.backlog_days > SLOW_DAYS:
@@ -137,6 +140,7 @@ def _detail(key: str, gauges: Mapping[str, float]) -> str:
 def bottleneck(stations: list[Station]) -> Station | None:
     """The one station to look at first: a stuck one before a slow one, the largest backlog first. None if all move."""
     held = [s for s in stations if s.state in {"stuck", "slow"}]
+    # A stuck station comes first even with a small backlog, because it does not clear by waiting.
     return max(held, key=lambda s: (s.state == "stuck", s.waiting), default=None)
 
 
@@ -215,8 +219,10 @@ def days_text(days: float) -> str:
         return "no end in sight"
     if days < 1:
         return "less than a day"
+    # Beyond two years the number of days says nothing more than the number of years.
     if days > 730:
         return f"{days / 365:,.0f} years"
+    # Rounded up, because a backlog of 1.2 days is not gone after one.
     return plural(math.ceil(days), "day")
 
 
@@ -226,6 +232,7 @@ def delta_text(now: float, before: float | None, *, unit: str = "") -> str:
         return ""
     change = now - before
     suffix = f" {unit}" if unit else ""
+    # Less than half of the last digit that is shown, so "▲ 0.0" never appears.
     if abs(change) < 0.05:
         return f"= as last week{suffix}"
     shape = "▲" if change > 0 else "▼"

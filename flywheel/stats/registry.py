@@ -46,6 +46,7 @@ def counter(name: str, *, every: int = 60) -> Callable[[Count], Count]:
 
     def declare(count: Count) -> Count:
         known = _counters.get(name)
+        # The same module may declare it twice, because importing a module again runs this decorator again.
         if known is not None and known.count.__module__ != count.__module__:
             raise RuntimeError(f"counter {name!r} is declared in {known.count.__module__} and in {count.__module__}")
         _counters[name] = Counter(name, every, count)
@@ -58,6 +59,7 @@ def counters() -> list[Counter]:
     """All counters, in the order of their names."""
     for config in apps.get_app_configs():
         if config.module is not None and module_has_submodule(config.module, "stats"):
+            # Imported only when counting, because no page needs the counters and they import the models of every app.
             importlib.import_module(f"{config.name}.stats")
     return [_counters[name] for name in sorted(_counters)]
 
@@ -78,6 +80,8 @@ def stats_refresh(*, names: set[str] | None = None, due_only: bool = True) -> li
             found = one.count(now)
         except Exception:
             log.exception("counter %s failed; its gauges keep their last values", one.name)
+            # A person or a test asked for the numbers and must see the failure; a beat entry must go on with the
+            # others.
             if not due_only:
                 raise
             continue
@@ -92,6 +96,7 @@ def _is_ours(one: Counter, now: datetime) -> bool:
     CounterRun.objects.bulk_create([CounterRun(name=one.name)], ignore_conflicts=True)
     # Beat may be a little early, and a counter that was skipped for a second would wait another whole interval.
     due = Q(started_at=None) | Q(started_at__lte=now - timedelta(seconds=one.every - 2))
+    # One UPDATE with the condition in it: of two workers only one changes the row, so no lock is held while it counts.
     return bool(CounterRun.objects.filter(due, name=one.name).update(started_at=now))
 
 
@@ -100,6 +105,7 @@ def gauges_set(values: Mapping[str, float], *, scope: str = "all") -> None:
     now = timezone.now()
     Gauge.objects.bulk_create(
         [Gauge(scope=scope, name=n, day=now.date(), value=v, counted_at=now) for n, v in sorted(values.items())],
+        # An upsert, because two workers may store the first value of a day at the same moment.
         update_conflicts=True,
         unique_fields=["scope", "name", "day"],
         update_fields=["value", "counted_at"],

@@ -85,7 +85,9 @@ def gauges_read(scopes: Iterable[str], *, prefix: str = "") -> dict[str, Gauges]
         age = (today - row.day).days
         if 0 <= age < DAYS:
             one.days[DAYS - 1 - age] = row.value
+        # Rows come oldest first, so the last assignment is the newest value.
         one.now = 0 if row.name.endswith("today") and age else row.value
+        # The newest value that is at least a week old, because a counter may have missed the exact day.
         if age >= WEEK:
             one.before = row.value
         one.counted_at = row.counted_at

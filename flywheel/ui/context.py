@@ -14,11 +14,16 @@ from flywheel.ui.navigation import NAVIGATION, PATHS, link
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """`nav`: groups of items; `nav_roles`: the person's roles in words. Both are callables, so that fragments that
     show no navigation ask the database nothing."""
-    return {"nav": lambda: groups(request), "nav_roles": lambda: ", ".join(r for r in ROLES if r in _roles(request))}
+    def words() -> str:
+        held = roles_of(getattr(request, "user", None))
+        return ", ".join(role for role in ROLES if role in held)
+
+    return {"nav": lambda: groups(request), "nav_roles": words}
 
 
 def groups(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of `{title, entries: [{label, url, icon, active}]}`; groups without an entry are left out."""
+    # An error page may be rendered before the middleware has set a user.
     user = getattr(request, "user", AnonymousUser())
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in NAVIGATION:
@@ -30,9 +35,6 @@ def groups(request: HttpRequest) -> list[dict[str, Any]]:
     return [{"title": title, "entries": entries} for title, entries in found.items()]
 
 
-def _roles(request: HttpRequest) -> frozenset[str]:
-    return roles_of(getattr(request, "user", None))
-
-
 def _active(path: str, key: str) -> bool:
+    # Every path begins with "/", so the home page is compared as a whole.
     return path == "/" if key == "home" else path.startswith(PATHS[key])

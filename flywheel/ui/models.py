@@ -10,6 +10,7 @@ class SavedView(models.Model):
     """A name that a person gave to one view of a list: the list's path and the query that its address carried."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_views")
+    # The path and not the name of a table, because one table may be a list in each project.
     path = models.CharField(max_length=300)
     name = models.CharField(max_length=60)
     query = models.CharField(max_length=2000, blank=True)

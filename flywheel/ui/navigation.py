@@ -10,6 +10,7 @@ from django.urls import Resolver404, resolve
 from flywheel.core.access import ADMIN, ANNOTATOR, LEAD, REVIEWER, STEWARD, roles_of
 from flywheel.core.permissions import Person, allow
 
+# Paths and not names of views: the pages belong to apps above this one, and an installation may lack some.
 PATHS = {
     "annotate": "/annotate/",
     "review": "/review/",
@@ -74,6 +75,7 @@ NAVIGATION = (
 
 _ENTRIES = {entry.key: entry for entry in NAVIGATION}
 
+# Kept for the life of the process, because addresses do not change while it runs and each page asks for twenty.
 _known: dict[str, bool] = {}
 
 

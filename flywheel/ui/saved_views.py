@@ -27,6 +27,7 @@ def view_save(*, user: User, path: str, query: str, name: str) -> SavedView:
     The place within the list is left out, because rows come and go.
     """
     try:
+        # Resolved now, because the page redirects to this path: any other text could lead to another site.
         resolve(path)
     except Resolver404:
         raise ValidationFailed(f"{path[:60]!r} is not a page of this installation; save a view on its list") from None
@@ -38,6 +39,7 @@ def view_save(*, user: User, path: str, query: str, name: str) -> SavedView:
         asked.pop(cursor, None)
     if len(path) > 300 or len(asked.urlencode()) > 2000:
         raise ValidationFailed("this view's address is longer than 2,000 characters; use fewer filters")
+    # The view of this name does not count, because saving replaces it.
     others = SavedView.objects.filter(user=user, path=path).exclude(name=name)
     if others.count() >= PER_LIST:
         raise ValidationFailed(f"a list holds up to {PER_LIST} saved views; delete one first")
@@ -49,6 +51,7 @@ def view_save(*, user: User, path: str, query: str, name: str) -> SavedView:
 
 def view_delete(*, user: User, pk: int) -> SavedView:
     """Delete one of the person's views. Raises NotFound, for other people's too."""
+    # Filtered by owner, so the keys of other people's views are answered like missing ones.
     view = SavedView.objects.filter(user=user, pk=pk).first()
     if view is None:
         raise NotFound(f"you have no saved view {pk}")

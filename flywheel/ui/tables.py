@@ -123,10 +123,13 @@ class Table(Generic[M]):
         searched = _text(params, SEARCH) if self.search else ""
         if self.search and searched:
             rows = rows.filter(self.search.where(searched))
-        sort = self._sort(_text(params, SORT))
+        asked, known = _text(params, SORT), {column.sort for column in self.columns if column.sort}
+        # The name comes from the address: any other field could expose its values by their order, or have no index.
+        sort = asked if asked.removeprefix("-") in known else self.sort
         page = keyset_page(
             rows, params, per_page=self.per_page, newest_first=sort.startswith("-"), field=sort.removeprefix("-"),
         )
+        # Unknown names are dropped, because a saved view may name a column that a later version removed.
         wanted = set(params.getlist(COLUMNS)) & {column.key for column in self.columns}
         kept = [(name, value) for name in scope if (value := _text(params, name))]
         return TablePage(
@@ -146,10 +149,6 @@ class Table(Generic[M]):
             if facet.key in chosen:
                 rows = rows.filter(facet.condition(chosen[facet.key]))
         return rows
-
-    def _sort(self, asked: str) -> str:
-        known = {column.sort for column in self.columns if column.sort}
-        return asked if asked.removeprefix("-") in known else self.sort
 
 
 @dataclass(slots=True)
@@ -187,6 +186,7 @@ class TablePage(Generic[M]):
         asked |= {SEARCH: self.searched or None, **self.chosen}
         asked |= {SORT: None if self.sort == self.table.sort else self.sort}
         asked |= {COLUMNS: self._columns or None, **changes}
+        # Empty values are left out, so that the same choices give the same address.
         query = urlencode({name: value for name, value in asked.items() if value}, doseq=True)
         return f"{self.request.path}?{query}" if query else self.request.path
 
@@ -253,6 +253,7 @@ class TablePage(Generic[M]):
     def hidden_for_columns(self) -> list[tuple[str, str]]:
         """What the form that chooses columns must carry on."""
         searched = [(SEARCH, self.searched)] if self.searched else []
+        # `hidden` has the linked facets already, and a form must not send a field twice.
         linked = {facet.key for facet in self.table.facets if facet.linked}
         fields = [(key, value) for key, value in self.chosen.items() if key not in linked]
         return [pair for pair in self.hidden if pair[0] != COLUMNS] + searched + fields
@@ -297,6 +298,7 @@ def holds(*fields: str) -> Callable[[str], Q]:
 
 
 def _any(fields: Iterable[str], lookup: str, text: str) -> Q:
+    # One condition per field joined by OR, which lets the planner combine one index per field.
     condition = Q()
     for name in fields:
         condition |= Q(**{f"{name}__{lookup}": text})

@@ -28,6 +28,7 @@ def file_entry(path: Path) -> FileEntry:
 def is_folder(path: str | Path) -> bool:
     """Whether `path` is a folder. False also for names that the file system rejects (too long, a null byte)."""
     try:
+        # Path("") is the working folder, and an empty name must not mean that.
         return bool(str(path)) and Path(path).is_dir()
     except (OSError, ValueError):
         return False

@@ -15,6 +15,7 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 def leaf_hash(data: bytes) -> bytes:
     """Hash of one leaf, 32 bytes."""
+    # Without the prefixes an inner node could pass as a leaf, which makes a second preimage easy (RFC 9162, 2.1.1).
     return hashlib.sha256(b"\x00" + data).digest()
 
 

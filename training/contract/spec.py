@@ -134,6 +134,7 @@ class RunSpec:
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
     seed: Seed = 0
     resume_from: str | None = None
+    # A literal, so that a later version of the format is refused and not half understood.
     schema: Literal["flywheel.runspec/1"] = "flywheel.runspec/1"
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Pydantic does the checking. Its messages name a field and a rule; ours add the b
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -77,7 +76,9 @@ def _problem(cls: type[Any], error: ErrorDetails, what: str) -> str:
     if kind == "missing":
         return f"{parent} lacks {location[-1]!r}; add it"
     if kind == "unexpected_keyword_argument":
-        known = ", ".join(field.name for field in dataclasses.fields(_class_at(cls, location[:-1])))
+        for part in location[:-1]:
+            cls = get_type_hints(cls)[str(part)]
+        known = ", ".join(field.name for field in dataclasses.fields(cls))
         return f"{parent} has unknown field {str(location[-1])[:200]!r}; known are {known}"
     if kind in ("dataclass_type", "dict_type"):
         return f"{name} is {type(error['input']).__name__}; give an object"
@@ -92,10 +93,3 @@ def _problem(cls: type[Any], error: ErrorDetails, what: str) -> str:
     else:
         fix = _FIXES.get(kind, error["msg"])
     return f"{name} is {shown}; {fix}"
-
-
-def _class_at(cls: type[Any], location: Sequence[int | str]) -> type[Any]:
-    """The dataclass of a nested document."""
-    for part in location:
-        cls = get_type_hints(cls)[str(part)]
-    return cls

@@ -88,6 +88,7 @@ class WebClient:
         headers = {"X-Content-SHA256": digest, "Content-Length": str(size), "Content-Type": "application/octet-stream"}
 
         def content() -> Iterator[bytes]:
+            # Opened anew for each attempt, because a retry must send the file from its first byte.
             with file.open("rb") as stream:
                 while chunk := stream.read(CHUNK):
                     yield chunk
@@ -115,6 +116,7 @@ class WebClient:
 
         self._retried(fetch)
         if sha256 and file_sha256(part) != sha256:
+            # Checked before the rename, so that a file with its final name is always a whole one.
             raise Rejected(f"{path} arrived damaged; its SHA-256 is not {sha256}")
         part.replace(target)
 

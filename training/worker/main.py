@@ -56,6 +56,8 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         while not self.orders.over.wait(self.seconds):
             try:
+                # Without retries: the next beat is two seconds away, and a call that waits would learn of a cancel too
+                # late.
                 answer = self.web.post("heartbeat", {"done": self.progress()}, patience=0)
             except LeaseLost as error:
                 self.orders.lost = str(error)
@@ -206,6 +208,7 @@ class LeasedJob:
             answer = self.web.post("complete", {})
         else:
             return self.job_fail(self.failure_text(code), retry=False)
+        # The web has everything now, and the folder holds rows of people whose consent may be withdrawn.
         shutil.rmtree(self.folder, ignore_errors=True)
         return str(answer["status"])
 

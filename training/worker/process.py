@@ -78,6 +78,7 @@ class Child:
 
     def last_words(self) -> str:
         """The last line of the log, at most 2,000 characters."""
+        # Libraries write to this log too, and not always valid UTF-8.
         text = self.log.read_text(errors="replace").strip()
         return text.splitlines()[-1][:2000].removeprefix("error: ") if text else "it wrote nothing"
 
@@ -101,6 +102,7 @@ class Tail:
 
     def read(self) -> list[dict[str, Any]]:
         """Whole events that the web does not have yet, at most EVENTS_AT_ONCE."""
+        # `position` is behind the last whole line, so that each call reads only what is new.
         for event in self._lines():
             event["seq"] += self.offset
             if event["seq"] > self.sent:

@@ -37,6 +37,8 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
         except ValidationFailed as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
         else:
+            # No redirect: the password exists in this response only, and a redirect would need it in a session or an
+            # address.
             return render(request, "accounts/password_once.html", {"made": made, "is_new": True}, status=201)
     return render(request, "accounts/person_new.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -75,6 +77,7 @@ def detail(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 def deactivate(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Deactivate, confirmed by typing the user name."""
     person = _person(pk)
+    # Typed, because it signs the person out everywhere and revokes their tokens for good.
     if request.POST.get("confirm", "").strip() != person.username:
         messages.error(request, f"Nothing was changed: type the user name '{person.username}' to confirm.")
         return redirect("accounts:person", pk)
@@ -117,6 +120,7 @@ def project_add(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 def project_remove(request: AuthenticatedRequest, pk: int, membership_id: int) -> HttpResponse:
     """Take a person out of a project."""
+    # Looked up among this person's, so an address cannot combine a person with another one's membership.
     membership = next((one for one in selectors.memberships_of(_person(pk)) if one.pk == membership_id), None)
     if membership is None:
         raise NotFound(f"this person has no membership {membership_id}")

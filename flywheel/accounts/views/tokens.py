@@ -7,13 +7,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
-from knox.models import AuthToken
 
 from flywheel.accounts import scopes, selectors, services
 from flywheel.accounts.forms import TokenForm
 from flywheel.core.errors import UserError
 from flywheel.core.http import AuthenticatedRequest, permitted
-from flywheel.core.models import User
 
 
 @permitted("account.own")
@@ -26,17 +24,15 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             made = services.token_create(actor=user, **form.cleaned_data)
+            # An empty form after success, because the old values would suggest that nothing was created.
             form = TokenForm()
         except UserError as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
-    context = {"tokens": _with_words(user), "form": form, "made": made}
+    # Each token is listed with what it is for, which its first letters say.
+    tokens = [(token, scopes.SCOPES[scopes.token_scope(token.token_key)]) for token in selectors.tokens_of(user)]
+    context = {"tokens": tokens, "form": form, "made": made}
     status = 201 if made else 422 if form.errors else 200
     return render(request, "accounts/tokens.html", context, status=status)
-
-
-def _with_words(user: User) -> list[tuple[AuthToken, str]]:
-    """The person's tokens, each with what it is for."""
-    return [(token, scopes.SCOPES[scopes.token_scope(token.token_key)]) for token in selectors.tokens_of(user)]
 
 
 @permitted("account.own")

@@ -23,6 +23,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
     origin, use = request.GET.get("of", "").strip(), request.GET.get("use", "")
     if not origin:
         return redirect("dashboard:wheel")
+    # A use that is not known means all uses, because an old link should still open.
     use = use if use in USES else ""
     page = keyset_page(selectors.answers_to(request.user, origin, use), request.GET)
     return render(request, "dashboard/answers.html", {

@@ -37,6 +37,7 @@ def page(request: AuthenticatedRequest) -> HttpResponse:
 @permitted("clearance.view")
 def listing(request: AuthenticatedRequest, purpose: str, rule: str) -> HttpResponse:
     """The records behind one count: a stage of the funnel, cleared, refused, or refused by one rule."""
+    # The purpose in the path wins over one in the query, so that an address names one list.
     purpose, region = access.purpose_and_region({**request.GET.dict(), "purpose": purpose})  # type: ignore[dict-item]
     clearance.list_check(rule)
     found = keyset_page(clearance.rows_behind(rule, purpose, region), request.GET)
@@ -47,6 +48,7 @@ def listing(request: AuthenticatedRequest, purpose: str, rule: str) -> HttpRespo
 
 
 def _selection(purpose: str, region: str) -> dict[str, Any]:
+    # An address may name any region. It is added to the choices, or the form would silently select another one.
     kept = judged_regions()
     return {
         "purpose": purpose, "region": region, "purposes": [(p, PURPOSE_NAMES[p]) for p in PURPOSES],

@@ -24,6 +24,7 @@ def index(request: AuthenticatedRequest) -> HttpResponse:
     user = request.user
     roles = roles_of(user)
     context: dict[str, Any] = {"sections": [], "one_time_password": password_is_one_time(user)}
+    # In the order of the sections and not of the roles, so the daily work of a person with several is on top.
     for role, fill in _SECTIONS.items():
         if role in roles:
             context["sections"].append({"role": role, "template": f"dashboard/sections/{role}.html", **fill(user)})
@@ -35,9 +36,11 @@ def _annotator(user: User) -> dict[str, Any]:
     projects = selectors.projects_of(user, ANNOTATOR)
     return {
         "projects": projects,
+        # A held lease counts also when the queue is empty, because its task can still be answered.
         "next": next((item for item in projects if item.active or item.open), None),
         "mine": mine,
         "week_delta": wheel.delta_text(mine.week, mine.last_week),
+        # Without a decision there is no share; 0 % would read as if all answers had been rejected.
         "accepted_share": mine.accepted / mine.decided if mine.decided else None,
         "decided_text": f"of {mine.decided:,} decided in 7 days" if mine.decided else "nothing decided in 7 days",
         "seconds_unit": "s" if mine.seconds else "",
@@ -102,6 +105,7 @@ def _admin(user: User) -> dict[str, Any]:
         "wheel": turning,
         "runs": selectors.runs_recent(),
         "budget": budget,
+        # Reserved money counts as used, because runs in progress may still spend it.
         "budget_used": budget.spent + budget.reserved if budget else None,
         "jobs": list(access.jobs_for(user).filter(finished_at=None).order_by("-pk")[:5]),
         "failed_captures": gauges.get("home.failed.captures"),
@@ -136,6 +140,7 @@ WAITING_LINKS = {
 def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
     """The stations as a ring, their pace, where it is stuck, and how suggestions fared per generation."""
     found = selectors.wheel_now()
+    # One query for all rows of the chart, because a check per row would ask for the memberships each time.
     opened = selectors.models_open_to(request.user, [row.model_id for row in found.generations if row.model_id])
     project = selectors.sole_project(request.user)
 
@@ -145,6 +150,7 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
         if key == "projects" and page:
             # With one project its tasks are the list; with more, the projects' own list has their counts.
             return f"{link('projects', project.slug, 'tasks')}{query}" if project else page
+        # No link for people who may not open the page, because they would only reach status 403.
         return page and page + query
 
     context = {
@@ -170,5 +176,6 @@ def wheel_page(request: AuthenticatedRequest) -> HttpResponse:
 
 def answers_url(row: wheel.Generation) -> str:
     """Where the answers that an acceptance counts are listed."""
+    # The shown name of the agent is a phrase; answers store the origin.
     origin = "agent" if row.model_id is None else row.acceptance.name
     return f"{reverse('dashboard:answers')}?{urlencode({'of': origin})}"

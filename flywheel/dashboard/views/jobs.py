@@ -38,6 +38,7 @@ def listing(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def _job(request: AuthenticatedRequest, uid: UUID) -> Job:
+    # Looked up among the person's own, so a job of others is answered like one that does not exist.
     job = access.jobs_for(request.user).filter(uid=uid).first()
     if job is None:
         raise NotFound(f"job {uid} does not exist, or is not open to you")
@@ -58,4 +59,5 @@ def row(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
 def cancel(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """Ask a job to stop at its next step."""
     job_cancel(job_uid=str(_job(request, uid).uid), by=request.user)
+    # Only the home page may be named: an open redirect would lend this site's address to another one.
     return redirect(request.POST.get("next", "") if request.POST.get("next") == "/" else "dashboard:jobs")

@@ -23,12 +23,14 @@ def page(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     """What is known of one record, what the gate says of it, and what a steward may decide."""
     record = access.record_of(uid)
     verdicts = [
+        # Asked anew and not read from the kept verdict, because a steward decides on this page by what holds now.
         (PURPOSE_NAMES[purpose], region, services.gate_judge([record.pk], purpose=purpose, region=region)[record.pk])
         for purpose in PURPOSES for region in judged_regions()
     ]
     return render(request, "dashboard/record.html", {
         "record": record, "verdicts": verdicts, "subjects": record.subjects.order_by("pk")[:50],
         "reviews": record.steward_reviews.select_related("by").order_by("-pk")[:50],
+        # The service refuses the others too; the button would only lead to an error.
         "can_clear": record.personal_data in ("present", "unknown"), "example_url": reach.example_address(record.uid),
     })
 
@@ -45,6 +47,7 @@ DECISIONS = {
 def decide(request: AuthenticatedRequest, uid: UUID, decision: str) -> HttpResponse:
     """Carry out a steward's decision."""
     if decision not in DECISIONS:
+        # The decision is a part of the address, so an unknown one is a page that does not exist.
         raise NotFound(f"there is no decision '{decision}'")
     service, sentence = DECISIONS[decision]
     service(record=access.record_of(uid), reason=request.POST.get("reason", ""), by=request.user)

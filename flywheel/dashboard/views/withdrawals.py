@@ -39,17 +39,22 @@ def subject_withdraw(request: AuthenticatedRequest, uid: UUID) -> HttpResponse:
     subject = access.subject_of(uid)
     form = WithdrawForm(request.POST or None, initial={"purposes": list(PURPOSES)})
     if request.method == "POST" and form.is_valid():
+        # The name is typed because a withdrawal cannot be undone: only a new consent of the person clears again.
         if form.cleaned_data["confirm"].strip() == str(subject):
             withdrawal, made = services.withdrawal_ensure(
                 subject=subject, by=request.user, purposes=form.cleaned_data["purposes"],
                 reason=form.cleaned_data["reason"],
             )
+            # A second request is not an error: the duty is fulfilled already, and the receipt of the first one proves
+            # it.
             if made:
                 messages.success(request, "Withdrawn: from now on no gate clears this person's records.")
             else:
                 messages.info(request, "This was withdrawn already; nothing changed. Here is the receipt of then.")
+            # A redirect after the change, so that reloading the page does not send the form again.
             return redirect("provenance:withdrawal", withdrawal.uid)
         form.add_error("confirm", f"Type {subject} to confirm; nothing was changed.")
     return render(request, "dashboard/subject_withdraw.html", {
         "subject": subject, "form": form, "preview": reach.reach_preview(subject),
+    # A refused form is 422, which programs can distinguish from a page that was only opened.
     }, status=200 if request.method == "GET" else 422)

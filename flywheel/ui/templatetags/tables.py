@@ -33,6 +33,7 @@ class CellNode(template.Node):
 class TableNode(template.Node):
     """A list: filters, table, pager."""
 
+    # Django finds nodes such as blocks through these names, and the default is "nodelist" alone.
     child_nodelists = ("nodelist", "empty")
 
     def __init__(self, page: FilterExpression, name: str, nodelist: NodeList, empty: NodeList) -> None:
@@ -45,6 +46,7 @@ class TableNode(template.Node):
     def render(self, context: template.Context) -> SafeString:
         """The component's template, with the cells of the shown columns."""
         page: TablePage[Any] = self.page.resolve(context)
+        # Every column is compared, also hidden ones: a missing cell would only show once a person chooses that column.
         if differ := {column.key for column in page.table.columns} ^ self.cells.keys():
             raise template.TemplateSyntaxError(f"table of {page.table.things}: columns without cells {sorted(differ)}")
         rows = []

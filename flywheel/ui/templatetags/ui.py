@@ -63,6 +63,7 @@ def icon(name: str) -> SafeString:
 def badge(status: str, label: str = "") -> SafeString:
     """A status as a word and a shape. `status` is a tone (ok, wait, run, warn, bad, muted) or a known status word."""
     key = str(status)
+    # An unknown word gets the tone of waiting, which claims neither success nor failure.
     tone = key if key in TONES else STATUS_TONES.get(key, "wait")
     return format_html('<span class="badge badge-{}">{}</span>', tone, label or key.replace("_", " ").capitalize())
 
@@ -118,6 +119,7 @@ def moment(value: Any) -> SafeString:
     at = parse_datetime(value) if isinstance(value, str) else value
     if not isinstance(at, datetime):
         return conditional_escape(value or "")
+    # A time without a zone is taken as UTC, because all of Flywheel's times are stored in UTC.
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return format_html(
         '<time datetime="{}" title="{} UTC">{}</time>',
@@ -141,6 +143,7 @@ def said_at(value: Any) -> SafeString:
 def ago(at: datetime, *, now: datetime) -> str:
     """How long ago, in the largest unit that says enough."""
     seconds = (now - at).total_seconds()
+    # Clocks of two machines differ by seconds, so a moment just ahead still counts as now.
     if seconds < -60:
         return f"{at.astimezone(UTC):%d %b %Y, %H:%M}"
     if seconds < 60:
@@ -232,6 +235,7 @@ def sparkline(days: Sequence[float | None] | None) -> dict[str, Any]:
     A screen reader hears the first, the last, the least and the most instead.
     """
     values = [value for value in days or () if value is not None]
+    # One value is a point and not a course, so nothing is drawn.
     if len(values) < 2 or days is None:
         return {"parts": []}
     low, high = min(values), max(values)
@@ -239,6 +243,7 @@ def sparkline(days: Sequence[float | None] | None) -> dict[str, Any]:
     parts: list[list[str]] = [[]]
     for place, value in enumerate(days):
         if value is None:
+            # A new part after a gap, because a line across it would show values that were not counted.
             parts.append([])
             continue
         # A line that never changes runs through the middle.

@@ -57,6 +57,7 @@ class Tally:
         self.splits[row.split].add(row)
         self.licenses[row.license] += 1
         self.sources[row.source] += 1
+        # Rows without a label are counted by name, so that the labels of a split add up to its rows.
         self.labels[row.split][row.label or "(none)"] += 1
         if row.extra.get("language"):
             self.languages[row.extra["language"]] += 1

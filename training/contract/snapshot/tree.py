@@ -21,6 +21,7 @@ def tree_write(path: Path, leaves: int) -> None:
         start, count = 0, leaves
         while count > 1:
             end = start + count * HASH_BYTES
+            # An even number of nodes at a time, so that a pair is never divided between two reads.
             for first in range(0, count, NODES_AT_ONCE):
                 file.seek(start + first * HASH_BYTES)
                 data = file.read(min(NODES_AT_ONCE, count - first) * HASH_BYTES)

@@ -23,17 +23,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify."""
         try:
-            anchored = _anchored(options["heads"])
+            anchored: list[Checkpoint] = []
+            if options["heads"]:
+                with Path(options["heads"]).open(encoding="utf-8") as file:
+                    anchored = list(checkpoints_read(file))
         except (ValidationFailed, OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{options['heads']}: {error}", returncode=2) from error
         report = ledger_verify(anchored=anchored)
         if not report.ok:
+            # Exit code 1 is for a broken chain only. A file that cannot be read is 2, because a script must not report
+            # it as one.
             raise CommandError(f"broken at entry {report.broken_seq}: {report.reason}", returncode=1)
         self.stdout.write(f"ok: {report.entries} entries, {report.heads} signed heads")
-
-
-def _anchored(name: str | None) -> list[Checkpoint]:
-    if not name:
-        return []
-    with Path(name).open(encoding="utf-8") as file:
-        return list(checkpoints_read(file))
