@@ -25,7 +25,7 @@ ENGINE = "engine and not slow"
 UNIT_WORKERS = ("-n", "2")
 # The long tests wait for processes most of the time, so more of them than there are cores run at once. A file stays in
 # one process, because its tests share an installation or a model.
-REST_WORKERS = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--hypothesis-profile=thorough")
+REST_WORKERS = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--hypothesis-profile=thorough")
 
 
 @dataclass
