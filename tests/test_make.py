@@ -133,6 +133,7 @@ def runs(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what was left is found through /proc")
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_what_a_killed_supervisor_leaves_is_ended(programs: Path) -> None:
     """One child ends when told, another does not listen."""
