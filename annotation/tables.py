@@ -10,11 +10,15 @@ from flywheel.ui.tables import Column, Facet, Search, Table, View, holds
 
 
 def _task_like(text: str) -> Q:
-    """A task's number, or how the external id of its example begins."""
-    # Two subqueries and not an OR, for which no index could be used.
-    found = Task.objects.filter(example__external_id__startswith=text).values("pk")
+    """A task's number or its example's whole external id; text that is no number: how the external id begins."""
     number = whole_number(text)
-    return Q(pk__in=found if number is None else found.union(Task.objects.filter(pk=number).values("pk")))
+    if number is None:
+        # A plain join, so that the planner may walk the tasks where nearly every external id begins like this.
+        return Q(example__external_id__startswith=text)
+    # Two look-ups of a few rows and not an OR across tables, for which no index could be used. A number is not taken as
+    # a beginning, because the union would be read whole, and "1" begins very many numbers.
+    same_id = Task.objects.filter(example__external_id=text).values("pk")
+    return Q(pk__in=same_id.union(Task.objects.filter(pk=number).values("pk")))
 
 
 TASKS: Table[Task] = Table(

@@ -11,7 +11,10 @@ from flywheel.ui.tables import Column, Facet, Search, Table, View
 
 def _about(text: str) -> Q:
     """Entries named after this thing, such as "snapshot:4f1c…", and entries that touched it among others."""
-    kind, _, ident = text.partition(":")
+    kind, colon, ident = text.partition(":")
+    if not colon:
+        # Bulk acts are named "examples" or "annotations"; very many entries are, and this walks their index.
+        return Q(object=text)
     touched = LedgerSubject.objects.filter(kind=kind[:20], ident=ident[:60]).values("entry")
     # As an OR of two conditions no index could be used.
     return Q(pk__in=LedgerEntry.objects.filter(object=text).values("pk").union(touched))

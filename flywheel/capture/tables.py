@@ -38,7 +38,7 @@ EXAMPLES: Table[Example] = Table(
             (("no", "Without duplicates"), ("yes", "Only duplicates")),
         ),
         Facet("language", "Language", "language", typed=True),
-        Facet("external_id", "External id", _in_any_source, linked=True),
+        Facet("external_id", "External id", "external_id", linked=True),
         Facet("group", "Near-duplicates of group", "group_key", linked=True),
     ),
     views=(
