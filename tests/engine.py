@@ -16,6 +16,7 @@ ENGINE = (
     # Triggers, canonical JSON and bulk inserts are written per engine.
     "tests/flywheel/audit/",
     "tests/flywheel/capture/test_normalize.py",
+    "tests/flywheel/capture/test_groups.py",
     "tests/flywheel/datasets/test_build.py",
     "tests/flywheel/datasets/test_hostile.py",
     "tests/provenance/test_services.py",

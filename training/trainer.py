@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from training import checkpoints
 from training.artifacts import disk_check
 from training.contract import RunSpec
 from training.encoding import IGNORE, Document
+from training.epoch_order import EpochOrder
 from training.errors import Diverged, OutOfMoney
 from training.events import EventLog
 from training.models import BaseModel
@@ -371,21 +372,6 @@ class Loop(SFTTrainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             checkpoints.random_restore(Path(checkpoint))
-
-
-class EpochOrder(Sampler[int]):
-    """A permutation that depends on seed and epoch only, so that a resumed epoch keeps its order."""
-
-    def __init__(self, size: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.size, self.seed, self.epoch = size, seed, epoch
-
-    def __iter__(self) -> Iterator[int]:
-        # A prime factor keeps the orders of neighbouring seeds apart.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch())
-        return iter(torch.randperm(self.size, generator=generator).tolist())
-
-    def __len__(self) -> int:
-        return self.size
 
 
 def supervised_loss(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ handles the `value` of its own items, called body here. Pure: no Django.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -43,7 +44,7 @@ CLASSES: list[type[Control]] = []
 
 
 @dataclass(frozen=True, kw_only=True)
-class Control:
+class Control(ABC):
     """What is asked with one tag. `title` is the Header before it, several joined."""
 
     name: str
@@ -100,9 +101,9 @@ class Control:
         return cls(**kept | {"options": tuple(Option(**option) for option in data["options"])})
 
     # -- an answer -----------------------------------------------------------------------------------------------
+    @abstractmethod
     def clean(self, body: Body, text: str) -> Body:
         """A body from outside in its one normal form. `text` is what its document shows. Raises ResultError."""
-        raise NotImplementedError
 
     def is_empty(self, body: Body) -> bool:
         """Whether a clean body says nothing, and is left out."""

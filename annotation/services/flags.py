@@ -143,7 +143,7 @@ def task_reopen(*, task_id: int, by: User) -> Task:
 @transaction.atomic
 def _task_open_again(task: Task, by: User) -> Task:
     task = task_locked(task.pk)
-    # A second click finds the task open again; that is what was asked for, so it is no error.
+    # A second click finds the task open again; that is what was requested, so it is not an error.
     if task.state in (Task.State.OPEN, Task.State.IN_REVIEW, Task.State.SETTLED):
         return task
     if task.state != Task.State.CLOSED:

@@ -68,7 +68,7 @@ def list_check(name: str) -> None:
     """Raise NotFound when no count opens into a list of this name."""
     if name not in LIST_TITLES:
         # The name comes from the address and may be of any length, so the message repeats only its beginning.
-        raise NotFound(f"there is no list '{name[:60]}'; open clearance for the list")
+        raise NotFound(f"list '{name[:60]}' does not exist; open clearance to choose one")
 
 
 def rows_behind(name: str, purpose: str, region: str) -> QuerySet[Any]:

@@ -45,6 +45,6 @@ def missing_sentence(*, rows: int, shares: Mapping[str, float], splits: Mapping[
         return ""
     lost = "measured" if "test" in empty else "watched while it trains"
     return (
-        f"No row stands in {' or '.join(empty)}: the rows make fewer groups of related conversations than there are "
+        f"No row is in {' or '.join(empty)}: the rows make fewer groups of related conversations than there are "
         f"splits, and a group is never split. A model trained on it cannot be {lost}."
     )

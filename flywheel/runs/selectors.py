@@ -1,4 +1,4 @@
-"""Reading what runs, models and budgets stand on: workloads, past runs, lineage. Changes are left to services.
+"""Reading what runs, models and budgets are based on: workloads, past runs, lineage. Changes are left to services.
 
 Every query is bounded or goes through an index; nothing here grows with the number of tasks.
 """
@@ -165,7 +165,7 @@ def rows_of(model: ModelVersion) -> QuerySet[SnapshotRow]:
 
 
 LATEST_MESSAGES = 3
-"""How many messages of a sample stand open above the replies to it."""
+"""How many messages of a sample are shown above the replies to it."""
 
 SPEAKERS = {"user": "customer", "assistant": "agent", "system": "note"}
 """A training row's roles, by the word that pages use for them."""

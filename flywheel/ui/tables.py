@@ -222,7 +222,7 @@ class TablePage(Generic[M]):
             choices = facet.choices or self.choices.get(facet.key, ())
             value = self.chosen.get(facet.key, "")
             if value and not (facet.typed or facet.linked) and value not in dict(choices):
-                # It is no longer a choice, or was typed into the address: shown, so that it can be taken away.
+                # A choice that was removed, or a value typed into the address: shown, so that it can be taken away.
                 choices = [*choices, (value, value)]
             found.append({
                 "facet": facet, "value": value,

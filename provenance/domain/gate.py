@@ -279,7 +279,7 @@ def _lawful(
     facts: RecordFacts, question: Question, standings: list[tuple[SubjectFacts, Standing]]
 ) -> Iterator[Reason]:
     whole_source = _basis(facts.bases, facts.source_system, question)
-    # Without a named person there is no consent to look up, so only a basis that was reviewed for the whole source can
+    # Consent belongs to a person, and none is named here, so only a basis that was reviewed for the whole source can
     # allow the use.
     if not standings and not whole_source:
         yield Reason(

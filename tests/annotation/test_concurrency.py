@@ -49,7 +49,7 @@ def crowd(project: Project) -> list[User]:
     return people
 
 
-@pytest.mark.parametrize(("overlap", "tasks"), [(1, 100), (3, 40)])
+@pytest.mark.parametrize(("overlap", "tasks"), [(1, 200), (3, 100)])
 def test_fifty_annotators_do_every_task_exactly_overlap_times(project, source, answer, overlap, tasks):
     Project.objects.filter(pk=project.pk).update(overlap=overlap)
     project.refresh_from_db()

@@ -101,7 +101,7 @@ test("a refused draft is not sent again by itself but with the next change", () 
   assert.equal(draft.take(), version + 1);
 });
 
-test("a failure that comes after the answer to a later version is no failure", () => {
+test("a failure that comes after the answer to a later version is not reported", () => {
   const { draft, version: first } = sent(1);
   draft.change();
   const second = draft.take();

@@ -50,7 +50,8 @@ def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_wind
 ) -> None:
     import torch
 
-    from training.trainer import EpochOrder, supervised_loss, train
+    from training.epoch_order import EpochOrder
+    from training.trainer import supervised_loss, train
 
     spec = RunSpec.from_json(builders.spec(
         tmp_path, "0" * 64, tiny, tuning="full", hyperparameters={
@@ -78,7 +79,7 @@ def test_an_accumulated_gradient_equals_the_full_batchs_in_the_last_partial_wind
 
 
 def test_each_epoch_has_its_own_order_and_always_the_same() -> None:
-    from training.trainer import EpochOrder
+    from training.epoch_order import EpochOrder
 
     first, again, second = (list(EpochOrder(50, 3, lambda e=e: e)) for e in (0, 0, 1))  # type: ignore[misc]
     assert first == again != second

@@ -40,7 +40,7 @@ def _annotator(user: User) -> dict[str, Any]:
         "next": next((item for item in projects if item.active or item.open), None),
         "mine": mine,
         "week_delta": wheel.delta_text(mine.week, mine.last_week),
-        # Without a decision there is no share; 0 % would read as if all answers had been rejected.
+        # Without a decision the share is not defined; 0 % would read as if all answers had been rejected.
         "accepted_share": mine.accepted / mine.decided if mine.decided else None,
         "decided_text": f"of {mine.decided:,} decided in 7 days" if mine.decided else "nothing decided in 7 days",
         "seconds_unit": "s" if mine.seconds else "",

@@ -48,7 +48,7 @@ def decide(request: AuthenticatedRequest, uid: UUID, decision: str) -> HttpRespo
     """Carry out a steward's decision."""
     if decision not in DECISIONS:
         # The decision is a part of the address, so an unknown one is a page that does not exist.
-        raise NotFound(f"there is no decision '{decision}'")
+        raise NotFound(f"decision '{decision[:60]}' does not exist; choose one of {', '.join(DECISIONS)}")
     service, sentence = DECISIONS[decision]
     service(record=access.record_of(uid), reason=request.POST.get("reason", ""), by=request.user)
     messages.success(request, sentence)

@@ -24,7 +24,7 @@ def subject_reach(request: AuthenticatedRequest, uid: UUID, name: str) -> HttpRe
     """One person's things of a kind that a withdrawal would reach."""
     subject = access.subject_of(uid)
     if name not in reach.ROWS:
-        raise NotFound(f"there is no list of {name[:40]!r}")
+        raise NotFound(f"list {name[:40]!r} does not exist; open the person's withdrawal for the lists")
     rows, shown = reach.ROWS[name]
     page = keyset_page(rows(subject.uid), request.GET)
     return render(request, "dashboard/subject_reach.html", {

@@ -16,7 +16,7 @@ import { toast } from "./toast.js";
  * @param {() => Task | null} page.shown
  * @param {() => void} page.hold cancels the save of a draft that waits
  * @param {(task: Task) => Promise<void>} page.answered called once the server has the answer
- * @param {(task: Task) => Promise<void>} page.lost called when the task is no longer the annotator's
+ * @param {(task: Task) => Promise<void>} page.lost called when the annotator has lost the task
  */
 export function submitInit({ shown, hold, answered, lost }) {
   async function submit() {

@@ -83,3 +83,11 @@ def call(external_id: str = "C-1", **fields: Any) -> dict[str, Any]:
             {"speaker": "agent", "start_ms": 3100, "end_ms": 4000, "text": "We send a new one.", "confidence": 0.9},
         ],
     } | fields
+
+
+def deliver(source: Source, *payloads: dict[str, Any]) -> list[str]:
+    """Capture these and process everything; returns what became of each delivery."""
+    outcomes = list(services.capture_bulk(source=source, lines=payloads, by=source.owner))
+    while services.process_captures():
+        pass
+    return [outcome.status for outcome in outcomes]

@@ -14,27 +14,19 @@ from flywheel.audit import ledger as ledger_entries
 from flywheel.audit.ledger import ledger_verify
 from flywheel.audit.models import LedgerEntry
 from flywheel.capture import services, tasks
-from flywheel.capture.domain import minhash
 from flywheel.capture.domain.conversation import target_text
-from flywheel.capture.models import Capture, Example, MinHashBand
+from flywheel.capture.models import Capture, Example
 from flywheel.capture.services import normalize
 from flywheel.core.errors import Conflict
 from flywheel.work.jobs import jobs_drain
 from flywheel.work.models import Job
 from provenance.models import ProvenanceRecord, Subject
 from provenance.services import records
-from tests.flywheel.capture.conftest import call, ticket
+from tests.flywheel.capture.conftest import call, deliver, ticket
 
 pytestmark = pytest.mark.django_db
 
 LAMP = "My lamp went dark after two days and the switch does nothing, please tell me how to return it to your shop."
-
-
-def deliver(source, *payloads):
-    outcomes = list(services.capture_bulk(source=source, lines=payloads, by=source.owner))
-    while services.process_captures():
-        pass
-    return [o.status for o in outcomes]
 
 
 def state():
@@ -178,58 +170,6 @@ def test_any_order_and_repetition_of_deliveries_ends_in_the_same_state(source):
     any_order()
 
 
-def test_exact_and_near_duplicates_share_a_group_and_the_earliest_is_the_original(make_source):
-    one, two = make_source("one"), make_source("two")
-    late = ticket("late", LAMP)
-    late["messages"][0]["at"] = "2025-05-01T00:00:00Z"
-    deliver(one, late)
-    deliver(two, ticket("early", LAMP.lower() + " thanks"), ticket("other", "An entirely different matter about shoes"))
-    early = Example.objects.get(external_id="early")
-    assert Example.objects.get(external_id="late").duplicate_of == early
-    assert early.duplicate_of is None
-    keys = dict(Example.objects.values_list("external_id", "group_key"))
-    assert (
-        keys["late"]
-        == keys["early"]
-        == min(Example.objects.exclude(external_id="other").values_list("uid", flat=True)).hex
-    )
-    assert keys["other"] != keys["early"]
-
-
-def test_texts_that_differ_only_in_personal_data_are_duplicates(source):
-    deliver(
-        source, ticket("A", "Mail cora@example.com about my lamp"), ticket("B", "Mail dora@example.com about my lamp")
-    )
-    assert Example.objects.exclude(duplicate_of=None).count() == 1
-
-
-def test_a_chain_of_near_texts_is_one_group_with_the_smallest_key(source):
-    words = LAMP.split()
-    texts = [" ".join([*words[: len(words) - i], *("other",) * i]) for i in range(0, 8, 2)]
-    deliver(source, *(ticket(f"T-{i}", text) for i, text in enumerate(texts)))
-    keys = set(Example.objects.values_list("group_key", flat=True))
-    assert keys == {min(e.uid.hex for e in Example.objects.all())}
-    assert Example.objects.filter(duplicate_of=None).count() == 1
-
-
-def test_a_crowd_of_equal_texts_holds_its_bands_once(source):
-    deliver(source, *(ticket(f"T-{n}", LAMP) for n in range(300)))
-    assert MinHashBand.objects.values("example").distinct().count() == 1
-    assert Example.objects.exclude(duplicate_of=None).count() == 299
-    assert Example.objects.values("group_key").distinct().count() == 1
-
-
-def test_a_changed_text_leaves_its_group_and_the_rest_finds_a_new_head(source):
-    deliver(source, *(ticket(n, LAMP, version="1") for n in "ABC"))
-    head = Example.objects.get(duplicate_of=None)
-    deliver(source, ticket(head.external_id, "Something about shoes and laces and their colours", version="2"))
-    head.refresh_from_db()
-    rest = list(Example.objects.exclude(pk=head.pk))
-    assert head.group_key == head.uid.hex
-    assert {e.group_key for e in rest} == {min(e.uid.hex for e in rest)}
-    assert sorted(e.duplicate_of is None for e in rest) == [False, True]
-
-
 def test_what_cannot_be_normalised_is_kept_with_its_reason_and_can_be_replayed(source, admin, monkeypatch):
     assert deliver(source, ticket("T-1", "<p></p>"), ticket("T-2")) == ["captured", "captured"]
     dead = Capture.objects.get(external_id="T-1")
@@ -354,29 +294,6 @@ def test_the_database_refuses_to_change_what_was_delivered_and_lets_it_be_emptie
             Capture.objects.update(**change)
     Capture.objects.update(payload="", status="processed")
     assert Capture.objects.get().payload == ""
-
-
-def test_the_head_of_a_crowd_changes_without_sketching_the_crowd_again(source, monkeypatch):
-    deliver(source, *(ticket(f"T-{n:02d}", LAMP, version="1") for n in range(30)))
-    head = Example.objects.get(duplicate_of=None)
-    sketched = []
-    digests = minhash.band_digests
-    monkeypatch.setattr(minhash, "band_digests", lambda texts: sketched.extend(texts) or digests(texts))
-    deliver(source, ticket(head.external_id, "Something about shoes and laces and their colours", version="2"))
-    assert len(sketched) == 2
-    assert Example.objects.filter(duplicate_of=None).count() == 2
-    assert Example.objects.values("group_key").distinct().count() == 2
-
-
-def test_a_huge_text_among_a_crowd_is_taken_apart_once_and_not_for_each_neighbour(source, monkeypatch):
-    taken = []
-    shingles = minhash.shingles
-    monkeypatch.setattr(minhash, "shingles", lambda text: taken.append(len(text)) or shingles(text))
-    alike = [ticket(f"T-{n:02d}", f"text {n} " + "word " * 30) for n in range(40)]
-    deliver(source, ticket("T-long", "word " * 60_000), *alike)
-    # Once for its bands and once to compare it.
-    assert sum(length > minhash.COMPARED for length in taken) <= 2
-    assert Example.objects.count() == 41
 
 
 def test_the_ledger_is_locked_only_when_the_slow_work_is_done(source, monkeypatch):

@@ -334,7 +334,7 @@ def test_follow_up_work_is_not_listed(steward: User, client_of: ClientOf) -> Non
 def test_error_pages_say_what_happened_and_what_to_do(annotator: User, client_of: ClientOf) -> None:
     client = client_of(annotator)
     assert "This page is for admins. Ask an admin" in squeezed(client.get("/people/"))
-    assert "There is no such page" in client.get("/nowhere/").content.decode()
+    assert "This page does not exist" in client.get("/nowhere/").content.decode()
 
 
 def test_a_missing_person_is_a_404_with_its_sentence(admin: User, client_of: ClientOf) -> None:

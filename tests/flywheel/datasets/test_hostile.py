@@ -154,7 +154,7 @@ def test_one_group_goes_to_train_whole_and_the_page_says_what_is_missing(house: 
     snapshot = house.freeze()
     assert snapshot.split_counts == {"train": 12, "validation": 0, "test": 0}
     page = client_of(lead).get(f"/snapshots/{snapshot.uid}/").content.decode()
-    assert "No row stands in validation or test" in page
+    assert "No row is in validation or test" in page
     assert "cannot be measured" in page
     assert "Train on it" in page
 
@@ -162,7 +162,7 @@ def test_one_group_goes_to_train_whole_and_the_page_says_what_is_missing(house: 
 def test_a_split_that_nobody_asked_for_is_not_missed(house: House, client_of: Any, lead: Any):
     house.settle(12)
     snapshot = house.freeze(shares={"test": 0.2})
-    assert "No row stands in" not in client_of(lead).get(f"/snapshots/{snapshot.uid}/").content.decode()
+    assert "No row is in" not in client_of(lead).get(f"/snapshots/{snapshot.uid}/").content.decode()
 
 
 # -- names -----------------------------------------------------------------------------------------------------------

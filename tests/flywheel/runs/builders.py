@@ -21,7 +21,7 @@ from flywheel.datasets.models import Snapshot, SnapshotRow
 from flywheel.runs import selectors, services
 from flywheel.runs.models import Budget, Device, Recipe, RemoteJob, TrainingRun
 from flywheel.work.jobs import jobs_drain
-from provenance.models import ProvenanceRecord
+from provenance.models import ProvenanceRecord, Subject
 from tests.training import builders as training
 
 ROOT = "ab" * 32
@@ -91,6 +91,13 @@ def snapshot(where: Project, by: User, examples: Sequence[Example] = (), **field
         for i, e in enumerate(examples)
     ])
     return made
+
+
+def person_in(snapshot: Snapshot, leaf: int = 0, ref: str = "c") -> Subject:
+    """The person behind one row of a snapshot."""
+    subject, _ = Subject.objects.get_or_create(namespace="n", external_ref=ref)
+    snapshot.rows.get(leaf_index=leaf).record.subjects.add(subject)
+    return subject
 
 
 def recipe(**fields: Any) -> Recipe:

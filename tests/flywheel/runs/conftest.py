@@ -111,6 +111,12 @@ def model(run: TrainingRun, trained: Callable[..., ModelVersion]) -> ModelVersio
     return trained(run)
 
 
+@pytest.fixture
+def champion(model: ModelVersion, admin: User) -> ModelVersion:
+    """The model in use."""
+    return services.model_promote(model=model, by=admin)
+
+
 def answer(batch: SuggestionBatch, messages: Messages, text: str = "On its way.") -> SuggestionBatch:
     """What a worker does with a batch."""
     token = messages.token_of(batch)

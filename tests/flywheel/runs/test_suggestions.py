@@ -31,11 +31,6 @@ pytestmark = pytest.mark.django_db
 Trained = Callable[..., ModelVersion]
 
 
-@pytest.fixture
-def champion(model: ModelVersion, admin: User) -> ModelVersion:
-    return services.model_promote(model=model, by=admin)
-
-
 def test_open_tasks_get_the_champions_suggestion_once(
     champion: ModelVersion, admin: User, lead: User, messages: Messages
 ) -> None:

@@ -15,7 +15,6 @@ from flywheel.audit.models import LedgerEntry
 from flywheel.capture.models import Example
 from flywheel.core.errors import Conflict, Forbidden, ValidationFailed
 from flywheel.core.models import User
-from flywheel.dashboard import reach
 from flywheel.datasets.models import Snapshot
 from flywheel.datasets.services import snapshots_withdraw
 from flywheel.runs import services
@@ -24,7 +23,7 @@ from flywheel.runs.services.leases import LeaseLost
 from flywheel.work.jobs import jobs_drain
 from provenance.models import ProvenanceRecord, Subject, Withdrawal
 from provenance.services import consent_import, consent_withdraw
-from tests.conftest import TESTER, squeezed
+from tests.conftest import TESTER
 from tests.flywheel.runs import builders
 from tests.flywheel.runs.builders import Messages
 from tests.flywheel.runs.conftest import answer, upload_model
@@ -32,18 +31,6 @@ from tests.flywheel.runs.conftest import answer, upload_model
 pytestmark = pytest.mark.django_db
 Trained = Callable[..., ModelVersion]
 ClientOf = Callable[[User], Client]
-
-
-@pytest.fixture
-def champion(model: ModelVersion, admin: User) -> ModelVersion:
-    return services.model_promote(model=model, by=admin)
-
-
-def person_in(snapshot: Snapshot, leaf: int = 0, ref: str = "c") -> Subject:
-    """The person behind one row of a snapshot."""
-    subject, _ = Subject.objects.get_or_create(namespace="n", external_ref=ref)
-    snapshot.rows.get(leaf_index=leaf).record.subjects.add(subject)
-    return subject
 
 
 @pytest.fixture
@@ -55,7 +42,7 @@ def withdrawal(champion: ModelVersion, admin: User, lead: User, messages: Messag
     answer(services.suggestions_publish(model=champion, by=admin, limit=1), messages)  # type: ignore[arg-type]
     services.suggestions_publish(model=champion, by=admin)
     builders.requested(lead, of=champion.run.snapshot, where=champion.project)
-    return consent_withdraw(subject=person_in(champion.run.snapshot), by=admin, reason="asked to")
+    return consent_withdraw(subject=builders.person_in(champion.run.snapshot), by=admin, reason="asked to")
 
 
 # -- the walk --------------------------------------------------------------------------------------------------------
@@ -113,7 +100,7 @@ def test_a_withdrawal_for_another_purpose_leaves_models_and_tasks_alone(champion
     example = champion.run.snapshot.rows.get(leaf_index=0).example
     ProvenanceRecord.objects.filter(pk=example.provenance_id).update(intended_purposes=["sft", "evaluation"])
     Task.objects.create(project=champion.project, example=example)
-    subject = person_in(champion.run.snapshot)
+    subject = builders.person_in(champion.run.snapshot)
     consent(subject, "sft")
     withdrawn = consent_withdraw(subject=subject, by=admin, purposes=["evaluation"])
     services.withdrawal_walk(withdrawal_uid=str(withdrawn.uid))
@@ -140,7 +127,7 @@ def test_nothing_is_left_once_what_was_consented_to_is_withdrawn(champion: Model
     example = champion.run.snapshot.rows.get(leaf_index=0).example
     ProvenanceRecord.objects.filter(pk=example.provenance_id).update(intended_purposes=["sft", "preference"])
     task = Task.objects.create(project=champion.project, example=example)
-    subject = person_in(champion.run.snapshot)
+    subject = builders.person_in(champion.run.snapshot)
     consent(subject, "sft")
     services.withdrawal_walk(
         withdrawal_uid=str(consent_withdraw(subject=subject, by=admin, purposes=["sft"]).uid)
@@ -155,7 +142,7 @@ def test_a_refusal_that_is_imported_reaches_as_far_as_one_that_a_steward_enters(
     champion: ModelVersion, state: str
 ) -> None:
     snapshot = champion.run.snapshot
-    consent(person_in(snapshot), "sft", "continued_pretraining", state=state)
+    consent(builders.person_in(snapshot), "sft", "continued_pretraining", state=state)
     jobs_drain()
     for thing in (champion, snapshot):
         thing.refresh_from_db()
@@ -287,7 +274,7 @@ def test_a_run_of_a_dead_worker_is_not_taken_up_again_on_a_tainted_snapshot(
 @pytest.fixture
 def taught(champion: ModelVersion, admin: User) -> ModelVersion:
     """A model that was taught by rows that were withdrawn since."""
-    consent_withdraw(subject=person_in(champion.run.snapshot), by=admin)
+    consent_withdraw(subject=builders.person_in(champion.run.snapshot), by=admin)
     jobs_drain()
     champion.refresh_from_db()
     return champion
@@ -354,68 +341,3 @@ def test_runs_and_models_say_that_withdrawn_rows_taught_them(
         assert "withdrew their consent since" in client.get(url).content.decode()
     assert "Tainted" in client.get(reverse("runs:runs")).content.decode()
     assert "Retraining required" in client.get(reverse("runs:models")).content.decode()
-
-
-# -- what is said before ---------------------------------------------------------------------------------------------
-def test_the_preview_counts_runs_and_models_and_each_count_opens_into_as_many(
-    champion: ModelVersion, client_of: ClientOf, steward: User, lead: User
-) -> None:
-    subject = person_in(champion.run.snapshot)
-    Task.objects.create(project=champion.project, example=champion.run.snapshot.rows.get(leaf_index=0).example)
-    builders.requested(lead, of=champion.run.snapshot, where=champion.project)
-    builders.requested(lead, of=builders.snapshot(champion.project, lead), where=champion.project)
-    client = client_of(steward)
-    page = client.get(reverse("dashboard:subject_withdraw", args=[subject.uid]))
-    reached = {item.name: item for item in page.context["preview"].reached}
-    assert {n: reached[n].count for n in ("snapshots", "runs", "models")} == {"snapshots": 1, "runs": 2, "models": 1}
-    assert (reached["tasks"].count, reached["snapshot rows"].count) == (1, 1)
-    assert not page.context["preview"].at_least
-    for name in ("snapshots", "runs", "models", "tasks", "snapshot rows"):
-        assert reached[name].url in page.content.decode()
-        listed = client.get(reached[name].url)
-        assert len(listed.context["page"].rows) == reached[name].count, name
-        assert subject.external_ref in listed.content.decode()
-
-
-def test_a_person_of_many_records_is_previewed_in_bounded_work(
-    champion: ModelVersion, lead: User, client_of: ClientOf, steward: User, monkeypatch: pytest.MonkeyPatch,
-    django_assert_max_num_queries: Any,
-) -> None:
-    monkeypatch.setattr(reach, "MAX_RECORDS", 2)
-    asked: list[int] = []
-    real = reach.runs_count
-
-    def counted(records: list[int]) -> dict[str, int]:
-        asked.append(len(records))
-        return real(records)
-
-    monkeypatch.setattr(reach, "runs_count", counted)
-    for leaf in range(3):
-        subject = person_in(champion.run.snapshot, leaf)
-    client = client_of(steward)
-    url = reverse("dashboard:subject_withdraw", args=[subject.uid])
-    client.get(url)
-    with django_assert_max_num_queries(14):
-        page = client.get(url)
-    assert asked[-1] == 2
-    assert squeezed(page).count("at least ") >= 3
-
-
-def test_a_kind_that_nobody_lists_is_not_found(champion: ModelVersion, client_of: ClientOf, steward: User) -> None:
-    subject = person_in(champion.run.snapshot)
-    for name in ("nothing", "../runs", "<b>"):
-        assert client_of(steward).get(f"/subjects/{subject.uid}/reach/{name}/").status_code == 404
-
-
-@pytest.mark.parametrize("path", ["/runs/", "/models/", "/snapshots/"])
-def test_what_is_held_of_one_person_is_told_to_stewards_only(
-    path: str, champion: ModelVersion, client_of: ClientOf, steward: User, admin: User, lead: User
-) -> None:
-    subject = person_in(champion.run.snapshot)
-    assert client_of(lead).get(path, {"subject": str(subject.uid)}).status_code == 403
-    for person in (steward, admin):
-        assert len(client_of(person).get(path, {"subject": str(subject.uid)}).context["page"].rows) == 1
-    other = Subject.objects.create(namespace="n", external_ref="other")
-    assert client_of(steward).get(path, {"subject": str(other.uid)}).context["table"].rows == []
-    for nonsense in ("x", "00000000-0000-0000-0000-000000000000"):
-        assert client_of(steward).get(path, {"subject": nonsense}).status_code == 404

@@ -5,10 +5,10 @@
 export const SOON = 120_000;
 /** Activity within this time keeps the lease; without any it runs out. */
 export const ACTIVE = 60_000;
-// The Date header has whole seconds and an answer takes time, so a smaller difference is no wrong clock.
+// The Date header has whole seconds and an answer takes time, so a smaller difference says nothing about the clock.
 const TOLERANCE = 5_000;
 
-/** Answers of the server after which a task is no longer the annotator's. */
+/** Answers of the server by which the annotator has lost a task. */
 const LOST = new Set(["lease_lost", "withdrawn", "answered", "flagged", "closed"]);
 
 /**
